@@ -1,0 +1,62 @@
+"""The errors of the package: one family, so that the command line catches it in one place.
+
+Every message is one line that says what was expected, what came and what to do. Each child also inherits the builtin
+that a NumPy user would catch.
+
+Example:
+    >>> try:
+    ...     raise KernelError("a kernel needs a positive sum, this one sums to 0; check the file")
+    ... except ValueError as error:
+    ...     print(error)
+    a kernel needs a positive sum, this one sums to 0; check the file
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DeblurError",
+    "DtypeError",
+    "FileError",
+    "KernelError",
+    "OptionError",
+    "ShapeError",
+    "SingularAnchorError",
+    "UnstableInverseError",
+]
+
+
+class DeblurError(Exception):
+    """Whatever the package refuses to do, with the reason in one line."""
+
+
+class ShapeError(DeblurError, ValueError):
+    """An array whose shape does not fit."""
+
+
+class DtypeError(DeblurError, TypeError):
+    """An array whose type is not supported."""
+
+
+class OptionError(DeblurError, ValueError):
+    """A setting outside its range, or an unknown name."""
+
+
+class ConfigError(OptionError):
+    """A configuration file that cannot be used: an unknown key, a wrong type, broken YAML."""
+
+
+class FileError(DeblurError, OSError):
+    """A file that cannot be read, understood or written."""
+
+
+class KernelError(DeblurError, ValueError):
+    """A blur kernel that cannot be one: empty, all zero, not finite, or of a wrong shape."""
+
+
+class SingularAnchorError(DeblurError, ValueError):
+    """The anchor of a masked convolution is not invertible, so neither is the convolution."""
+
+
+class UnstableInverseError(DeblurError, ArithmeticError):
+    """An exact inverse that exists on paper but amplifies rounding or noise without bound."""
