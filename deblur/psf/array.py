@@ -1,0 +1,131 @@
+"""What is, and what is not, a blur kernel: checks and the few exact rearrangements of its array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deblur.errors import KernelError
+
+__all__ = ["check", "fits", "flip", "origin", "trim"]
+
+Array = NDArray[np.float64]
+
+
+def check(kernel: ArrayLike) -> Array:
+    """The kernel as float64 with sum 1 (each channel of its own), or a KernelError that says why it cannot be one.
+
+    Negative taps are allowed as long as the sum is positive: a lens with a sharpening stage has them, and so has a
+    band-limited resampling of a kernel.
+
+    Args:
+        kernel: (kh, kw), or (C, kh, kw) for one kernel per channel; real numbers of any type.
+
+    Raises:
+        KernelError: not an array of real numbers, not 2-D or 3-D, empty, not finite, all zero, or a sum that is not
+            positive (below 1e-6 of the sum of magnitudes counts as zero).
+
+    Example:
+        >>> check([[1, 2, 1]])
+        array([[0.25, 0.5 , 0.25]])
+    """
+    try:
+        array = np.asarray(kernel)
+    except ValueError:
+        raise KernelError("a kernel should be a rectangular array of numbers, its rows differ in length") from None
+    if array.dtype.kind == "c":
+        raise KernelError(f"a kernel should be real, complex numbers came ({array.dtype}); store its real part")
+    if array.dtype.kind not in "buif":
+        raise KernelError(f"a kernel should be an array of numbers, an array of type {array.dtype} came")
+    if array.ndim not in (2, 3):
+        shape = f"shape {array.shape}" if array.ndim else "a single number"
+        raise KernelError(f"a kernel should be (rows, columns) or (channels, rows, columns), {shape} came")
+    if array.size == 0:
+        raise KernelError(f"a kernel needs at least one tap, an empty array of shape {array.shape} came")
+    if array.ndim == 3 and array.shape[0] > 4 and array.shape[2] <= 4:
+        raise KernelError(
+            f"one kernel per channel should be (channels, rows, columns), {array.shape} came; transpose it"
+        )
+    psf = array.astype(np.float64)
+    if not np.isfinite(psf).all():
+        bad = int(np.size(psf) - np.isfinite(psf).sum())
+        raise KernelError(f"a kernel should be finite, {bad} of its {psf.size} taps are NaN or infinite")
+    largest = np.abs(psf).max(axis=(-2, -1), keepdims=True)
+    if not largest.all():
+        which = "its taps" if psf.ndim == 2 else f"the taps of channel {int(np.argmin(largest))}"
+        raise KernelError(f"a kernel needs light to spread, {which} are all zero")
+    psf /= largest  # the sum of huge taps must not overflow
+    total = psf.sum(axis=(-2, -1), keepdims=True)
+    if (total <= 1e-6 * np.abs(psf).sum(axis=(-2, -1), keepdims=True)).any():
+        worst = float((total * largest).min())
+        raise KernelError(f"a kernel needs a positive sum (it keeps the brightness), this one sums to {worst:.3g}")
+    return np.asarray(psf / total, dtype=np.float64)
+
+
+def origin(shape: Sequence[int]) -> tuple[int, int]:
+    """The origin tap (kh // 2, kw // 2) of a kernel of shape (..., kh, kw).
+
+    Example:
+        >>> origin((5, 4))
+        (2, 2)
+    """
+    return shape[-2] // 2, shape[-1] // 2
+
+
+def fits(kernel: Array, frame_shape: Sequence[int]) -> None:
+    """Raise KernelError unless the kernel can have blurred a frame of this shape.
+
+    Args:
+        kernel: (kh, kw) or (C, kh, kw).
+        frame_shape: (H, W) or (..., C, H, W).
+
+    Example:
+        >>> fits(np.ones((3, 3)) / 9, (1, 64, 64))
+        >>> fits(np.full((9, 1), 1 / 9), (8, 64))
+        Traceback (most recent call last):
+        deblur.errors.KernelError: a kernel should fit into the frame, 9 x 1 taps came for 8 x 64 pixels; crop it
+    """
+    rows, columns = frame_shape[-2:]
+    if kernel.shape[-2] > rows or kernel.shape[-1] > columns:
+        size = f"{kernel.shape[-2]} x {kernel.shape[-1]} taps came for {rows} x {columns} pixels"
+        raise KernelError(f"a kernel should fit into the frame, {size}; crop it")
+    channels = frame_shape[-3] if len(frame_shape) > 2 else 1
+    if kernel.ndim == 3 and kernel.shape[0] not in (1, channels):
+        raise KernelError(
+            f"one kernel per channel was expected, {kernel.shape[0]} kernels came for {channels} channel(s); "
+            "give one kernel for all or one for each"
+        )
+
+
+def flip(kernel: Array) -> Array:
+    """Turn a correlation kernel into a convolution kernel (and back): both axes reversed about the origin tap.
+
+    An axis of even size gains one tap, since the reflection of tap 0 about tap k // 2 is tap k.
+
+    Example:
+        >>> flip(np.array([[0.75, 0.25, 0.0]]))
+        array([[0.  , 0.25, 0.75]])
+        >>> flip(np.array([[0.75, 0.25]]))
+        array([[0.  , 0.25, 0.75]])
+    """
+    even = [(0, 0)] * (kernel.ndim - 2) + [(0, 1 - size % 2) for size in kernel.shape[-2:]]
+    return np.ascontiguousarray(np.pad(kernel, even)[..., ::-1, ::-1])
+
+
+def trim(kernel: Array) -> Array:
+    """Cut the zero margins off, as far as the origin tap stays the origin tap: less work, the same blur.
+
+    Example:
+        >>> trim(np.array([[0.0, 0.5, 0.5, 0.0, 0.0]]))
+        array([[0.5, 0.5, 0. ]])
+    """
+    cuts = []
+    for axis in (-2, -1):
+        centre = kernel.shape[axis] // 2
+        others = tuple(a for a in range(-kernel.ndim, 0) if a != axis)
+        (used,) = np.nonzero(np.any(kernel != 0, axis=others))
+        reach = int(np.abs(used - centre).max())
+        cuts.append(slice(max(centre - reach, 0), centre + reach + 1))
+    return np.ascontiguousarray(kernel[..., cuts[0], cuts[1]])

@@ -1,0 +1,213 @@
+"""Kernels in files: arrays, pictures, MATLAB files and tables of numbers, read into one normalised array.
+
+Nothing is ever unpickled. A new format is one function here and one line in `READERS`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deblur.errors import FileError, KernelError
+from deblur.psf.array import check
+from deblur.psf.array import flip as flipped
+
+__all__ = ["READERS", "read", "save"]
+
+Array = NDArray[np.float64]
+_KEYS = ("kernel", "psf")  # the array that is meant where a file holds several
+
+
+def read(path: str | os.PathLike[str], *, flip: bool = False) -> Array:
+    """Read a blur kernel and normalise it to sum 1.
+
+    Args:
+        path: .npy, .npz or .mat (one array, or the one called kernel), .png or .tif (8 or 16 bit, float TIFF; gray),
+            .csv or .txt (numbers between commas, semicolons or spaces, one row a line, # starts a comment).
+        flip: the file stores a correlation kernel; reverse both axes about the origin tap.
+
+    Returns:
+        (kh, kw), or (C, kh, kw) where the file holds one kernel per channel; float64, origin tap (kh // 2, kw // 2).
+
+    Raises:
+        FileError: missing, unreadable, of an unknown format, holding pickled objects or several arrays.
+        KernelError: what it holds cannot be a blur kernel (see `check`).
+    """
+    file = Path(path)
+    reader = READERS.get(file.suffix.lower())
+    if reader is None:
+        raise FileError(
+            f"{file}: a kernel file should end in {', '.join(READERS)}, {file.suffix or 'no suffix'!r} came"
+        )
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"{file}: no such kernel file; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise FileError(f"{file}: the kernel file cannot be read ({reason})") from None
+    if not data:
+        raise FileError(f"{file}: the kernel file is empty")
+    try:
+        psf = check(reader(data))
+    except (FileError, KernelError) as error:
+        raise type(error)(f"{file}: {error}") from None
+    return flipped(psf) if flip else psf
+
+
+def save(path: str | os.PathLike[str], kernel: Array, force: bool = False) -> None:
+    """Write a kernel as .npy, atomically; an existing file only with `force`.
+
+    Raises:
+        FileError: another suffix, an existing file without `force`, or a folder that cannot be written.
+        KernelError: the array is no kernel.
+    """
+    from deblur.files import atomic_write
+
+    file = Path(path)
+    if file.suffix.lower() != ".npy":
+        raise FileError(
+            f"{file}: kernels are written as .npy, {file.suffix or 'no suffix'!r} came; name it {file.stem}.npy"
+        )
+    buffer = io.BytesIO()
+    np.save(buffer, check(kernel), allow_pickle=False)
+    atomic_write(file, buffer.getvalue(), force=force)
+
+
+def _numpy(data: bytes) -> NDArray[Any]:
+    """A .npy file."""
+    if data[:2] == b"PK":
+        return _archive(data)
+    if data[:6] != b"\x93NUMPY":
+        raise FileError(
+            "this is no NumPy file (its first bytes say so; pickles are never read); write it with numpy.save"
+        )
+    try:
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+    except ValueError as error:
+        if "pickle" in str(error) or "Object arrays" in str(error):
+            raise FileError("it holds pickled objects, which are never read; store an array of numbers") from None
+        raise FileError("the NumPy file is damaged or cut short; write it again with numpy.save") from None
+    except (EOFError, OSError, SyntaxError, MemoryError):
+        raise FileError("the NumPy file is damaged or cut short; write it again with numpy.save") from None
+
+
+def _archive(data: bytes) -> NDArray[Any]:
+    """A .npz file: its only array, or the one called kernel."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            return _numpy(archive.read(members[_only(dict.fromkeys(members))]))
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError("the .npz file is damaged or cut short; write it again with numpy.savez") from None
+
+
+def _matlab(data: bytes) -> NDArray[Any]:
+    """A .mat file of version 4 or 5."""
+    from scipy.io import loadmat
+
+    if data[:20].startswith(b"MATLAB 7.3") or data[512:516] == b"\x89HDF" or data[:4] == b"\x89HDF":
+        raise FileError("MATLAB 7.3 files are not read; save it with -v7 in MATLAB, or as .npy")
+    try:
+        variables = loadmat(io.BytesIO(data))
+    except Exception:  # scipy raises nearly anything on a damaged file, none of it for a reader's eyes
+        raise FileError("this is no MATLAB file, or a damaged one; save it with -v7 in MATLAB, or as .npy") from None
+    arrays = {name: value for name, value in variables.items() if not name.startswith("__")}
+    array = np.asarray(arrays[_only(arrays)])
+    if array.dtype.kind not in "buifc":
+        raise FileError("it holds MATLAB objects (cells, structures or text); save the numeric array alone")
+    return array
+
+
+def _picture(data: bytes) -> NDArray[Any]:
+    """A gray picture."""
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise FileError("this is no readable PNG picture; save the kernel again, or as .npy")
+    return _gray(np.asarray(image))
+
+
+def _tiff(data: bytes) -> NDArray[Any]:
+    """A gray TIFF of any depth."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            pages = len(file.pages)
+            image = np.asarray(file.pages[0].asarray())
+    except Exception:  # likewise: tifffile and its codecs raise many kinds on a damaged file
+        raise FileError("this is no readable TIFF picture; save the kernel again, or as .npy") from None
+    if pages > 1:
+        raise FileError(f"one picture was expected, the TIFF holds {pages} pages; store a stack of kernels as .npy")
+    return _gray(image)
+
+
+def _gray(image: NDArray[Any]) -> NDArray[Any]:
+    """The one plane of a picture whose colours, if any, are equal and whose alpha, if any, is opaque."""
+    if image.ndim == 2:
+        return image
+    colours, alpha = (image[..., :-1], image[..., -1:]) if image.shape[-1] in (2, 4) else (image, image[..., :0])
+    if (colours != colours[..., :1]).any():
+        raise FileError("a kernel picture should be gray, a coloured one came; convert it to gray")
+    if alpha.size and (alpha != alpha.max()).any():
+        raise FileError("a kernel picture should be opaque, a transparent one came; flatten it")
+    return np.asarray(colours[..., 0])
+
+
+def _table(data: bytes) -> NDArray[Any]:
+    """Rows of numbers."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FileError("a table of numbers was expected, this is no text file") from None
+    rows: list[list[float]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.partition("#")[0].strip()
+        words = content.replace(";", ",").rstrip(",").split(",") if {",", ";"} & set(content) else content.split()
+        try:
+            row = [float(word) for word in words]
+        except ValueError:
+            raise FileError(
+                f"line {number} should hold numbers between commas or spaces, {line.strip()[:40]!r} came"
+            ) from None
+        if rows and row and len(row) != len(rows[0]):
+            raise FileError(f"line {number} holds {len(row)} numbers, the lines above {len(rows[0])}; make them equal")
+        if row:
+            rows.append(row)
+    if not rows:
+        raise FileError("a table of numbers was expected, the file holds none")
+    return np.array(rows)
+
+
+def _only(arrays: Mapping[str, object]) -> str:
+    """The name of the one array that a file holds or means."""
+    for name in _KEYS:
+        if name in arrays:
+            return name
+    if len(arrays) != 1:
+        names = ", ".join(list(arrays)[:8]) or "none"
+        raise FileError(f"one array, or one called kernel, was expected, the file holds {len(arrays)} ({names})")
+    return next(iter(arrays))
+
+
+READERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
+    ".npy": _numpy,
+    ".npz": _archive,
+    ".mat": _matlab,
+    ".png": _picture,
+    ".tif": _tiff,
+    ".tiff": _tiff,
+    ".csv": _table,
+    ".txt": _table,
+}
