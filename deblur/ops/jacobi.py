@@ -1,0 +1,68 @@
+"""Fixed-point sweeps in place of the recursion (Song, Meng and Ermon 2021, "Accelerating Feedforward Computation").
+
+With the anchor D, D^-1 A = I + N where N only reads earlier pixels. So
+
+    x <- x + D^-1 (y - A x)
+
+is exact after at most H + W - 1 sweeps (N is nilpotent) and, where the weights are small, good to rounding long
+before: 8 sweeps for 12 channels of 32 x 32 with weights of standard deviation .02. Each sweep is one ordinary
+convolution over the whole image. Where they are not small it first grows, and rounding then ruins the exact end:
+a residual test finds out, and the caller takes the wavefront instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from deblur.ops import geometry
+
+__all__ = ["MAX_SWEEPS", "solve"]
+
+#: More sweeps than this cost more than the wavefront.
+MAX_SWEEPS = 60
+
+#: An update this many times larger than the first: the sweeps diverge.
+_GROWTH = 1e3
+
+
+def solve(
+    y: torch.Tensor,
+    weight: torch.Tensor,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: list[int],
+    *,
+    conv: Callable[[torch.Tensor, torch.Tensor, str, bool, int, list[int]], torch.Tensor],
+    max_sweeps: int = MAX_SWEEPS,
+) -> torch.Tensor | None:
+    """Return x with conv(x) = y, or None where the sweeps did not pass the residual test.
+
+    The test: the last update max |D^-1 (y - A x)| is at most 16 eps max |x|. It fails by growth (an update 1000 times
+    the first), by NaN and infinity, and by running out of sweeps.
+    """
+    batch, _, height, width = y.shape
+    inverse = torch.linalg.inv_ex(geometry.anchors(weight, groups)).inverse
+    if transpose:
+        inverse = inverse.mT
+
+    def through_anchor(image: torch.Tensor) -> torch.Tensor:
+        columns: torch.Tensor = inverse @ image.reshape(batch, groups, weight.shape[1], height * width)
+        return columns.view(batch, groups * weight.shape[1], height, width)
+
+    x = through_anchor(y)
+    if y.numel() == 0:
+        return x
+    tolerance = 16 * torch.finfo(y.dtype).eps
+    limit = _GROWTH * float(x.abs().max())
+    for _ in range(min(height + width, max_sweeps)):
+        update = through_anchor(y - conv(x, weight, orientation, transpose, groups, dilation))
+        x = x + update
+        size = float(update.abs().max())
+        if not size <= limit:  # NaN compares false: it leaves here too
+            return None
+        if size <= tolerance * float(x.abs().max()):
+            return x
+    return None

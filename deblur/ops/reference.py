@@ -1,0 +1,170 @@
+"""The specification: masked convolution, its inverse and its weight gradient, written to be read.
+
+    y[o, p] = sum over i, a, b of  weight[o, i, a, b] * x[i, p - (a * dh, b * dw)]        x = 0 outside the frame
+
+for the orientation top_left. Every other orientation and the adjoint follow by the identities of `geometry`.
+
+Every kernel of the package must agree with these functions in value and gradient; they serve wherever no kernel does
+(a machine without a compiler, a device without native code). They are plain PyTorch, run on any device, and can be
+differentiated by plain autograd, without the formulas that the registered operations use.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch.nn.grad import conv2d_weight
+
+from deblur.ops import geometry
+
+__all__ = ["conv", "dense_matrix", "solve", "weight_grad"]
+
+
+def dense_matrix(
+    weight: torch.Tensor,
+    height: int,
+    width: int,
+    *,
+    orientation: str = "top_left",
+    transpose: bool = False,
+    groups: int = 1,
+    dilation: tuple[int, int] = (1, 1),
+) -> torch.Tensor:
+    """Write the masked convolution out as a matrix (C*H*W, C*H*W) acting on x.flatten(1): the definition itself.
+
+    For small frames only. In raster order over pixels the matrix of top_left is block lower-triangular.
+    """
+    size = weight.shape[1]  # channels per group
+    pixels = torch.arange(height * width, device=weight.device).view(height, width)
+    up, left = (not flipped for flipped in geometry.ORIENTATIONS[orientation])
+    matrix = weight.new_zeros(groups, size, height * width, groups, size, height * width)
+    grouped = weight.view(groups, size, *weight.shape[1:])
+    for a in range(weight.shape[2]):
+        for b in range(weight.shape[3]):
+            row, column = a * dilation[0], b * dilation[1]
+            if row >= height or column >= width:
+                continue
+            rows, columns = (slice(row, None), slice(height - row)), (slice(column, None), slice(width - column))
+            (near, far), (here, there) = rows[:: 1 if up else -1], columns[:: 1 if left else -1]
+            p, q = pixels[near, here].flatten(), pixels[far, there].flatten()  # y[p] reads x[q]
+            for g in range(groups):
+                matrix[g, :, p, g, :, q] = grouped[g, :, :, a, b]  # the indexed axes come first: (pixels, out, in)
+    matrix = matrix.flatten(3).flatten(0, 2)
+    return matrix.T if transpose else matrix
+
+
+def conv(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """Return the masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), or its adjoint."""
+    if transpose:
+        weight, orientation = geometry.adjoint(weight, orientation, groups)
+    weight = geometry.reachable(weight, x.shape[2], x.shape[3], dilation)
+    if x.numel() == 0:
+        return torch.zeros_like(x, memory_format=torch.contiguous_format)
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+        return F.conv2d(
+            _pad(x, weight.shape[2:], orientation, dilation),
+            _as_correlation(weight, orientation),
+            groups=groups,
+            dilation=dilation,
+        )
+
+
+def solve(
+    y: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """Solve conv(x, weight) = y for x (B, C, H, W) by substitution along anti-diagonals, the wavefront.
+
+    With the anchor D (invertible, per group) and everything else multiplied by its inverse once,
+
+        x[p] = D^-1 y[p]  -  sum over taps (a, b) other than (0, 0) of  D^-1 weight[a, b] x[p - (a * dh, b * dw)]
+
+    and the pixels of one anti-diagonal i + j = t read only those of earlier ones: H + W - 1 dependent steps.
+    """
+    if transpose:
+        weight, orientation = geometry.adjoint(weight, orientation, groups)
+    height, width = y.shape[2:]
+    if y.numel() == 0:
+        return torch.zeros_like(y, memory_format=torch.contiguous_format)
+    weight = geometry.reachable(weight, height, width, dilation)
+    size, kh, kw = weight.shape[1:]
+
+    inverse = torch.linalg.inv_ex(geometry.anchors(weight, groups)).inverse
+    right_side = inverse @ geometry.flip(y, orientation).reshape(-1, groups, size, height * width)
+    right_side = right_side.unflatten(-1, (height, width))
+    taps = inverse @ weight.reshape(groups, size, size * kh * kw)
+    taps = taps.view(groups, size, size, kh * kw)[..., 1:].flatten(2)  # all but the anchor
+
+    a, b = torch.meshgrid(torch.arange(kh), torch.arange(kw), indexing="ij")
+    up = (a.flatten()[1:, None] * dilation[0]).to(y.device)
+    left = (b.flatten()[1:, None] * dilation[1]).to(y.device)
+    top, side = (kh - 1) * dilation[0], (kw - 1) * dilation[1]
+    x = F.pad(torch.zeros_like(right_side), (side, 0, top, 0))
+    for t in range(height + width - 1):
+        i = torch.arange(max(0, t - width + 1), min(height, t + 1), device=y.device)
+        j = t - i
+        earlier = x[..., top + i - up, side + j - left]  # (B, groups, size, taps, pixels of the anti-diagonal)
+        x[..., top + i, side + j] = right_side[..., i, j] - taps @ earlier.flatten(2, 3)
+    return geometry.flip(x[..., top:, side:].flatten(1, 2), orientation).contiguous()
+
+
+def weight_grad(
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    kernel_size: tuple[int, int],
+    *,
+    orientation: str,
+    groups: int,
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """Return d<grad, conv(x, weight)> / dweight, of shape (C, C // groups, kh, kw).
+
+        result[o, i, a, b] = sum over batch and pixels of  grad[o, p] * x[i, p - (a * dh, b * dw)]
+
+    which does not depend on the weight. The adjoint's gradient is the same with grad and x exchanged.
+    """
+    channels, height, width = x.shape[1:]
+    result = x.new_zeros(channels, channels // groups, *kernel_size)
+    if x.numel() == 0:
+        return result
+    seen = geometry.reachable(result, height, width, dilation)
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+        correlation: torch.Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
+            _pad(x, seen.shape[2:], orientation, dilation),
+            list(seen.shape),
+            grad.contiguous(),
+            groups=groups,
+            dilation=dilation,
+        )
+    filled = _as_correlation(correlation, orientation)
+    return F.pad(filled, (0, kernel_size[1] - filled.shape[3], 0, kernel_size[0] - filled.shape[2]))
+
+
+def _pad(
+    x: torch.Tensor, kernel_size: tuple[int, ...] | torch.Size, orientation: str, dilation: tuple[int, int]
+) -> torch.Tensor:
+    """Add the zeros that the taps read beyond the frame, on the side they look toward."""
+    rows, columns = (kernel_size[0] - 1) * dilation[0], (kernel_size[1] - 1) * dilation[1]
+    down, right = geometry.ORIENTATIONS[orientation]
+    return F.pad(x, (0, columns) * right + (columns, 0) * (not right) + (0, rows) * down + (rows, 0) * (not down))
+
+
+def _as_correlation(weight: torch.Tensor, orientation: str) -> torch.Tensor:
+    """Reorder the taps as torch's conv2d, a correlation over a window read top-left first, wants them; an involution.
+
+    Looking up and left, the tap farthest away comes first, so both axes turn round; looking down and right, none.
+    """
+    return geometry.flip(weight, geometry.opposite(orientation))
