@@ -1,0 +1,193 @@
+"""Picture files and frames: `read_frames`, `write_frames` and what lies between.
+
+A file is told by its content, read into a `Stored` picture (the file's own numbers), turned upright and scaled into a
+`Frame` (float32 channels). Writing goes the same way back: same size, depth, channels and alpha, with EXIF block, ICC
+profile and resolution carried over and the orientation reset, because the pixels are upright already.
+
+A new format is one module with `SUFFIXES`, `read` and `write`, and one line in `FORMATS`.
+
+Example:
+    >>> import tempfile, torch
+    >>> from dataclasses import replace
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "gray.png"
+    ...     write_frames(path, [Frame(pixels=torch.full((1, 4, 6), 0.2))])
+    ...     (frame,) = read_frames(path)
+    ...     write_frames(path, [replace(frame, pixels=frame.pixels * 2)], force=True)
+    ...     read_frames(path)[0].pixels[0, 0, 0]
+    tensor(0.4000)
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ..errors import DeblurError, FileError, OptionError
+from ..files import atomic_write, check_writable
+from . import bmp, jpeg, png, tiff, webp
+from .frame import Frame
+from .recognise import recognise
+from .scale import frame_from_stored, stored_from_frame
+from .stored import Metadata, Resolution, Stored
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Frame",
+    "Metadata",
+    "Resolution",
+    "check_writable",
+    "encode",
+    "output_format",
+    "read_frames",
+    "write_frames",
+]
+
+
+class Format(NamedTuple):
+    """One file format: its suffixes, how it is read and written, and what it can hold."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[bytes], list[Stored]]
+    write: Callable[[BinaryIO, list[Stored], int | None], None]
+    depths: tuple[str, ...]
+    alpha: bool
+    pages: bool = False
+
+
+FORMATS: dict[str, Format] = {
+    "PNG": Format(png.SUFFIXES, png.read, png.write, ("uint8", "uint16"), alpha=True),
+    "TIFF": Format(tiff.SUFFIXES, tiff.read, tiff.write, ("uint8", "uint16", "float32"), alpha=True, pages=True),
+    "JPEG": Format(jpeg.SUFFIXES, jpeg.read, jpeg.write, ("uint8",), alpha=False),
+    "WebP": Format(webp.SUFFIXES, webp.read, webp.write, ("uint8",), alpha=True),
+    "BMP": Format(bmp.SUFFIXES, bmp.read, bmp.write, ("uint8",), alpha=True),
+}
+"""The formats that are read and written, by name."""
+
+
+def read_frames(source: str | Path | bytes, *, black: float | None = None, white: float | None = None) -> list[Frame]:
+    """Read a picture file.
+
+    Args:
+        source: a path, `-` for standard input, or the bytes of a file.
+        black: the stored value that becomes 0; 0 by default.
+        white: the stored value that becomes 1; by default the largest of 8 or 16 bits, 1 for floats.
+
+    Returns:
+        One frame, or one for every page of a TIFF.
+
+    Raises:
+        FileError: no such file, not a picture, a damaged one, or one that would lose something: what to export.
+        OptionError: black and white that make no range.
+    """
+    data, name = _load(source)
+    try:
+        format = recognise(data, name)
+        try:
+            stored = FORMATS[format].read(data)
+        except (DeblurError, MemoryError):
+            raise
+        except Exception as error:  # decoders raise whatever a broken file makes them trip over
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise FileError(f"is a damaged or cut-off {format} file ({reason}); export it again") from error
+        del data
+        return [frame_from_stored(page, format, black, white) for page in stored]
+    except FileError as error:
+        raise FileError(f"{name}: {error}") from error
+
+
+def write_frames(path: str | Path, frames: list[Frame], *, quality: int | None = None, force: bool = False) -> None:
+    """Write frames to a file whose suffix names the format, whole or not at all.
+
+    The picture keeps its depth where the format holds it. A 16-bit picture becomes 8-bit in JPEG, WebP and BMP, black
+    to white; float values, alpha and several pages are never dropped: a format that cannot hold them is an error.
+
+    Args:
+        path: the file, or `-` for standard output (in the format of the first frame).
+        frames: one frame; several for TIFF only.
+        quality: 1 to 100 for JPEG (95 by default) and WebP (95, or lossless like its source; 100 is lossless).
+        force: replace an existing file.
+
+    Raises:
+        FileError: see `deblur.files.check_writable`, an unknown suffix, or a format that cannot hold the picture.
+        OptionError: a quality outside 1 to 100.
+    """
+    if str(path) == "-":
+        sys.stdout.buffer.write(encode(frames, frames[0].format if frames else "PNG", quality))
+        sys.stdout.buffer.flush()
+        return
+    check_writable(path, force)
+    format = output_format(path)
+    try:
+        pages = _storable(frames, format, quality)
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
+    atomic_write(path, lambda file: FORMATS[format].write(file, pages, quality), force=force)
+
+
+def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> bytes:
+    """The bytes of a file, for a pipe.
+
+    Args:
+        frames: as in `write_frames`.
+        suffix: a suffix such as `.png` or the name of a format such as `PNG`.
+        quality: as in `write_frames`.
+    """
+    format = suffix if suffix in FORMATS else output_format("output" + suffix)
+    file = io.BytesIO()
+    FORMATS[format].write(file, _storable(frames, format, quality), quality)
+    return file.getvalue()
+
+
+def output_format(path: str | Path) -> str:
+    """The format that a file name's suffix stands for.
+
+    Raises:
+        FileError: an unknown suffix, or none.
+    """
+    suffix = Path(path).suffix.lower()
+    for name, format in FORMATS.items():
+        if suffix in format.suffixes:
+            return name
+    known = " ".join(format.suffixes[0] for format in FORMATS.values())
+    raise FileError(f"{path}: the suffix '{suffix}' names no format that is written; use one of {known}")
+
+
+def _load(source: str | Path | bytes) -> tuple[bytes, str]:
+    if isinstance(source, bytes):
+        return source, "the given bytes"
+    if str(source) == "-":
+        return sys.stdin.buffer.read(), "standard input"
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise FileError(f"{path}: is a folder, expected a picture file; name the files in it")
+        return path.read_bytes(), str(path)
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: there is no such file; check the name") from error
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"{path}: cannot be read ({reason}); check the name and its permissions") from error
+
+
+def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:
+    """The frames as stored pictures, or the line that says why this format cannot hold them."""
+    format = FORMATS[name]
+    if quality is not None and not 1 <= quality <= 100:
+        raise OptionError(f"--quality must be 1 to 100, got {quality}")
+    if not frames:
+        raise FileError("there is no picture to write")
+    if len(frames) > 1 and not format.pages:
+        raise FileError(f"{name} holds one picture, these are {len(frames)} pages; name the output .tif")
+    for frame in frames:
+        if frame.dtype == "float32" and "float32" not in format.depths:
+            raise FileError(f"{name} holds no float values; name the output .tif")
+        if frame.alpha is not None and not format.alpha:
+            raise FileError(f"{name} holds no alpha; name the output .png or .tif")
+    return [stored_from_frame(frame, None if frame.dtype in format.depths else format.depths[-1]) for frame in frames]

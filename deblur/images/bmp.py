@@ -1,0 +1,41 @@
+"""BMP: 8 bits, gray or RGB, with or without alpha; no metadata but the resolution."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import BinaryIO
+
+import cv2
+
+from .pillow import open_pillow, pillow_image, stored_of
+from .stored import Stored
+
+__all__ = ["read", "write"]
+
+SUFFIXES = (".bmp", ".dib")
+
+_RESOLUTION_AT = 38  # bytes into the file: pixels per metre across and down, little-endian
+
+
+def read(data: bytes) -> list[Stored]:
+    """Read one picture; palettes and depths below 8 bits become 8 bits."""
+    with open_pillow(data, "BMP") as image:
+        return [stored_of(image, lossless=True)]
+
+
+def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
+    """Write one 8-bit picture; `quality` means nothing here."""
+    (page,) = pages
+    if page.alpha is None:
+        buffer = io.BytesIO()
+        pillow_image(page).save(buffer, "BMP")
+        encoded = bytearray(buffer.getbuffer())
+    else:  # Pillow's 32-bit BMP does not say which byte is alpha
+        samples = page.samples()
+        colour = samples[..., [0, 0, 0, 1]] if samples.shape[2] == 2 else samples[..., [2, 1, 0, 3]]
+        encoded = bytearray(cv2.imencode(".bmp", colour)[1].tobytes())
+    resolution = page.metadata.resolution
+    if resolution is not None and (per_metre := resolution.per("metre")):
+        struct.pack_into("<ii", encoded, _RESOLUTION_AT, round(per_metre[0]), round(per_metre[1]))
+    file.write(encoded)

@@ -1,0 +1,44 @@
+"""JPEG: 8 bits, gray or RGB, lossy."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from .metadata import sized_exif
+from .pillow import open_pillow, pillow_image, stored_of
+from .stored import Stored
+
+__all__ = ["read", "write"]
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+_QUALITY = 95
+_FULL_COLOUR = 90  # from this quality on colour is stored at full size (4:4:4), below at half (4:2:0)
+_MOST_EXIF = 65533 - 6
+
+
+def read(data: bytes) -> list[Stored]:
+    """Read one picture; of a file that holds several (a phone's gain map or second view) the main one."""
+    with open_pillow(data, "JPEG") as image:
+        count = getattr(image, "n_frames", 1)
+        more = (f"the file holds {count - 1} more pictures (a gain map or preview), which are left out",)
+        return [stored_of(image, lossless=False, notes=more if count > 1 else ())]
+
+
+def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
+    """Write one 8-bit picture; quality 1 to 100, by default 95.
+
+    An EXIF block above the 64 KiB that a JPEG segment holds is left out.
+    """
+    (page,) = pages
+    quality = _QUALITY if quality is None else quality
+    options: dict[str, Any] = {"quality": quality, "subsampling": "4:4:4" if quality >= _FULL_COLOUR else "4:2:0"}
+    metadata = page.metadata
+    exif = sized_exif(metadata.exif, page.array.shape[1], page.array.shape[0])
+    if exif is not None and len(exif) <= _MOST_EXIF:
+        options["exif"] = b"Exif\0\0" + exif
+    if metadata.icc is not None:
+        options["icc_profile"] = metadata.icc
+    if metadata.resolution is not None and (density := metadata.resolution.per("inch")):
+        options["dpi"] = tuple(min(max(round(value), 1), 65535) for value in density)
+    pillow_image(page).save(file, "JPEG", **options)

@@ -1,0 +1,118 @@
+"""EXIF blocks and resolution: read the orientation, reset it, keep the rest byte for byte.
+
+An EXIF block is a small TIFF file: a header, directories (IFD0, the EXIF and GPS directories inside it, IFD1 with a
+thumbnail) of 12-byte entries. It is patched in place and never rebuilt, because a camera maker's own notes hold
+offsets into it that a rebuilt block would break.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..transfer import Gamma, Linear, Transfer
+from .stored import Metadata, Resolution
+
+__all__ = ["exif_orientation", "png_gamma", "seen_metadata", "sized_exif", "strip_exif_header"]
+
+_ORIENTATION, _EXIF_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
+_SHORT, _LONG = 3, 4
+
+
+def strip_exif_header(exif: bytes | None) -> bytes | None:
+    """The block without the `Exif` header of JPEG files; None for an empty or broken one."""
+    if not exif:
+        return None
+    exif = exif.removeprefix(b"Exif\0\0")
+    return exif if exif[:4] in (b"II*\0", b"MM\0*") else None
+
+
+def exif_orientation(exif: bytes | None) -> int:
+    """The orientation tag, 1 to 8; 1 where there is none or it makes no sense."""
+    if exif is None:
+        return 1
+    try:
+        value = next((value for tag, value, _ in _numbers(exif, _first_directory(exif)) if tag == _ORIENTATION), 1)
+    except struct.error:
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def seen_metadata(metadata: Metadata, orientation: int) -> Metadata:
+    """The metadata of the picture once it is turned: orientation 1, no thumbnail, resolution along the new axes."""
+    resolution = metadata.resolution
+    if resolution is not None and orientation >= 5:
+        resolution = Resolution(resolution.y, resolution.x, resolution.unit)
+    return replace(metadata, exif=_upright(metadata.exif), resolution=resolution)
+
+
+def sized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+    """The block with the picture's size in PixelXDimension and PixelYDimension, where it has these tags."""
+    if exif is None:
+        return None
+    block = bytearray(exif)
+    try:
+        for tag, value, _ in _numbers(exif, _first_directory(exif)):
+            if tag == _EXIF_IFD:
+                for inner, _, place in _numbers(exif, value):
+                    if inner in (_WIDTH, _HEIGHT):
+                        _put(block, place, width if inner == _WIDTH else height)
+    except struct.error:
+        return exif
+    return bytes(block)
+
+
+def png_gamma(metadata: Metadata) -> Transfer | None:
+    """The transfer of a PNG that has a gAMA chunk and neither a profile nor an sRGB chunk; None for that of sRGB."""
+    chunks = dict(metadata.png)
+    if b"sRGB" in chunks or b"cICP" in chunks or len(chunks.get(b"gAMA", b"")) != 4:
+        return None
+    (encoded,) = struct.unpack(">I", chunks[b"gAMA"])
+    if not 10_000 <= encoded <= 1_000_000 or abs(encoded - 45_455) < 500:  # 1/2.2: how PNG says sRGB
+        return None
+    if encoded == 100_000:
+        return Transfer("linear", (Linear(),))
+    return Transfer(f"gamma {100_000 / encoded:.4g}", (Gamma(100_000 / encoded),))
+
+
+def _upright(exif: bytes | None) -> bytes | None:
+    """Orientation 1, and no thumbnail: it shows the blurred picture, turned the old way."""
+    if exif is None:
+        return None
+    block = bytearray(exif)
+    try:
+        start = _first_directory(exif)
+        for tag, _, place in _numbers(exif, start):
+            if tag == _ORIENTATION:
+                _put(block, place, 1)
+        (entries,) = struct.unpack_from(_order(exif) + "H", exif, start)
+        struct.pack_into(_order(exif) + "I", block, start + 2 + 12 * entries, 0)
+    except struct.error:
+        pass
+    return bytes(block)
+
+
+def _order(exif: bytes | bytearray) -> str:
+    return "<" if exif[:2] == b"II" else ">"
+
+
+def _first_directory(exif: bytes) -> int:
+    return int(struct.unpack_from(_order(exif) + "I", exif, 4)[0])
+
+
+def _numbers(exif: bytes, directory: int) -> Iterator[tuple[int, int, tuple[int, str]]]:
+    """The single whole numbers of a directory: (tag, value, (offset, struct code) of the value)."""
+    order = _order(exif)
+    (entries,) = struct.unpack_from(order + "H", exif, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+        tag, kind, count = struct.unpack_from(order + "HHI", exif, entry)
+        if kind in (_SHORT, _LONG) and count == 1:
+            code = order + ("H" if kind == _SHORT else "I")
+            yield tag, struct.unpack_from(code, exif, entry + 8)[0], (entry + 8, code)
+
+
+def _put(block: bytearray, place: tuple[int, str], value: int) -> None:
+    offset, code = place
+    if value < 1 << 8 * struct.calcsize(code):
+        struct.pack_into(code, block, offset, value)

@@ -1,0 +1,167 @@
+"""Between the numbers a file stores and the pixels of a frame: turning, scaling, and finding the ceiling.
+
+Frames are large, so everything works plane by plane or in bands of rows: one float32 frame is allocated, no more.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import DtypeError, FileError, OptionError, ShapeError
+from ..transfer import TRANSFERS, transfer_from_icc
+from .frame import Frame
+from .metadata import png_gamma, seen_metadata
+from .stored import Array, Stored
+
+__all__ = ["FULL_SCALE", "ceiling_level", "frame_from_stored", "stored_from_frame", "turn"]
+
+FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+"""The white level of each sample type where the user names none."""
+
+_BAND = 256  # rows treated at a time on the way out
+
+
+def frame_from_stored(stored: Stored, format: str, black: float | None, white: float | None) -> Frame:
+    """Make the frame: turned upright, scaled to black = 0 and white = 1, its ceiling and its transfer curve found."""
+    dtype: Literal["uint8", "uint16", "float32"] = stored.array.dtype.name  # type: ignore[assignment]
+    low, high = 0.0 if black is None else float(black), FULL_SCALE[dtype] if white is None else float(white)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise OptionError(f"--black must be below --white and both finite, got black {low:g} and white {high:g}")
+    array, alpha = turn(stored.array, stored.orientation), stored.alpha
+    if dtype == "float32" and not _is_finite(array):
+        raise FileError("holds NaN or infinite values, expected finite ones; replace them first")
+    planes = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
+    pixels = np.empty(planes.shape, np.float32)
+    for plane, stored_plane in zip(pixels, planes, strict=True):
+        _scale(stored_plane, low, high, plane)
+    level = ceiling_level(array, high)
+    ceiling = math.inf if level is None else float(_scale(np.array([level], np.float32), low, high)[0])
+    opacity = None
+    if alpha is not None:
+        full = FULL_SCALE[alpha.dtype.name]
+        opacity = torch.from_numpy(_scale(turn(alpha, stored.orientation), 0.0, full)).clamp_(0, 1)
+    metadata = seen_metadata(stored.metadata, stored.orientation)
+    transfer, note = TRANSFERS["srgb"], None
+    if metadata.icc is not None:
+        transfer, note = transfer_from_icc(metadata.icc)
+        if len(transfer.curves) not in (1, len(pixels)):
+            transfer, note = TRANSFERS["srgb"], "the ICC profile is one for colour; this gray picture is taken as sRGB"
+    elif (gamma := png_gamma(metadata)) is not None:
+        transfer = gamma
+    return Frame(
+        pixels=torch.from_numpy(pixels),
+        alpha=opacity,
+        dtype=dtype,
+        black=low,
+        white=high,
+        ceiling=ceiling,
+        transfer=transfer,
+        notes=stored.notes + ((note,) if note else ()),
+        metadata=metadata,
+        format=format,
+    )
+
+
+def stored_from_frame(frame: Frame, dtype: str | None = None) -> Stored:
+    """Undo the scaling: integers are rounded and limited to what the type holds, float values are kept as they are.
+
+    Args:
+        frame: the picture to store.
+        dtype: another sample type than the frame's own; black to white then fills its whole range.
+
+    Raises:
+        ShapeError, DtypeError: pixels that are not (1 or 3, H, W), alpha of another size.
+        FileError: a pixel is NaN or infinite.
+    """
+    pixels, alpha = frame.pixels.detach().cpu(), frame.alpha
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or pixels.numel() == 0:
+        raise ShapeError(f"a picture to be written needs pixels (1 or 3, H, W), got {tuple(pixels.shape)}")
+    if not pixels.is_floating_point():
+        raise DtypeError(f"a picture to be written needs floating-point pixels, got {pixels.dtype}; scale them first")
+    if alpha is not None and tuple(alpha.shape) != tuple(pixels.shape[1:]):
+        raise ShapeError(f"alpha must be {tuple(pixels.shape[1:])} like the pixels, got {tuple(alpha.shape)}")
+    target = frame.dtype if dtype is None else dtype
+    low, high = (frame.black, frame.white) if target == frame.dtype else (0.0, FULL_SCALE[target])
+    channels, height, width = pixels.shape
+    array = np.empty((height, width) if channels == 1 else (height, width, channels), target)
+    for c in range(channels):
+        _store(pixels[c], low, high, array if channels == 1 else array[..., c])
+    opacity = None
+    if alpha is not None:
+        opacity = np.empty((height, width), target)
+        _store(alpha.detach().cpu(), 0.0, FULL_SCALE[target], opacity)
+    return Stored(array=array, alpha=opacity, metadata=frame.metadata)
+
+
+def turn(array: Array, orientation: int) -> Array:
+    """Turn a stored (H, W[, C]) array to how it is seen, by its EXIF orientation 1 to 8 (a view)."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def ceiling_level(array: Array, white: float) -> float | None:
+    """The stored value at which a frame saturates, or None.
+
+    The frame's maximum m is its ceiling where it is the end of the scale (the type's largest integer, or `white`), or
+    where samples pile up at it: at least 16, at most half of them, and four times as many as at any level of the 64th
+    part of the range below it. A scene's own highlights thin out towards the maximum; a clipped sensor (12-bit data
+    in a 16-bit file, a pedestal) stacks up there.
+    """
+    largest = array.max()
+    if not largest > 0:
+        return None
+    level = float(largest)
+    if level == white or (array.dtype.kind == "u" and level == np.iinfo(array.dtype).max):
+        return level
+    total, below = 0, np.zeros(0, np.int64)
+    floor = level - max(level / 64, 1 if array.dtype.kind == "u" else 0)
+    tops = [band[band >= floor] for band in _bands(array)]
+    levels, counts = np.unique(np.concatenate(tops), return_counts=True)
+    total, below = int(counts[levels == largest].sum()), counts[levels < largest]
+    piled = 16 <= total <= array.size / 2 and total >= 4 * (below.max() if below.size else 0)
+    return level if piled else None
+
+
+def _bands(array: Array) -> list[Array]:
+    return [array[start : start + _BAND] for start in range(0, array.shape[0], _BAND)]
+
+
+def _is_finite(array: Array) -> bool:
+    return all(bool(np.isfinite(band).all()) for band in _bands(array))
+
+
+def _scale(values: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """(values - low) / (high - low) in float32, in place in `out`."""
+    out = np.empty(values.shape, np.float32) if out is None else out
+    np.copyto(out, values)
+    if low:
+        out -= np.float32(low)
+    if high - low != 1:
+        out /= np.float32(high - low)
+    return out
+
+
+def _store(plane: Tensor, low: float, high: float, out: Array) -> None:
+    """The inverse of `_scale` into an array of the stored type, band by band."""
+    largest = np.iinfo(out.dtype).max if out.dtype.kind == "u" else None
+    for start in range(0, out.shape[0], _BAND):
+        band = plane[start : start + _BAND].to(torch.float32, copy=True)
+        if not torch.isfinite(band).all():
+            raise FileError("the picture to be written holds NaN or infinite values; nothing was written")
+        if high - low != 1:
+            band.mul_(high - low)
+        if low:
+            band.add_(low)
+        if largest is not None:
+            band.round_().clamp_(0, largest)
+        out[start : start + _BAND] = band.numpy()

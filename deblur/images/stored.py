@@ -1,0 +1,99 @@
+"""What a picture file holds, in the file's own units: the form every format is read into and written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Metadata", "Resolution", "Stored"]
+
+Array: TypeAlias = NDArray[Any]
+"""A NumPy array of uint8, uint16 or float32."""
+
+_METRES = {"inch": 0.0254, "cm": 0.01, "metre": 1.0}
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Pixels per unit across (x) and down (y); unit `none` gives the shape of a pixel only.
+
+    Example:
+        >>> Resolution(300, 300, "inch").per("cm")
+        (118.11023622047244, 118.11023622047244)
+    """
+
+    x: float
+    y: float
+    unit: Literal["inch", "cm", "metre", "none"] = "inch"
+
+    def per(self, unit: Literal["inch", "cm", "metre"]) -> tuple[float, float] | None:
+        """The same in another unit; None where the file names no unit."""
+        if self.unit == "none":
+            return None
+        if self.unit == unit:
+            return self.x, self.y
+        factor = _METRES[unit] / _METRES[self.unit]
+        return self.x * factor, self.y * factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What is carried from the file that was read to the one that is written.
+
+    Args:
+        exif: an EXIF block as a small TIFF file (it starts with `II*` or `MM*`; no `Exif` header), or None.
+        icc: the bytes of the ICC profile, or None.
+        resolution: pixels per unit, or None.
+        png: the PNG chunks about colour other than the profile (gAMA, cHRM, sRGB, cICP), in their order.
+        description: the ImageDescription of a TIFF, or None.
+        compressed: whether the samples were stored compressed (TIFF).
+        lossless: whether the file kept every value (WebP knows both kinds).
+        extra_sample: TIFF's code of the fourth channel: 0 unspecified, 1 premultiplied alpha, 2 alpha.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    resolution: Resolution | None = None
+    png: tuple[tuple[bytes, bytes], ...] = ()
+    description: str | None = None
+    compressed: bool = True
+    lossless: bool = False
+    extra_sample: int = 2
+
+
+@dataclass(kw_only=True)
+class Stored:
+    """One picture as stored.
+
+    Args:
+        array: (H, W) or (H, W, 3) in RGB order; uint8, uint16 or float32.
+        alpha: (H, W) of the same type, or None.
+        metadata: what is carried over.
+        orientation: the EXIF orientation that the array still has to be turned by, 1 to 8.
+        notes: lines for the user.
+    """
+
+    array: Array
+    alpha: Array | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    orientation: int = 1
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_samples(cls, samples: Array, **rest: Any) -> Stored:
+        """Split (H, W), (H, W, 1 to 4) into colour and alpha: 2 channels are gray and alpha, 4 are RGB and alpha."""
+        if samples.ndim == 2:
+            return cls(array=samples, **rest)
+        alpha = samples[..., -1] if samples.shape[-1] in (2, 4) else None
+        array = samples[..., :3] if samples.shape[-1] >= 3 else samples[..., 0]
+        return cls(array=array, alpha=alpha, **rest)
+
+    def samples(self) -> Array:
+        """Colour and alpha in one array: (H, W) or (H, W, 2, 3 or 4)."""
+        if self.alpha is None:
+            return self.array
+        colour = self.array if self.array.ndim == 3 else self.array[..., None]
+        return np.concatenate([colour, self.alpha[..., None]], axis=2)

@@ -1,0 +1,275 @@
+"""TIFF: 8- and 16-bit integers and 32-bit floats, gray and RGB, with and without alpha, one page or many.
+
+tifffile reads and writes the pages; what it cannot decompress by itself goes through `tiff_segments` (LZW) or Pillow
+(1-bit pages, JPEG in TIFF).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import tifffile
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from ..errors import FileError
+from .metadata import sized_exif, strip_exif_header
+from .pillow import open_pillow, samples_of
+from .stored import Array, Metadata, Resolution, Stored
+from .tiff_segments import decode_page
+
+__all__ = ["read", "write"]
+
+SUFFIXES = (".tif", ".tiff")
+
+_NONE, _LZW, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 8, 32773, 34925, 32946
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_SEPARATED, _RAW_KINDS = 5, (32803, 34892)
+_FLOATING_POINT = 3  # predictor
+_ORIENTATION, _DESCRIPTION, _SUB_IFDS, _EXIF_IFD, _GPS_IFD, _ICC, _DNG = 274, 270, 330, 34665, 34853, 34675, 50706
+_TEXTS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)  # maker, model, software, date, artist, copyright
+_TYPES = {("u", 1): np.uint8, ("u", 2): np.uint16, ("f", 2): np.float32, ("f", 4): np.float32}
+_UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
+_EXPORT = "export 8 or 16 bits or 32-bit floats"
+_CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is written
+
+
+def read(data: bytes) -> list[Stored]:
+    """Read every page; thumbnails and masks beside full pages are left out, with a note."""
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage)]
+        if not pages or len(pages) < len(tif.pages):
+            raise ValueError("it has no readable pages")
+        _refuse_raw(pages)
+        full = [page for page in pages if not (page.is_reduced or page.is_mask)] or pages
+        _refuse_hidden_planes(tif, pages)
+        left_out = (
+            len(pages) - len(full) + sum(len(page.tags[_SUB_IFDS].value) for page in full if _SUB_IFDS in page.tags)
+        )
+        notes: tuple[str, ...] = ()
+        if left_out:
+            notes += (f"the file holds {left_out} thumbnails, reduced copies or masks, which are left out",)
+        structure = len(full) > 1 and (tif.is_imagej or tif.is_ome)
+        if structure:
+            notes += ("the description of the stack (ImageJ, OME) is left out",)
+        stored = []
+        for page in full:
+            number = f"page {full.index(page) + 1}: " if len(full) > 1 else ""
+            try:
+                stored.append(_read_page(data, tif, page, description=not (structure or tif.is_shaped)))
+            except FileError as error:
+                raise FileError(f"{number}{error}") from error
+        stored[0].notes += notes
+        return stored
+
+
+def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
+    """Write every page, by Deflate unless it comes from an uncompressed TIFF; `quality` means nothing here."""
+    total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
+    start = file.tell()
+    with tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
+        for page in pages:
+            _write_page(writer, page)
+    if total <= _CLASSIC_LIMIT:
+        _add_directories(file, start, pages)
+
+
+def _refuse_raw(pages: list[tifffile.TiffPage]) -> None:
+    first = pages[0]
+    thumbnail_only = first.is_reduced and _SUB_IFDS in first.tags
+    if _DNG in first.tags or thumbnail_only or any(page.photometric in _RAW_KINDS for page in pages):
+        raise FileError("is a camera's RAW file, expected developed pixels; export it as a 16-bit TIFF or PNG")
+
+
+def _refuse_hidden_planes(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
+    """ImageJ and tifffile can put a whole stack behind one page's directory; half of it would be lost."""
+    described = 1
+    if tif.is_imagej:
+        described = int((tif.imagej_metadata or {}).get("images", 1))
+    elif tif.is_shaped:
+        described = sum(
+            int(np.prod(record["shape"])) // max(1, int(np.prod(pages[0].shape)))
+            for record in tif.shaped_metadata or ()
+            if record.get("truncated") and "shape" in record
+        )
+    if described > len(pages) or any(page.imagedepth > 1 for page in pages):
+        raise FileError("holds a stack of planes behind one page; save it again with one page a plane")
+
+
+def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, description: bool) -> Stored:
+    if page.photometric == _SEPARATED:
+        raise FileError("is in CMYK (print colours), expected gray or RGB; export it as RGB, in 16-bit TIFF or PNG")
+    if page.imagewidth == 0 or page.imagelength == 0:
+        raise ValueError("its size is zero")
+    if any(size == 0 or at + size > len(data) for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)):
+        raise ValueError("it ends too early")
+    samples = _samples(data, tif, page)
+    metadata = Metadata(
+        exif=_exif(data, tif, page, description=description),
+        icc=bytes(page.tags[_ICC].value) if _ICC in page.tags else None,
+        resolution=_resolution(page),
+        compressed=page.compression != _NONE,
+        lossless=True,
+        extra_sample=int(page.extrasamples[0]) if page.extrasamples else 2,
+    )
+    orientation = int(page.tags.valueof(_ORIENTATION, default=1))
+    return Stored.from_samples(samples, metadata=metadata, orientation=orientation if 1 <= orientation <= 8 else 1)
+
+
+def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Array:
+    """The samples (H, W) or (H, W, S): uint8, uint16 or float32; black is zero."""
+    # Depths are checked before decoding, so that an unsupported one gives its line and not a decoder's trouble.
+    small = page.bitspersample < 8 and page.samplesperpixel == 1
+    if small or page.compression not in (_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA):
+        return _through_pillow(data, tif, page)
+    kind = None if page.dtype is None else _TYPES.get((page.dtype.kind, page.dtype.itemsize))
+    if kind is None or page.bitspersample not in (8, 16, 32):
+        raise FileError(f"has samples of {page.bitspersample} bits ({_sample_format(page)}); {_EXPORT}")
+    colour = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1}.get(int(page.photometric))
+    if colour is None or page.samplesperpixel not in (colour, colour + 1):
+        channels = f"{page.samplesperpixel} channels of the kind {getattr(page.photometric, 'name', page.photometric)}"
+        raise FileError(f"has {channels}, expected gray or RGB with or without alpha; export it as RGB")
+    if page.compression == _LZW or page.predictor == _FLOATING_POINT:
+        samples = decode_page(data, page)
+    else:
+        samples = page.asarray()
+        samples = samples.reshape(
+            (page.samplesperpixel, page.imagelength, page.imagewidth)
+            if page.planarconfig == 2
+            else (page.imagelength, page.imagewidth, page.samplesperpixel)
+        )
+        samples = np.moveaxis(samples, 0, 2) if page.planarconfig == 2 else samples
+    samples = samples.astype(kind, copy=False)
+    if page.photometric == _PALETTE and page.colormap is not None:
+        return _expand_palette(samples, page.colormap)
+    if page.photometric == _WHITE_IS_ZERO and samples.dtype.kind == "u":
+        samples = samples.copy()
+        np.invert(samples[..., 0], out=samples[..., 0])
+    return samples
+
+
+def _through_pillow(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Array:
+    """Below 8 bits, or a compression of 8-bit pixels that only libtiff knows (JPEG, fax)."""
+    name = getattr(page.compression, "name", page.compression)
+    refusal = FileError(f"is compressed by {name} with {page.bitspersample} bits, which this program cannot read; "
+                        "save it uncompressed or with LZW or Deflate")  # fmt: skip
+    if page.bitspersample > 8:
+        raise refusal
+    patched = bytearray(data)
+    for other in tif.pages:  # Pillow would turn the picture, which is done later for all formats alike
+        tag = other.aspage().tags.get(_ORIENTATION)
+        if tag is not None:
+            struct.pack_into(tif.byteorder + "H", patched, tag.valueoffset, 1)
+    with open_pillow(bytes(patched), "TIFF") as image:
+        image.seek(page.index)
+        try:
+            return samples_of(image)
+        except OSError as error:
+            if isinstance(error, FileError) or "decoder" not in str(error):
+                raise
+            raise refusal from error
+
+
+def _expand_palette(index: Array, colours: Array) -> Array:
+    """RGB of a palette (3, entries) of 16-bit values; 8 bits where these hold no more (v * 256 or v * 257)."""
+    low = colours & 255
+    eight = bool((low == 0).all() or (low == colours >> 8).all())
+    table = (colours >> 8).astype(np.uint8) if eight else colours.astype(np.uint16)
+    return np.ascontiguousarray(table.T)[index[..., 0]]
+
+
+def _sample_format(page: tifffile.TiffPage) -> str:
+    return {1: "unsigned", 2: "signed", 3: "float"}.get(int(page.sampleformat), "of another kind")
+
+
+def _resolution(page: tifffile.TiffPage) -> Resolution | None:
+    if 282 not in page.tags or 283 not in page.tags:
+        return None
+    x, y = (n / d if d else 0.0 for n, d in (page.tags[282].value, page.tags[283].value))
+    unit = _UNITS.get(int(page.tags.valueof(296, default=2)), "none")
+    return Resolution(x, y, unit) if x > 0 and y > 0 and not (unit == "none" and x == y == 1) else None
+
+
+def _exif(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, description: bool) -> bytes | None:
+    """An EXIF block of the page's describing tags and its EXIF and GPS directories."""
+    if tif.is_bigtiff:
+        return None
+    found, kept = Image.Exif(), Image.Exif()
+    found.load_from_fp(cast(Any, io.BytesIO(data)), page.offset)
+    for tag in _TEXTS:
+        if tag in found and (tag != _DESCRIPTION or description):
+            kept[tag] = found[tag]
+    for tag in (_EXIF_IFD, _GPS_IFD):
+        if tag in found and (directory := found.get_ifd(tag)):
+            kept[tag] = dict(directory)
+    return strip_exif_header(kept.tobytes()) if len(kept) else None
+
+
+def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
+    metadata, samples = page.metadata, page.samples()
+    texts = Image.Exif()
+    if metadata.exif is not None:
+        texts.load(metadata.exif)
+    has = {tag for tag in (_EXIF_IFD, _GPS_IFD) if tag in texts and texts.get_ifd(tag)}
+    extra: list[Any] = [(tag, 2, 0, _text(texts[tag]), True) for tag in _TEXTS if tag in texts and tag != _DESCRIPTION]
+    extra += [(tag, 4, 1, 0, True) for tag in sorted(has)]  # filled in by _add_directories
+    options: dict[str, Any] = {}
+    if metadata.resolution is not None:
+        usable = metadata.resolution
+        if usable.unit == "metre":
+            usable = replace(usable, x=usable.x / 100, y=usable.y / 100, unit="cm")
+        options["resolution"] = (usable.x, usable.y)
+        options["resolutionunit"] = {unit: code for code, unit in _UNITS.items()}[usable.unit]
+    if page.alpha is not None:
+        options["extrasamples"] = [metadata.extra_sample]
+    if metadata.compressed:
+        options["compression"] = "adobe_deflate"
+        options["predictor"] = samples.dtype.kind == "u"  # the floating-point one needs a package that is not asked for
+    if samples.ndim == 3:
+        options["planarconfig"] = "contig"
+    writer.write(
+        samples,
+        photometric="rgb" if page.array.ndim == 3 else "minisblack",
+        iccprofile=metadata.icc,
+        description=_text(texts[_DESCRIPTION]) if _DESCRIPTION in texts else None,
+        software=False,
+        metadata=None,
+        extratags=extra,
+        **options,
+    )
+
+
+def _text(value: object) -> bytes:
+    return (value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")).rstrip(b"\0")
+
+
+def _add_directories(file: BinaryIO, start: int, pages: list[Stored]) -> None:
+    """Put each page's EXIF and GPS directories behind the pixels and their offsets into the tags left for them."""
+    file.seek(start)
+    with tifffile.TiffFile(file) as written:
+        places = [
+            (
+                page.metadata.exif,
+                [(tag, where.tags[tag].valueoffset) for tag in (_EXIF_IFD, _GPS_IFD) if tag in where.tags],
+            )
+            for page, where in zip(pages, (other.aspage() for other in written.pages), strict=True)
+        ]
+    for page, (exif, tags) in zip(pages, places, strict=True):
+        block = Image.Exif()
+        if exif is not None:
+            block.load(sized_exif(exif, page.array.shape[1], page.array.shape[0]) or exif)
+        for tag, at in tags:
+            offset = file.seek(0, io.SEEK_END) + start % 2
+            if offset % 2:
+                offset += file.write(b"\0")
+            directory = ImageFileDirectory_v2(ifh=b"II*\0\0\0\0\0")
+            for inner, value in block.get_ifd(tag).items():
+                directory[inner] = value
+            file.write(directory.tobytes(offset))
+            file.seek(at)
+            file.write(struct.pack("<I", offset))
+    file.seek(0, io.SEEK_END)

@@ -1,0 +1,283 @@
+"""Transfer curves: from the values a file stores to linear light, where blurring happens, and back.
+
+A lens and a shutter add up light; a file stores a curve of it. `Transfer.decode` undoes the curve, `Transfer.encode`
+applies it again, and `transfer_from_icc` reads the curve of an ICC profile.
+
+Restored values overshoot and float files exceed 1, so every curve is finite, strictly increasing and invertible on the
+whole real line: below 0 it is continued as an odd function, f(-x) = -f(x); above 1 a power goes on as a power and a
+table along its last segment. Decoding and encoding again gives back float32 values to 1e-6 (relative above 1).
+
+The work is done in pieces that fit the processor's cache: one new tensor is allocated, or none with `out=`.
+
+Sources: IEC 61966-2-1 (sRGB); ICC.1:2022 sections 10.6 (curveType) and 10.18 (parametricCurveType).
+
+Example:
+    >>> x = torch.tensor([-0.5, 0.0, 0.5, 1.0, 2.0])
+    >>> TRANSFERS["srgb"].decode(x)
+    tensor([-0.2140,  0.0000,  0.2140,  1.0000,  4.9538])
+    >>> torch.allclose(TRANSFERS["srgb"].encode(TRANSFERS["srgb"].decode(x)), x, atol=1e-6)
+    True
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import OptionError, ShapeError
+
+__all__ = ["TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer", "transfer_from_icc"]
+
+_PIECE = 1 << 18  # values treated at a time: 1 MiB of float32
+
+
+class Curve(Protocol):
+    """A strictly increasing curve on [0, infinity) with f(0) = 0; both functions work value by value."""
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """Stored value to linear light."""
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """Linear light to stored value."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Stored values that are linear light already."""
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """Give x itself."""
+        return x
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """Give y itself."""
+        return y
+
+
+@dataclass(frozen=True)
+class SRGBCurve:
+    """The sRGB curve: a power of 2.4 with a linear toe (IEC 61966-2-1)."""
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """x / 12.92 up to 0.04045, ((x + 0.055) / 1.055)^2.4 above."""
+        return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055).pow(2.4))
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """12.92 y up to 0.04045 / 12.92, 1.055 y^(1/2.4) - 0.055 above."""
+        return torch.where(y <= 0.04045 / 12.92, y * 12.92, 1.055 * y.pow(1 / 2.4) - 0.055)
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """A plain power law, linear light = stored ** exponent."""
+
+    exponent: float
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """x ** exponent."""
+        return x.pow(self.exponent)
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """y ** (1 / exponent)."""
+        return y.pow(1 / self.exponent)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Samples of the curve at equal steps of the stored value over [0, 1], joined by straight lines.
+
+    The samples are moved to start at 0 (a constant light is not changed by a blur of sum 1) and lifted by as little as
+    makes them strictly increasing, so that the flat toe of a table of 16-bit integers stays invertible.
+    """
+
+    samples: tuple[float, ...]
+    _linear: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.samples) < 2 or not self.samples[-1] > self.samples[0]:
+            raise OptionError("a transfer table needs at least two samples that rise from the first to the last")
+        rising, step = [0.0], 1 / (len(self.samples) - 1)
+        for sample in self.samples[1:]:
+            # Slope at least 1/16 of the height: float32 keeps 6e-8 of the height, hence 1e-6 of the stored value.
+            rising.append(max(sample - self.samples[0], rising[-1] + step * (rising[-1] / 16 + 2**-10)))
+        object.__setattr__(self, "_linear", torch.tensor(rising, dtype=torch.float64))
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """Interpolate the table; beyond 1 its last segment goes on."""
+        position = x.double() * (len(self.samples) - 1)
+        table = self._linear.to(x.device)
+        left = position.floor().clamp_(0, len(self.samples) - 2).long()
+        return torch.lerp(table[left], table[left + 1], position - left).to(x.dtype)
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """Find the segment of y and interpolate it the other way."""
+        table = self._linear.to(y.device)
+        wanted = y.double()
+        left = torch.searchsorted(table, wanted, right=True).sub_(1).clamp_(0, len(self.samples) - 2)
+        position = (wanted - table[left]) / (table[left + 1] - table[left]) + left
+        return (position / (len(self.samples) - 1)).to(y.dtype)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A named transfer curve, or three of them for red, green and blue.
+
+    Args:
+        name: what the user is told: `srgb`, `linear`, `gamma 2.2`, the name of a profile.
+        curves: one curve for all channels, or one for each.
+    """
+
+    name: str
+    curves: tuple[Curve, ...]
+
+    def decode(self, stored: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Stored values to linear light.
+
+        Args:
+            stored: any shape, floating point, 1.0 = white; with three curves (..., 3, H, W).
+            out: a contiguous tensor of that shape for the result; may be `stored` itself.
+
+        Returns:
+            `out`, or one new tensor.
+        """
+        return self._map(stored, out, "to_linear")
+
+    def encode(self, linear: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Linear light to stored values: the exact inverse of `decode`, with the same arguments."""
+        return self._map(linear, out, "from_linear")
+
+    def _map(self, values: Tensor, out: Tensor | None, direction: str) -> Tensor:
+        out = torch.empty_like(values, memory_format=torch.contiguous_format) if out is None else out
+        if out.shape != values.shape or not out.is_contiguous():
+            raise ShapeError(f"out must be a contiguous tensor of shape {tuple(values.shape)}, got {tuple(out.shape)}")
+        if len(self.curves) == 1:
+            _map_pieces(self.curves[0], direction, values, out)
+        elif values.ndim >= 3 and values.shape[-3] == len(self.curves):
+            for channel, curve in enumerate(self.curves):
+                plane, target = values.select(-3, channel), out.select(-3, channel)
+                if target.is_contiguous():
+                    _map_pieces(curve, direction, plane, target)
+                else:
+                    target.copy_(_map_pieces(curve, direction, plane, torch.empty_like(plane)))
+        else:
+            raise ShapeError(
+                f"the transfer '{self.name}' has {len(self.curves)} curves and needs (..., {len(self.curves)}, H, W), "
+                f"got {tuple(values.shape)}; use another transfer"
+            )
+        return out
+
+
+def _map_pieces(curve: Curve, direction: str, values: Tensor, out: Tensor) -> Tensor:
+    """Apply an odd curve piece by piece: sign(x) f(|x|)."""
+    function = getattr(curve, direction)
+    source, target = values.reshape(-1), out.view(-1)
+    for start in range(0, source.numel(), _PIECE):
+        piece = source[start : start + _PIECE].detach()
+        torch.copysign(function(piece.abs()), piece, out=target[start : start + _PIECE])
+    return out
+
+
+TRANSFERS: dict[str, Transfer] = {
+    "srgb": Transfer("srgb", (SRGBCurve(),)),
+    "linear": Transfer("linear", (Linear(),)),
+}
+"""The named transfers, as `--transfer` takes them."""
+
+_TAKEN_AS_SRGB = "it is taken as sRGB (--transfer linear takes the values as they are)"
+
+
+def transfer_from_icc(profile: bytes) -> tuple[Transfer, str | None]:
+    """Read the transfer curve of an ICC profile.
+
+    Matrix profiles (red, green and blue curves) and gray profiles are understood: a power, a table or any of the five
+    parametric types. A curve within 1/1000 of sRGB is sRGB, whatever its primaries (Display P3 has that curve too).
+
+    Args:
+        profile: the bytes of the profile.
+
+    Returns:
+        The transfer, and None or one line for the user: a profile without such curves (print and scanner profiles
+        with look-up tables only), or a broken one, is taken as sRGB.
+    """
+    try:
+        tags = _icc_tags(profile)
+        name = _icc_name(tags.get(b"desc", b""))
+        known = [_icc_curve(tags[key]) for key in (b"rTRC", b"gTRC", b"bTRC", b"kTRC") if key in tags]
+    except (struct.error, IndexError, ValueError, OverflowError, OptionError):
+        return TRANSFERS["srgb"], f"the ICC profile is damaged; {_TAKEN_AS_SRGB}"
+    if len(known) not in (1, 3):
+        return TRANSFERS["srgb"], f"the ICC profile '{name}' has no simple transfer curve; {_TAKEN_AS_SRGB}"
+    first = known[0]
+    if all(_distance(first, other) < 1e-4 for other in known[1:]):
+        known = [first]
+    if all(_distance(curve, SRGBCurve()) < 1e-3 for curve in known):
+        return TRANSFERS["srgb"], None
+    if all(_distance(curve, Linear()) < 1e-4 for curve in known):
+        return TRANSFERS["linear"], None
+    if len(known) == 1 and isinstance(first, Gamma):
+        name = f"gamma {first.exponent:.4g}"
+    return Transfer(name, tuple(known)), None
+
+
+def _distance(a: Curve, b: Curve) -> float:
+    x = torch.linspace(0, 1, 257, dtype=torch.float64)
+    return float((a.to_linear(x) - b.to_linear(x)).abs().max())
+
+
+def _icc_tags(profile: bytes) -> dict[bytes, bytes]:
+    """The tag table: a 128-byte header with 'acsp' at 36, a count, then (signature, offset, size) each."""
+    if profile[36:40] != b"acsp":
+        raise ValueError("not an ICC profile")
+    (count,) = struct.unpack_from(">I", profile, 128)
+    entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(min(count, 1000))]
+    return {key: profile[offset : offset + size] for key, offset, size in entries}
+
+
+def _icc_name(tag: bytes) -> str:
+    """The profile's description: 'desc' (version 2, ASCII) or the first record of 'mluc' (version 4, UTF-16)."""
+    name = ""
+    if tag[:4] == b"desc":
+        (length,) = struct.unpack_from(">I", tag, 8)
+        name = tag[12 : 12 + length].decode("latin-1")
+    elif tag[:4] == b"mluc":
+        length, offset = struct.unpack_from(">II", tag, 20)
+        name = tag[offset : offset + length].decode("utf-16-be", "replace")
+    return "".join(letter for letter in name if letter.isprintable()).strip()[:60] or "unnamed"
+
+
+def _icc_curve(tag: bytes) -> Curve:
+    """One TRC tag as a curve."""
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        if count == 0:
+            return Linear()
+        values = struct.unpack_from(f">{count}H", tag, 12)
+        return _gamma(values[0] / 256) if count == 1 else Table(tuple(value / 65535 for value in values))
+    if tag[:4] == b"para":
+        (kind,) = struct.unpack_from(">H", tag, 8)
+        parameters = [value / 65536 for value in struct.unpack_from(f">{(1, 3, 4, 5, 7)[kind]}i", tag, 12)]
+        if kind == 0:
+            return _gamma(parameters[0])
+        return Table(tuple(_parametric(kind, parameters, i / 4095) for i in range(4096)))
+    raise ValueError("unknown curve type")
+
+
+def _gamma(exponent: float) -> Gamma:
+    if not 0.1 <= exponent <= 10:
+        raise ValueError("a gamma out of range")
+    return Gamma(exponent)
+
+
+def _parametric(kind: int, parameters: list[float], x: float) -> float:
+    """The parametric curve types 1 to 4: a power (a x + b)^g (+ a constant) above a threshold, a line below."""
+    g, a, b = parameters[:3]
+    c = parameters[3] if kind >= 2 else 0.0
+    if kind <= 2:
+        return (a * x + b) ** g + c if a * x + b >= 0 else c
+    d = parameters[4]
+    e, f = (parameters[5], parameters[6]) if kind == 4 else (0.0, 0.0)
+    return max(a * x + b, 0.0) ** g + e if x >= d else c * x + f
