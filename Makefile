@@ -1,0 +1,50 @@
+# What people and the checks run alike. On a fresh clone the first target to be asked for makes the environment.
+#
+#   make demo        restore the two pictures in samples/ and print what was gained
+#   make test        format, lint, types, floors, tests (the slow ones left out)
+#   make test-slow   the tests that take longer
+#   make bench       the numbers that the README quotes, with their peers
+#   make lint        all the checks of `make test` but the tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow bench lint format clean
+
+help:
+	@sed -n '3,7s/^#  *//p' Makefile
+
+# The stamp is written last: an environment that was left half made (an interrupted download, a moved Python) is
+# completed, or made anew where its Python no longer runs; a change of what is built or needed installs again.
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python samples/demo.py
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/solve.py
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache $(VENV)

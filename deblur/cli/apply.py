@@ -1,0 +1,109 @@
+"""`deblur apply`: restore pictures whose blur kernel is known."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from deblur.cli.options import Color, FlipKernel, Force, Json, Kernel, real, real_or, region
+
+__all__ = ["apply"]
+
+
+def apply(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Blurred pictures; - is stdin.")],
+    kernel: Kernel,
+    flip_kernel: FlipKernel = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A file, a folder (existing, or ending in / and then made; keeps each name), or - for stdout. "
+            "Default: NAME.deblurred.EXT beside each picture.",
+        ),
+    ] = None,
+    force: Force = False,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto (the default), exact, wiener, tv, hyperlaplacian or rl.")
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."
+        ),
+    ] = None,
+    strength: Annotated[
+        str | None,
+        typer.Option(metavar="FACTOR", help="More (above 1) or less (below 1) smoothing than the noise asks for."),
+    ] = None,
+    boundary: Annotated[
+        Literal["unknown", "reflect", "replicate", "zero", "circular"] | None,
+        typer.Option(help="How the scene goes on outside the frame; a camera's picture: unknown (the default)."),
+    ] = None,
+    saturation: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
+    ] = None,
+    black: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")
+    ] = None,
+    white: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
+    ] = None,
+    transfer: Annotated[
+        Color | None, typer.Option(help="srgb: restore in linear light; linear: take the stored values as they are.")
+    ] = None,
+    preconditioner: Annotated[
+        Literal["auto", "four-quadrant", "circulant"] | None,
+        typer.Option(help="What speeds up the conjugate gradients."),
+    ] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP files.")] = None,
+    region_: Annotated[
+        str | None, typer.Option("--region", metavar="x,y,w,h", help="Restore only this part: a quick look.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to compute.")] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")
+    ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option("--compare/--no-compare", help="Also write NAME.compare.png: blurred, restored, kernel inset."),
+    ] = None,
+    truth: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The sharp picture: the summary then shows PSNR and SSIM.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Restore blurred pictures whose blur kernel is known.
+
+    One summary line a picture: method, noise, steps, seconds. Where one picture of many fails, its error line is
+    printed, the others are restored, and the exit status is 1.
+    """
+    flags = {
+        "flip_kernel": flip_kernel,
+        "method": method,
+        "noise": real_or(noise, "--noise", "auto"),
+        "strength": real(strength, "--strength"),
+        "boundary": boundary,
+        "saturation": real_or(saturation, "--saturation", "auto", "none"),
+        "black": real(black, "--black"),
+        "white": real(white, "--white"),
+        "transfer": transfer,
+        "preconditioner": preconditioner,
+        "quality": quality,
+        "region": region(region_),
+        "threads": threads,
+        "device": device,
+        "compare": compare,
+    }
+    from deblur.cli import batch
+    from deblur.config import load
+
+    settings = load(batch.Settings, config, flags)
+    read = [] if config is None else [config]
+    if batch.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+        raise typer.Exit(1)

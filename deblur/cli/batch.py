@@ -1,0 +1,242 @@
+"""The work behind `deblur apply`: picture after picture from file to file, one bad one not stopping the others.
+
+Imported when the command runs, not before: it needs torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deblur import api, images, metrics, psf
+from deblur.cli import comparison, console
+from deblur.cli.outputs import STREAM, Job, plan
+from deblur.cli.window import Window, crop
+from deblur.errors import DeblurError, OptionError, ShapeError
+from deblur.images import Frame
+from deblur.restoration import Restoration
+
+__all__ = ["Report", "Scores", "Settings", "restore_file", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(api.ApplyOptions):
+    """What a configuration file for `apply` may hold: the options of a restoration and how files are read and written.
+
+    Attributes:
+        flip_kernel: turn a kernel file by 180 degrees as it is read (it stores a correlation kernel).
+        black: the stored value that is black; None for the format's own.
+        white: the stored value that is full scale; None for the format's own.
+        quality: of JPEG and WebP files, 1 to 100; None for high.
+        region: x, y, width and height of the part to restore; None for all of it.
+        compare: also write a picture of before and after.
+    """
+
+    flip_kernel: bool = False
+    black: float | None = None
+    white: float | None = None
+    quality: int | None = None
+    region: tuple[int, int, int, int] | None = None
+    compare: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How near the truth a picture is, as restored and as it came; see `deblur.metrics`."""
+
+    psnr: float
+    ssim: float
+    psnr_blurred: float
+    ssim_blurred: float
+
+    def __str__(self) -> str:
+        return (
+            f"PSNR {self.psnr:.2f} dB (blurred {self.psnr_blurred:.2f}), "
+            f"SSIM {self.ssim:.4f} (blurred {self.ssim_blurred:.4f})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What is said of one restored picture (of one page, where a file has several)."""
+
+    image: str
+    output: str
+    restoration: Restoration
+    scores: Scores | None = None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        result = self.restoration
+        parts = [result.method]
+        if np.isfinite(result.sigma):
+            parts.append(f"sigma {result.sigma:.4f} ({255 * result.sigma:.2f}/255)")
+        limit = " (the limit)" if result.status == "limit" else ""
+        parts += [f"{result.steps} step{'s' * (result.steps != 1)}{limit}", f"{result.seconds:.2f} s"]
+        if self.scores is not None:
+            parts.append(str(self.scores))
+        return f"{self.image} -> {self.output}: {', '.join(parts)}"
+
+    def record(self) -> dict[str, object]:
+        """The same for a program to read."""
+        result = self.restoration
+        return {
+            "image": self.image,
+            "output": self.output,
+            "method": result.method,
+            "sigma": result.sigma,
+            "status": result.status,
+            "residual": result.residual,
+            "steps": result.steps,
+            "seconds": round(result.seconds, 4),
+            **({} if self.scores is None else dataclasses.asdict(self.scores)),
+            "notes": self.notes,
+        }
+
+
+def run(
+    sources: Sequence[str],
+    kernel: str,
+    settings: Settings,
+    *,
+    output: str | None = None,
+    truth: str | None = None,
+    force: bool = False,
+    as_json: bool = False,
+    read: Sequence[str] = (),
+) -> int:
+    """Restore every picture and report on each; returns how many failed.
+
+    What concerns all of them (kernel, truth, the outputs' names) is checked first and raises.
+
+    Args:
+        sources, output: as `deblur.cli.outputs.plan` takes them.
+        kernel: a kernel file or a made one by name.
+        settings: how to restore, read and write.
+        truth: the file of the sharp picture.
+        force: overwrite.
+        as_json: report in JSON.
+        read: further files that the command has read and so must not be written.
+    """
+    blur = psf.resolve(kernel, flip=settings.flip_kernel)
+    read = [*read, kernel, *([] if truth is None else [truth])]
+    jobs = plan(sources, output, compare=settings.compare, force=force, read=read)
+    streaming = any(job.output == STREAM for job in jobs)
+    if streaming and sys.stdout.isatty():
+        raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
+    truths = None if truth is None else images.read_frames(truth)
+    failed = 0
+    for job in jobs:
+        try:
+            for report in restore_file(job, blur, settings, truths=truths, force=force):
+                _print(report, as_json=as_json, on_stderr=streaming)
+        except Exception as error:
+            if os.environ.get("DEBLUR_DEBUG"):
+                raise
+            failed += 1
+            console.error(_blame(job, error))
+            if as_json:
+                console.json_line({"image": job.source, "error": console.describe(error)}, on_stderr=streaming)
+    return failed
+
+
+def restore_file(
+    job: Job,
+    kernel: NDArray[np.float64],
+    settings: Settings,
+    *,
+    truths: Sequence[Frame] | None = None,
+    force: bool = False,
+) -> list[Report]:
+    """Restore all pages of one file and write them, all or none; one report a page.
+
+    Raises:
+        DeblurError: the file, or a page of it, can't be read, restored or written; or the restoration diverged.
+    """
+    frames = images.read_frames(job.source, black=settings.black, white=settings.white)
+    if truths is not None and len(truths) != len(frames):
+        raise ShapeError(f"expected a truth of {len(frames)} page(s) like the picture, got {len(truths)}")
+    if job.compare is not None and len(frames) > 1:
+        raise OptionError(f"a comparison shows one picture, this file has {len(frames)} pages; leave --compare out")
+    shown, reports = [], []
+    for page, frame in enumerate(frames):
+        window = Window.around(settings.region, (frame.height, frame.width), _size(kernel))
+        blurred = crop(frame, window.shown)
+        truth = None if truths is None else _part_of_truth(truths[page], frame, blurred, window)
+        name = job.source if len(frames) == 1 else f"{job.source} page {page + 1}"
+        result = _restore(crop(frame, window.seen), kernel, settings, Path(name).name)
+        restored = dataclasses.replace(blurred, pixels=result.image[(slice(None), *window.inside)])
+        scores = None if truth is None else _scores(blurred.pixels, restored.pixels, truth)
+        notes = (*frame.notes, *result.notes)
+        reports.append(Report(image=name, output=job.output, restoration=result, scores=scores, notes=notes))
+        shown.append(restored)
+    if job.output != STREAM:
+        Path(job.output).parent.mkdir(exist_ok=True)  # a folder that -o asked for
+    images.write_frames(job.output, shown, quality=settings.quality, force=force)
+    if job.compare is not None:
+        images.write_frames(job.compare, [comparison.side_by_side(blurred, shown[0], kernel)], force=force)
+    return reports
+
+
+def _restore(frame: Frame, kernel: NDArray[np.float64], settings: Settings, name: str) -> Restoration:
+    with console.Bar(name) as bar:
+        result = api.restore(
+            frame.pixels,
+            kernel,
+            settings,
+            alpha=frame.alpha,
+            ceiling=frame.ceiling,
+            transfer=frame.transfer,
+            on_step=bar,
+        )
+    if result.status == "diverged":
+        raise DeblurError(
+            f"{result.method} diverged after {result.steps} steps, nothing was written; "
+            "try a larger --strength or another --method"
+        )
+    return result
+
+
+def _size(kernel: NDArray[np.float64]) -> tuple[int, int]:
+    return kernel.shape[-2], kernel.shape[-1]
+
+
+def _part_of_truth(truth: Frame, frame: Frame, blurred: Frame, window: Window) -> Tensor:
+    """The truth of the part shown, out of one of the whole frame (k - 1 larger, perhaps), or given as that part."""
+    if len(truth.pixels) != len(frame.pixels):
+        raise ShapeError(
+            f"expected a truth of {len(frame.pixels)} channel(s) like the picture, got {len(truth.pixels)}"
+        )
+    whole = truth.height >= frame.height and truth.width >= frame.width
+    pixels = metrics.common_part(truth.pixels, frame.pixels)[0][(slice(None), *window.shown)] if whole else truth.pixels
+    metrics.common_part(blurred.pixels, pixels)  # refuses sizes that can't belong together, before the work
+    return pixels
+
+
+def _scores(blurred: Tensor, restored: Tensor, truth: Tensor) -> Scores:
+    after, before = metrics.common_part(restored, truth), metrics.common_part(blurred, truth)
+    return Scores(metrics.psnr(*after), metrics.ssim(*after), metrics.psnr(*before), metrics.ssim(*before))
+
+
+def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:
+    if as_json:
+        console.json_line(report.record(), on_stderr=on_stderr)
+        return
+    console.line(str(report), on_stderr=on_stderr)
+    for note in report.notes:
+        console.note(f"{report.image}: {note}")
+
+
+def _blame(job: Job, error: Exception) -> str:
+    """The error's line, starting with the file it is about."""
+    text = console.describe(error)
+    name = "stdin" if job.source == STREAM else job.source
+    return text if name in text else f"{name}: {text}"

@@ -1,0 +1,55 @@
+"""`deblur blur`: blur a sharp picture as a camera does."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from deblur.cli import console
+from deblur.cli.options import Color, FlipKernel, Force, Kernel, real
+
+__all__ = ["blur"]
+
+
+def blur(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A sharp picture; - is stdin.")],
+    kernel: Kernel,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The blurred picture; - is stdout.")],
+    flip_kernel: FlipKernel = None,
+    boundary: Annotated[
+        Literal["valid", "zero", "reflect", "replicate", "circular"],
+        typer.Option(help="What lies outside the picture. valid: nothing is made up, the frame shrinks by k - 1."),
+    ] = "valid",
+    sigma: Annotated[
+        str, typer.Option(metavar="SIGMA", help="White noise as a fraction of full scale, 0.01 or 2.5/255.")
+    ] = "0",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    transfer: Annotated[
+        Color | None, typer.Option(help="srgb: blur in linear light; linear: blur the stored values as they are.")
+    ] = None,
+    depth: Annotated[
+        Literal["8", "16", "float"] | None, typer.Option(help="Bits of a sample; the input's by default.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Blur a sharp picture as a camera does.
+
+    By default the frame shrinks to the part that nothing outside the picture blurs into.
+    """
+    noise = real(sigma, "--sigma") or 0.0
+    from deblur.cli import exposure
+
+    report = exposure.expose(
+        image,
+        kernel,
+        output,
+        flip=bool(flip_kernel),
+        boundary=boundary,
+        sigma=noise,
+        seed=seed,
+        transfer=transfer,
+        depth=depth,
+        force=force,
+    )
+    console.line(report, on_stderr=output == "-")

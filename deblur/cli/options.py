@@ -1,0 +1,69 @@
+"""The options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from deblur.config import number
+from deblur.errors import ConfigError
+
+__all__ = ["Color", "FlipKernel", "Force", "Json", "Kernel", "real", "real_or", "region"]
+
+Kernel = Annotated[
+    str,
+    typer.Option(
+        "--kernel",
+        "-k",
+        metavar="FILE|SPEC",
+        help="The blur kernel: a .npy, .npz, .png, .tif, .mat, .csv or .txt file, or one by name, "
+        "such as motion:length=15,angle=30, defocus:radius=4 or gaussian:sigma=2.",
+    ),
+]
+FlipKernel = Annotated[
+    bool | None,
+    typer.Option(
+        "--flip-kernel/--no-flip-kernel", help="The file stores a correlation kernel: turn it by 180 degrees."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line in place of text.")]
+Color = Literal["srgb", "linear"]
+
+
+def real(text: str | None, option: str) -> float | None:
+    """The value of an option that is a number, `0.01` or `2.5/255`; else a usage error."""
+    if text is None:
+        return None
+    try:
+        return number(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def real_or(text: str | None, option: str, *words: str) -> float | str | None:
+    """The same for a number or one of a few words."""
+    if text is None or text in words:
+        return text
+    try:
+        return number(text)
+    except ConfigError:
+        expected = " or ".join(("a number like 0.01 or 2.5/255", *words))
+        raise typer.BadParameter(f"expected {expected}, got {text!r}", param_hint=option) from None
+
+
+def region(text: str | None, option: str = "--region") -> tuple[int, int, int, int] | None:
+    """`x,y,w,h` in pixels: the left and top edge of a rectangle, its width and height."""
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(word) for word in text.split(","))
+    except ValueError:
+        x = y = width = height = -1
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise typer.BadParameter(
+            f"expected x,y,w,h in whole pixels (x, y from 0, w, h from 1), like 100,80,256,256, got {text!r}",
+            param_hint=option,
+        )
+    return x, y, width, height

@@ -1,0 +1,61 @@
+"""A part of a frame, restored as the whole would be there: from a larger part that shows what blurred into it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from deblur.errors import OptionError
+from deblur.images import Frame
+
+__all__ = ["Window", "crop"]
+
+_SLICES = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Two nested rectangles of a frame, as (rows, columns) slices.
+
+    Attributes:
+        seen: the larger one, to restore from.
+        shown: the one asked for, inside the frame.
+        inside: the same one, inside `seen`.
+    """
+
+    seen: _SLICES
+    shown: _SLICES
+    inside: _SLICES
+
+    @classmethod
+    def around(cls, region: tuple[int, int, int, int] | None, size: tuple[int, int], kernel: tuple[int, int]) -> Window:
+        """The window for `region` (x, y, width, height; None for everything) in a frame of `size` rows and columns.
+
+        A restored pixel depends on all others, less with every kernel width: three of them, 48 pixels at least, are
+        seen on each side where the frame has them, and the border of the frame stays what it is.
+
+        Raises:
+            OptionError: the region does not lie in the frame.
+        """
+        if region is None:
+            region = (0, 0, size[1], size[0])
+        x, y, width, height = region
+        if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[1] or y + height > size[0]:
+            raise OptionError(
+                f"region {x},{y},{width},{height} (x,y,w,h) leaves the frame of {size[1]} x {size[0]} pixels"
+            )
+        spans = [_span(*edge) for edge in zip((y, x), (height, width), size, kernel, strict=True)]
+        (seen_y, shown_y, inside_y), (seen_x, shown_x, inside_x) = spans
+        return cls((seen_y, seen_x), (shown_y, shown_x), (inside_y, inside_x))
+
+
+def crop(frame: Frame, part: _SLICES) -> Frame:
+    """The frame's rectangle of these rows and columns, with all that goes with a frame."""
+    alpha = None if frame.alpha is None else frame.alpha[part]
+    return dataclasses.replace(frame, pixels=frame.pixels[(slice(None), *part)], alpha=alpha)
+
+
+def _span(start: int, length: int, size: int, kernel: int) -> tuple[slice, slice, slice]:
+    context = max(3 * kernel, 48)
+    first, last = max(start - context, 0), min(start + length + context, size)
+    return slice(first, last), slice(start, start + length), slice(start - first, start - first + length)

@@ -1,0 +1,225 @@
+"""Settings from a YAML file, strictly: into a dataclass, with unknown names and wrong types refused helpfully.
+
+Precedence: the dataclass's default, then the file, then what was given by hand (a flag).
+
+Example:
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Options:
+    ...     method: str = "auto"
+    ...     strength: float = 1.0
+    >>> build(Options, {"strength": 2})
+    Options(method='auto', strength=2.0)
+    >>> build(Options, {"strenght": 2})
+    Traceback (most recent call last):
+    ...
+    deblur.errors.ConfigError: unknown key 'strenght', did you mean 'strength'? Known: method, strength
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from deblur.errors import ConfigError, FileError
+
+__all__ = ["build", "load", "number", "read", "suggestion"]
+
+T = TypeVar("T")
+
+
+def load(cls: type[T], path: str | Path | None, flags: Mapping[str, object] | None = None) -> T:
+    """Make `cls` from its defaults, then the YAML file (if any), then the flags whose value is not None.
+
+    Args:
+        cls: a dataclass; its annotations say which keys and types the file may hold.
+        path: the YAML file, or None for none.
+        flags: values given by hand; None means "not given".
+
+    Raises:
+        FileError: the file cannot be read.
+        ConfigError: broken YAML, an unknown or doubled key, a value of the wrong type; the message starts with the file
+            and names the key.
+    """
+    values = {} if path is None else read(path)
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    # the file is checked as a whole, even where a flag overrides it
+    values = _fields(cls, values, f"{path}: " if path is not None else "", "")
+    return cls(**{**values, **given})
+
+
+def build(cls: type[T], values: Mapping[str, object]) -> T:
+    """Make the dataclass `cls` from plain values, as a YAML file holds them; errors as for `load`."""
+    return cls(**_fields(cls, values, "", ""))
+
+
+def read(path: str | Path) -> dict[str, object]:
+    """The mapping a YAML file holds; an empty file is an empty mapping. Errors as for `load`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such configuration file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: expected a YAML text file, found bytes that are no UTF-8 text") from None
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        values = yaml.load(text, Loader=_StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigError(f"{path}: {line}not valid YAML, {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML, {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines, found {_kind(values)}")
+    return values
+
+
+def number(text: str) -> float:
+    """A number as people write it: `0.01`, `1e-3` or a fraction like `2.5/255`.
+
+    Raises:
+        ConfigError: anything else; infinite and undefined values too.
+
+    Example:
+        >>> number("51/255")
+        0.2
+    """
+    top, slash, bottom = text.partition("/")
+    try:
+        value = float(top) / float(bottom) if slash else float(top)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"expected a number like 0.01 or 2.5/255, got {text!r}")
+    return value
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'? Known: x, y, z`: the end of an error about an unknown name."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {', '.join(names)}"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML values only; a key given twice is an error, not a silent last word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            if isinstance(key.value, str):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str) -> dict[str, Any]:
+    """The checked keyword arguments for `cls`; `start` names the file and `where` the place in it, for messages."""
+    known = {field.name for field in dataclasses.fields(cls) if field.init}
+    hints = typing.get_type_hints(cls)
+    made = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{start}unknown key {where + str(key)!r}{suggestion(str(key), known)}")
+        try:
+            made[key] = _convert(hints[key], value, where + key)
+        except (_MismatchError, ConfigError) as error:
+            raise ConfigError(f"{start}{error}") from None
+    return made
+
+
+class _MismatchError(Exception):
+    """A value that is not of the type its key asks for; carries the message."""
+
+
+def _convert(hint: Any, value: object, where: str) -> Any:
+    """`value` as the annotation `hint` wants it, or _MismatchError."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any or hint is object:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(hint, value, where)
+    if origin is typing.Literal:
+        if any(value == choice and type(value) is type(choice) for choice in arguments):
+            return value
+        raise _MismatchError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return typing.cast(Any, hint)(**_fields(typing.cast(Any, hint), value, "", f"{where}."))
+    if hint is float and not isinstance(value, bool) and isinstance(value, int | float | str):
+        return _real(value, where)
+    if hint in (int, bool, str) and type(value) is hint:
+        return value
+    if hint is type(None) and value is None:
+        return None
+    if (origin or hint) in (tuple, list) and isinstance(value, list):
+        return _convert_sequence(origin or hint, arguments, value, where)
+    if (origin or hint) in (dict, Mapping) and isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise _MismatchError(f"{where}: expected names as keys, got {', '.join(map(repr, value))}")
+        inner = arguments[1] if arguments else Any
+        return {key: _convert(inner, item, f"{where}.{key}") for key, item in value.items()}
+    raise _MismatchError(f"{where}: expected {_name(hint)}, got {_kind(value)}")
+
+
+def _convert_union(hint: Any, value: object, where: str) -> Any:
+    for member in typing.get_args(hint):
+        try:
+            return _convert(member, value, where)
+        except _MismatchError:
+            continue
+    raise _MismatchError(f"{where}: expected {_name(hint)}, got {_kind(value)}")
+
+
+def _convert_sequence(kind: Any, arguments: tuple[Any, ...], value: list[Any], where: str) -> Any:
+    if not arguments:
+        return kind(value)
+    if kind is list or (len(arguments) == 2 and arguments[1] is Ellipsis):
+        inner: list[Any] = [arguments[0]] * len(value)
+    else:
+        inner = list(arguments)
+    if len(inner) != len(value):
+        raise _MismatchError(f"{where}: expected {len(inner)} values, got {len(value)}")
+    return kind(_convert(one, item, f"{where}[{i}]") for i, (one, item) in enumerate(zip(inner, value, strict=True)))
+
+
+def _real(value: float | str, where: str) -> float:
+    try:
+        return number(value) if isinstance(value, str) else float(value)
+    except ConfigError as error:
+        raise _MismatchError(f"{where}: {error}") from None
+
+
+def _name(hint: Any) -> str:
+    """A type in a user's words."""
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_name(member) for member in arguments)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, arguments))
+    if (origin or hint) in (tuple, list):
+        return "a list"
+    if (origin or hint) in (dict, Mapping) or dataclasses.is_dataclass(hint):
+        return "`key: value` lines"
+    return words.get(hint) or str(hint)
+
+
+def _kind(value: object) -> str:
+    """A value in a user's words."""
+    if isinstance(value, Mapping):
+        return "`key: value` lines"
+    if isinstance(value, list):
+        return "a list"
+    return "null" if value is None else repr(value)
