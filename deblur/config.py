@@ -118,10 +118,11 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # an unhashable key: refused below
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -161,8 +162,6 @@ def _convert(hint: Any, value: object, where: str) -> Any:
         return _real(value, where)
     if hint in (int, bool, str) and type(value) is hint:
         return value
-    if hint is type(None) and value is None:
-        return None
     if (origin or hint) in (tuple, list) and isinstance(value, list):
         return _convert_sequence(origin or hint, arguments, value, where)
     if (origin or hint) in (dict, Mapping) and isinstance(value, Mapping):
@@ -174,7 +173,12 @@ def _convert(hint: Any, value: object, where: str) -> Any:
 
 
 def _convert_union(hint: Any, value: object, where: str) -> Any:
-    for member in typing.get_args(hint):
+    if value is None and type(None) in typing.get_args(hint):
+        return None
+    members = [member for member in typing.get_args(hint) if member is not type(None)]
+    if len(members) == 1:
+        return _convert(members[0], value, where)
+    for member in members:
         try:
             return _convert(member, value, where)
         except _MismatchError:
@@ -196,7 +200,7 @@ def _convert_sequence(kind: Any, arguments: tuple[Any, ...], value: list[Any], w
 
 def _real(value: float | str, where: str) -> float:
     try:
-        return number(value) if isinstance(value, str) else float(value)
+        return number(str(value))
     except ConfigError as error:
         raise _MismatchError(f"{where}: {error}") from None
 
