@@ -58,7 +58,8 @@ def _samples(raw: Array, page: Any, samples: int) -> Array:
         # Differences of bytes `samples` apart; the bytes of a row are sorted: all the highest ones first.
         summed = np.cumsum(raw.reshape(rows, -1, samples), axis=1, dtype=np.uint8)
         sorted_bytes = summed.reshape(rows, size, -1).swapaxes(1, 2)
-        return np.ascontiguousarray(sorted_bytes).view(page.dtype.newbyteorder(">")).reshape(rows, -1, samples)
+        floats: Array = np.ascontiguousarray(sorted_bytes).view(page.dtype.newbyteorder(">"))
+        return floats.reshape(rows, -1, samples)
     whole = np.ascontiguousarray(raw).view(np.dtype(f"{page.parent.byteorder}u{size}"))
     whole = whole.astype(whole.dtype.newbyteorder("=")).reshape(rows, -1, samples)
     if page.predictor == _HORIZONTAL:
