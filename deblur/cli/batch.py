@@ -6,6 +6,7 @@ Imported when the command runs, not before: it needs torch.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,12 @@ class Settings(api.ApplyOptions):
     quality: int | None = None
     region: tuple[int, int, int, int] | None = None
     compare: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what the options of a restoration don't know."""
+        super().__post_init__()
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise OptionError(f"expected a quality of 1 to 100, got {self.quality}")
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,8 @@ def restore_file(
         DeblurError: the file, or a page of it, can't be read, restored or written; or the restoration diverged.
     """
     frames = images.read_frames(job.source, black=settings.black, white=settings.white)
+    if job.output != STREAM:
+        images.output_format(job.output)
     if truths is not None and len(truths) != len(frames):
         raise ShapeError(f"expected a truth of {len(frames)} page(s) like the picture, got {len(truths)}")
     if job.compare is not None and len(frames) > 1:
@@ -223,7 +232,15 @@ def _part_of_truth(truth: Frame, frame: Frame, blurred: Frame, window: Window) -
 
 def _scores(blurred: Tensor, restored: Tensor, truth: Tensor) -> Scores:
     after, before = metrics.common_part(restored, truth), metrics.common_part(blurred, truth)
-    return Scores(metrics.psnr(*after), metrics.ssim(*after), metrics.psnr(*before), metrics.ssim(*before))
+    return Scores(metrics.psnr(*after), _ssim(*after), metrics.psnr(*before), _ssim(*before))
+
+
+def _ssim(estimate: Tensor, truth: Tensor) -> float:
+    """SSIM, or NaN for a part too small to have one."""
+    try:
+        return metrics.ssim(estimate, truth)
+    except ShapeError:
+        return math.nan
 
 
 def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:
@@ -238,5 +255,5 @@ def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:
 def _blame(job: Job, error: Exception) -> str:
     """The error's line, starting with the file it is about."""
     text = console.describe(error)
-    name = "stdin" if job.source == STREAM else job.source
+    name = "standard input" if job.source == STREAM else job.source
     return text if name in text else f"{name}: {text}"

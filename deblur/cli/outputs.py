@@ -48,7 +48,8 @@ def plan(
 
     Raises:
         OptionError: the words do not fit together (several pictures for one file, a comparison beside a stream).
-        FileError: two jobs write one file, a job would overwrite what is read, a file exists, a folder is missing.
+        FileError: two jobs write one file, a job would overwrite what is read, a file exists, a folder is missing, the
+            suffix of `output` names no format. A picture that is missing or no picture is found when its turn comes.
     """
     if sources.count(STREAM) > 1:
         raise OptionError("stdin can be read once only, got '-' twice among the images")
@@ -107,11 +108,14 @@ def _identity(path: str) -> str:
 
 
 def _check_writable(jobs: Sequence[Job], output: str | None, force: bool) -> None:
-    from deblur.files import check_writable
+    from deblur.images import check_writable, output_format
 
     made = output is not None and output.endswith("/") and not Path(output).exists()
     if made and not Path(output or "").parent.is_dir():
         raise FileError(f"{output}: can't be made, the folder {Path(output or '').parent} does not exist")
+    if output is not None and output != STREAM and not _is_folder(output):
+        output_format(output)
     for job in jobs:
-        for target in () if made else job.targets:
+        missing = job.source != STREAM and not Path(job.source).exists()
+        for target in () if made or missing else job.targets:
             check_writable(target, force=force)

@@ -1,0 +1,103 @@
+"""Where every picture goes is decided, and everything that speaks against it found, before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deblur.cli.outputs import Job, plan
+from deblur.errors import DeblurError, FileError, OptionError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "k.npy", "there.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def test_the_default_is_a_new_name_beside_the_picture(folder: Path) -> None:
+    assert plan(["a.png", "out/c.x.tif"], None) == [
+        Job(source="a.png", output="a.deblurred.png"),
+        Job(source="out/c.x.tif", output="out/c.x.deblurred.tif"),
+    ]
+
+
+def test_a_folder_keeps_the_names(folder: Path) -> None:
+    assert [job.output for job in plan(["a.png", "b.png"], "out")] == ["out/a.png", "out/b.png"]
+
+
+def test_a_folder_to_be_made_ends_in_a_slash_and_is_not_made_yet(folder: Path) -> None:
+    assert [job.output for job in plan(["a.png"], "new/")] == ["new/a.png"]
+    assert not (folder / "new").exists()
+
+
+def test_one_picture_goes_to_a_file_or_to_stdout(folder: Path) -> None:
+    assert plan(["a.png"], "c.tif")[0].output == "c.tif"
+    assert plan(["a.png"], "-")[0].output == "-"
+    assert plan(["-"], None)[0].output == "-"
+    assert plan(["-"], "c.png")[0].output == "c.png"
+
+
+def test_the_comparison_lies_beside_the_output_and_has_the_pictures_name(folder: Path) -> None:
+    assert plan(["a.png"], None, compare=True)[0].compare == "a.compare.png"
+    assert plan(["a.png"], "out", compare=True)[0].compare == "out/a.compare.png"
+    assert plan(["a.png"], "out/c.tif", compare=True)[0].compare == "out/a.compare.png"
+    assert plan(["-"], "out/c.tif", compare=True)[0].compare == "out/c.compare.png"
+
+
+@pytest.mark.parametrize(
+    ("sources", "output", "options", "error", "message"),
+    [
+        (["a.png", "b.png"], "c.png", {}, OptionError, "2 images can't go to the one file c.png"),
+        (["a.png", "b.png"], "-", {}, OptionError, "2 images can't go to stdout"),
+        (["-", "-"], "out", {}, OptionError, "stdin can be read once only"),
+        (["-"], "out", {}, OptionError, "a picture from stdin has no name to keep in the folder out"),
+        (["a.png"], "-", {"compare": True}, OptionError, "--compare writes a file"),
+        (["a.png"], "a.png", {}, FileError, "a.png: is read and would be written too"),
+        (["a.png"], "./out/../a.png", {"force": True}, FileError, "is read and would be written too"),
+        (["a.png"], ".", {"force": True}, FileError, "is read and would be written too"),
+        (["a.png"], "k.npy", {"force": True}, FileError, "k.npy: is read and would be written too"),
+        (
+            ["a.png", "out/../a.png"],
+            "out",
+            {},
+            FileError,
+            "out/a.png: would be written twice, for a.png and out/../a.png",
+        ),
+        (["a.png", "a.deblurred.png"], None, {"force": True}, FileError, "a.deblurred.png: is read and would be"),
+        (["a.png"], "there.png", {}, FileError, "there.png: already exists"),
+        (["a.png", "there.png"], "out/../out", {"compare": True, "block": True}, FileError, "already exists"),
+        (["a.png"], "none/c.png", {}, FileError, "there is no folder none"),
+        (["a.png"], "none/deep/", {}, FileError, "none/deep/: can't be made, the folder none does not exist"),
+        (["a.png"], "c.xyz", {}, FileError, "the suffix '.xyz' names no format"),
+        (["a.png"], "c", {}, FileError, "the suffix '' names no format"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    folder: Path, sources: list[str], output: str, options: dict[str, bool], error: type[DeblurError], message: str
+) -> None:
+    if options.pop("block", False):
+        (folder / "out" / "there.compare.png").write_bytes(b"x")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(error) as caught:
+        plan(sources, output, read=["k.npy"], **options)
+    assert message in str(caught.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_link_to_the_input_is_the_input(folder: Path) -> None:
+    (folder / "link.png").symlink_to(folder / "a.png")
+    with pytest.raises(FileError, match="is read and would be written too"):
+        plan(["a.png"], "link.png", force=True)
+
+
+def test_a_bad_picture_is_left_for_its_turn(folder: Path) -> None:
+    assert len(plan(["a.png", "missing.png", "none/c.png", "k.xyz"], None)) == 4
+
+
+def test_force_allows_a_file_that_is_there(folder: Path) -> None:
+    assert plan(["a.png"], "there.png", force=True)[0].output == "there.png"
