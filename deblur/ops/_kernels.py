@@ -10,10 +10,11 @@ product; ours serves the rest, above all one large kernel a channel (see `_weigh
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from deblur.ops import _checks, jacobi, reference
 
@@ -23,17 +24,26 @@ try:
 except ImportError:
     _native = None
 
-__all__ = ["conv", "solve", "weight_grad"]
+__all__ = ["conv", "forward_mode", "solve", "weight_grad"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
 
+def forward_mode() -> bool:
+    """Say whether a forward-mode derivative is being taken.
+
+    `torch.library` takes no forward-mode formula: tangents would come out as zero without a word. The entries then
+    come here directly and the reference serves, which is plain PyTorch and has them.
+    """
+    return forward_ad._current_level >= 0
+
+
 def _native_serves(image: torch.Tensor) -> bool:
-    return image.device.type == "cpu" and _native is not None and _native.available()
+    return image.device.type == "cpu" and not forward_mode() and _native is not None and _native.available()
 
 
 def conv(
-    x: torch.Tensor, weight: torch.Tensor, orientation: str, transpose: bool, groups: int, dilation: list[int]
+    x: torch.Tensor, weight: torch.Tensor, orientation: str, transpose: bool, groups: int, dilation: Sequence[int]
 ) -> torch.Tensor:
     """Return the masked convolution of x, or its adjoint."""
     if x.dtype in _HALF:
@@ -55,14 +65,15 @@ def solve(
     orientation: str,
     transpose: bool,
     groups: int,
-    dilation: list[int],
+    dilation: Sequence[int],
     method: str,
 ) -> torch.Tensor:
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
         return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method).to(y.dtype)
-    _checks.check_anchor(weight, groups)
-    if method == "jacobi":
+    if not forward_mode():  # there, values may be out of reach
+        _checks.check_anchor(weight, groups)
+    if method == "jacobi" and not forward_mode():
         x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, conv=conv)
         if x is not None:
             return x
@@ -78,7 +89,12 @@ def solve(
 
 
 def weight_grad(
-    grad: torch.Tensor, x: torch.Tensor, kernel_size: list[int], orientation: str, groups: int, dilation: list[int]
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    kernel_size: Sequence[int],
+    orientation: str,
+    groups: int,
+    dilation: Sequence[int],
 ) -> torch.Tensor:
     """Return d<grad, conv(x, weight)> / dweight."""
     if x.dtype in _HALF:

@@ -12,7 +12,7 @@ a residual test finds out, and the caller takes the wavefront instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -33,9 +33,9 @@ def solve(
     orientation: str,
     transpose: bool,
     groups: int,
-    dilation: list[int],
+    dilation: Sequence[int],
     *,
-    conv: Callable[[torch.Tensor, torch.Tensor, str, bool, int, list[int]], torch.Tensor],
+    conv: Callable[[torch.Tensor, torch.Tensor, str, bool, int, Sequence[int]], torch.Tensor],
     max_sweeps: int = MAX_SWEEPS,
 ) -> torch.Tensor | None:
     """Return x with conv(x) = y, or None where the sweeps did not pass the residual test.

@@ -1,0 +1,72 @@
+"""What `torch.vmap` does with the operations: the mapped dimension goes into the batch or into the groups.
+
+So a mapped call is one call of the same operation, threads and all, never a loop.
+"""
+
+# mypy: allow-untyped-calls
+# (Tensor.unflatten has no types)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["map_images", "map_weight_grad"]
+
+
+def _in_front(tensor: torch.Tensor, dim: int | None, size: int) -> torch.Tensor:
+    """Bring the mapped dimension to the front; a tensor without one is repeated."""
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+def _into_channels(image: torch.Tensor) -> torch.Tensor:
+    """(V, B, C, H, W) -> (B, V * C, H, W)."""
+    return image.transpose(0, 1).flatten(1, 2)
+
+
+def map_images(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
+    """Return the rule of an operation on (image, weight, orientation, transpose, groups, ...).
+
+    With a shared weight the copies are further images of the batch; with a weight each, further groups.
+    """
+
+    def rule(
+        info: Any, in_dims: tuple[int | None, ...], image: torch.Tensor, weight: torch.Tensor, *options: Any
+    ) -> tuple[torch.Tensor, int]:
+        size = info.batch_size
+        images = _in_front(image, in_dims[0], size)
+        if in_dims[1] is None:
+            result = operation(images.flatten(0, 1), weight, *options)
+            return result.unflatten(0, (size, images.shape[1])), 0
+        weights = _in_front(weight, in_dims[1], size).flatten(0, 1)
+        orientation, transpose, groups, *rest = options
+        result = operation(_into_channels(images), weights, orientation, transpose, groups * size, *rest)
+        return result.unflatten(1, (size, images.shape[2])), 1
+
+    return rule
+
+
+def map_weight_grad(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
+    """Return the rule of the weight gradient.
+
+    Each copy has a gradient of its own, so they are further groups.
+    """
+
+    def rule(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        grad: torch.Tensor,
+        x: torch.Tensor,
+        kernel_size: list[int],
+        orientation: str,
+        groups: int,
+        dilation: list[int],
+    ) -> tuple[torch.Tensor, int]:
+        size = info.batch_size
+        grads, xs = _in_front(grad, in_dims[0], size), _in_front(x, in_dims[1], size)
+        result = operation(_into_channels(grads), _into_channels(xs), kernel_size, orientation, groups * size, dilation)
+        return result.unflatten(0, (size, xs.shape[2])), 0
+
+    return rule
