@@ -1,0 +1,155 @@
+// Solving and convolving: bands of an image as tasks, several of them in flight.
+//
+// A band needs the band above it only as far as it has come itself, so the next thread follows about two chunks behind:
+//
+//     thread 0   band 0  ################..........      #  done
+//     thread 1   band 1  ##############............      Each band publishes how many of its columns are in the image
+//     thread 0   band 2  (when band 0 is done)           (release); the one below waits for those it reads (acquire).
+//
+// Tasks are drawn from a ticket, band by band over all vectors of images. A band's upper neighbour was thus drawn earlier, by a
+// thread that is running, so waiting ends however many threads there are; with many images nobody waits at all.
+#pragma once
+
+#include "columns.h"
+#include "pool.h"
+#include "scratch.h"
+
+#include <sched.h>
+
+namespace {
+
+DEBLUR_INLINE void relax() {
+#if defined(__SSE__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// How many columns of one band are finished in the image; alone on its cache line.
+struct alignas(64) Progress {
+    std::int64_t columns;
+
+    void publish(std::int64_t finished) { __atomic_store_n(&columns, finished, __ATOMIC_RELEASE); }
+    void wait_for(std::int64_t needed) const {
+        for (int spins = 0; __atomic_load_n(&columns, __ATOMIC_ACQUIRE) < needed; ++spins)
+            if (spins < 2000)
+                relax();
+            else
+                sched_yield();  // more threads than cores: let the one that is waited for run
+    }
+};
+
+template <class T>
+struct Sweep {
+    View view;
+    Layout layout;
+    const Taps<T>* taps;  // of every group
+    Column<T> column;
+    bool solve;
+    const T* in;
+    T* out;
+    Progress* progress;  // [band][vector of images], null where no band waits for another
+    T* buffers;          // one for every thread
+    std::int64_t tasks;
+    std::int64_t next_task, next_buffer;
+};
+
+template <class T>
+void run_band(const Sweep<T>& s, std::int64_t task, T* buffer) {
+    const View& view = s.view;
+    const Layout& layout = s.layout;
+    const std::int64_t units = view.groups * layout.vectors;
+    const std::int64_t band = task / units, unit = task % units, group = unit / layout.vectors;
+    const std::int64_t offset = group * view.channels * view.channel;
+    const T* const in = s.in + offset;
+    T* const out = s.out + offset;
+    const Taps<T>& taps = s.taps[group];
+    const Lanes lanes = lanes_of<T>(view, layout, unit % layout.vectors, band);
+    const Mask<T> first = band_starters<T>(layout);
+    const Progress* const above = s.solve && band > 0 ? s.progress + (task - units) : nullptr;
+    Progress* const own = s.solve && band + 1 < layout.bands ? s.progress + task : nullptr;
+
+    T* const side = buffer + layout.column * layout.capacity;
+    for (std::int64_t k = 0; k < layout.keep * layout.column; k += kLanes<T>) store<T>(buffer + k, Vector<T>{});
+    std::int64_t at = layout.keep;
+    const std::int64_t steps = view.width + layout.strips - 1;
+    for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
+        if (at + kChunk > layout.capacity) {
+            __builtin_memmove(buffer, buffer + (at - layout.keep) * layout.column,
+                              std::size_t(layout.keep * layout.column) * sizeof(T));
+            at = layout.keep;
+        }
+        T* const x = buffer + at * layout.column + layout.halo * layout.row;
+        if (s.solve)
+            read_chunk<T>(side, layout.side, in, view, layout, lanes, t);
+        else
+            read_chunk<T>(x, layout.column, in, view, layout, lanes, t);
+        if (band > 0) {
+            if (above) above->wait_for(smaller(view.width, t + kChunk));
+            read_upper_halo<T>(x, s.solve ? out : in, view, layout, lanes, t);
+        }
+        const std::int64_t count = smaller<std::int64_t>(kChunk, steps - t);
+        for (std::int64_t k = 0; k < count; ++k) {
+            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+            s.column(taps, x + k * layout.column, side + k * layout.side);
+        }
+        if (s.solve)
+            write_chunk<T>(x, layout.column, out, view, layout, lanes, t);
+        else
+            write_chunk<T>(side, layout.side, out, view, layout, lanes, t);
+        if (own) own->publish(t + kChunk - (layout.strips - 1));
+    }
+    if (own) own->publish(view.width);
+}
+
+template <class T>
+void sweep_thread(void* context) {
+    Sweep<T>& s = *static_cast<Sweep<T>*>(context);
+    const FlushSubnormals flush;
+    T* const buffer = s.buffers + __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED) * s.layout.buffer_elements();
+    for (;;) {
+        const std::int64_t task = __atomic_fetch_add(&s.next_task, 1, __ATOMIC_RELAXED);
+        if (task >= s.tasks) return;
+        run_band<T>(s, task, buffer);
+    }
+}
+
+// As many threads as there are tasks and work for: waking one takes as long as about a hundred thousand multiply-adds.
+inline int worth_threads(int threads, std::int64_t tasks, double multiply_adds) {
+    const double most = smaller(smaller(double(threads), double(tasks)), 1.0 + multiply_adds / 2e5);
+    return larger(1, int(most));
+}
+
+template <class T>
+int sweep(const deblur_problem& p, bool solve, const void* in, const void* weight, void* out, int threads) {
+    Sweep<T> s;
+    s.view = canonical(p, p.transpose != 0);
+    s.layout = layout_for<T>(s.view);
+    s.column = column_kernel<T>(s.view.channels, solve);
+    s.solve = solve;
+    s.in = static_cast<const T*>(in);
+    s.out = static_cast<T*>(out);
+    s.tasks = s.view.groups * s.layout.vectors * s.layout.bands;
+    s.next_task = s.next_buffer = 0;
+    const std::int64_t groups = s.view.groups, packed = packed_elements(s.view), square = s.view.channels * s.view.channels;
+    threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
+
+    const Scratch<Taps<T>> taps(groups);
+    const Scratch<T> weights(groups * packed);
+    const Scratch<double> room(4 * square);
+    const Scratch<Progress> progress(solve && s.layout.bands > 1 ? s.tasks : 0);
+    const Scratch<T> buffers(threads * s.layout.buffer_elements());
+    if (!taps || !weights || !room || !progress || !buffers) return DEBLUR_NO_MEMORY;
+    for (std::int64_t g = 0; g < groups; ++g)
+        taps[g] = pack_taps<T>(s.view, s.layout, p, solve, static_cast<const T*>(weight) + g * square * p.taps_h * p.taps_w,
+                               weights.data() + g * packed, room.data());
+    for (std::int64_t k = 0; k < progress.size(); ++k) progress[k].columns = 0;
+    s.taps = taps.data();
+    s.progress = progress.data();
+    s.buffers = buffers.data();
+    deblur::run_on_threads(threads, sweep_thread<T>, &s);
+    return DEBLUR_OK;
+}
+
+}  // namespace

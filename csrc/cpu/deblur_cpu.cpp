@@ -1,0 +1,62 @@
+// The C interface: chooses the kernels for this machine once, and serves the empty cases.
+#include "deblur_cpu.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace {
+
+const deblur::Kernels& choose() {
+    const char* const wish = std::getenv("DEBLUR_ISA");
+    const auto allowed = [wish](const char* name) { return wish == nullptr || *wish == '\0' || std::strcmp(wish, name) == 0; };
+    (void)allowed;
+#if defined(DEBLUR_HAVE_AVX512)
+    if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return deblur::avx512_kernels;
+#endif
+#if defined(DEBLUR_HAVE_AVX2)
+    if ((allowed("avx2") || allowed("avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return deblur::avx2_kernels;
+#endif
+    return deblur::baseline_kernels;
+}
+
+const deblur::Kernels& kernels() {
+    static const deblur::Kernels& chosen = choose();
+    return chosen;
+}
+
+bool valid(const deblur_problem* p) {
+    return p != nullptr && p->batch >= 0 && p->height >= 0 && p->width >= 0 && p->channels >= 0 && p->groups >= 1 &&
+           p->channels % p->groups == 0 && p->taps_h >= 1 && p->taps_w >= 1 && p->dilation_h >= 1 && p->dilation_w >= 1 &&
+           (p->dtype == DEBLUR_FLOAT32 || p->dtype == DEBLUR_FLOAT64) && p->corner >= 0 && p->corner <= 3;
+}
+
+bool empty(const deblur_problem& p) { return p.batch == 0 || p.channels == 0 || p.height == 0 || p.width == 0; }
+
+}  // namespace
+
+int deblur_abi_version(void) { return DEBLUR_ABI_VERSION; }
+
+const char* deblur_instruction_set(void) { return kernels().name; }
+
+int deblur_conv(const deblur_problem* p, const void* x, const void* w, void* y, int threads) {
+    if (!valid(p)) return DEBLUR_BAD_PROBLEM;
+    return empty(*p) ? DEBLUR_OK : kernels().conv(*p, x, w, y, threads);
+}
+
+int deblur_solve(const deblur_problem* p, const void* y, const void* w, void* x, int threads) {
+    if (!valid(p)) return DEBLUR_BAD_PROBLEM;
+    return empty(*p) ? DEBLUR_OK : kernels().solve(*p, y, w, x, threads);
+}
+
+int deblur_weight_grad(const deblur_problem* p, const void* grad, const void* x, void* dw, int threads) {
+    if (!valid(p)) return DEBLUR_BAD_PROBLEM;
+    if (!empty(*p)) return kernels().weight_grad(*p, grad, x, dw, threads);
+    const std::size_t size = p->dtype == DEBLUR_FLOAT32 ? 4 : 8;
+    std::memset(dw, 0, std::size_t(p->channels * (p->channels / p->groups) * p->taps_h * p->taps_w) * size);
+    return DEBLUR_OK;
+}

@@ -1,0 +1,95 @@
+#include "pool.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace deblur {
+namespace {
+
+// A job is open while its caller works on it. Helpers join under the lock, which is what makes closing it safe: after
+// `seats` is set to zero nobody joins any more, and the caller waits only for those who did.
+struct Pool {
+    std::mutex in_use;  // held by the caller whose job runs
+
+    std::mutex lock;
+    std::condition_variable work, left;
+    void (*body)(void*) = nullptr;
+    void* context = nullptr;
+    int seats = 0;   // helpers that may still join
+    int inside = 0;  // helpers in the body
+    int helpers = 0;
+
+    void help() {
+        std::unique_lock<std::mutex> guard(lock);
+        for (;;) {
+            work.wait(guard, [this] { return seats > 0; });
+            --seats;
+            ++inside;
+            auto* job = body;
+            void* with = context;
+            guard.unlock();
+            job(with);
+            guard.lock();
+            if (--inside == 0) left.notify_one();
+        }
+    }
+
+    void run(int wanted, void (*job)(void*), void* with) {
+        {
+            std::lock_guard<std::mutex> guard(lock);
+            try {
+                for (; helpers < wanted; ++helpers) std::thread([this] { help(); }).detach();
+            } catch (const std::system_error&) {
+                // The system gives no more threads: those at hand will do.
+            }
+            body = job;
+            context = with;
+            seats = wanted;
+        }
+        if (wanted == 1)
+            work.notify_one();
+        else
+            work.notify_all();
+        job(with);
+        std::unique_lock<std::mutex> guard(lock);
+        seats = 0;
+        left.wait(guard, [this] { return inside == 0; });
+    }
+};
+
+// Never destroyed: sleeping helpers outlive main(). A forked child has none of its parent's threads, so it starts anew.
+Pool* pool = nullptr;
+std::once_flag made;
+
+void forget() { pool = new (std::nothrow) Pool; }
+
+void make() {
+    pool = new (std::nothrow) Pool;
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, forget);
+#endif
+}
+
+}  // namespace
+
+void run_on_threads(int threads, void (*body)(void*), void* context) {
+    if (threads > 1) {
+        std::call_once(made, make);
+        if (pool != nullptr && pool->in_use.try_lock()) {
+            Pool* held = pool;
+            held->run(threads - 1, body, context);
+            held->in_use.unlock();
+            return;
+        }
+    }
+    body(context);
+}
+
+}  // namespace deblur

@@ -1,0 +1,182 @@
+"""The native CPU kernels, loaded with ctypes from the library that `CMakeLists.txt` builds out of `csrc/cpu`.
+
+The library knows nothing of torch or Python: it takes pointers, a description of the problem and a number of threads
+(`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched off by
+``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference instead.
+
+The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve an
+invertible anchor. They are bit-identical from run to run and for any number of threads.
+
+Example:
+    >>> import torch
+    >>> if available():
+    ...     x, weight = torch.rand(1, 1, 6, 7), torch.tensor([[[[1.0, 0.2], [0.3, -0.1]]]])
+    ...     options = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
+    ...     torch.testing.assert_close(solve(conv(x, weight, **options), weight, **options), x)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import deblur
+
+__all__ = ["available", "conv", "describe", "solve", "weight_grad", "why_not"]
+
+_ABI_VERSION = 1
+_DTYPES = {torch.float32: 0, torch.float64: 1}
+_CORNERS = {"top_left": 0, "top_right": 1, "bottom_left": 2, "bottom_right": 3}
+_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+
+
+class _Problem(ctypes.Structure):
+    """`deblur_problem` of csrc/cpu/deblur_cpu.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("batch", "channels", "height", "width", "groups")),
+        *((name, ctypes.c_int64) for name in ("taps_h", "taps_w", "dilation_h", "dilation_w")),
+        *((name, ctypes.c_int32) for name in ("dtype", "corner", "transpose", "reserved")),
+    ]
+
+
+def _find() -> Path | None:
+    # An editable install keeps the library apart from the sources: every folder of the package is looked through.
+    folders = [Path(folder) for folder in deblur.__path__] + [Path(__file__).resolve().parent.parent]
+    folders += [Path(folder) / "deblur" for folder in sys.path if folder]
+    for folder in folders:
+        library = folder / "_lib" / f"libdeblur_cpu{_SUFFIX}"
+        if library.is_file():
+            return library
+    return None
+
+
+@functools.cache
+def _load() -> tuple[ctypes.CDLL | None, str | None]:
+    """The library, or the one sentence that says why there is none."""
+    if os.environ.get("DEBLUR_NATIVE", "1").lower() in ("0", "off", "false", "no"):
+        return None, "the native kernels are switched off by the environment variable DEBLUR_NATIVE"
+    path = _find()
+    if path is None:
+        return None, (
+            "the package was installed without a C++ compiler, so its native kernels were not built; "
+            "install one and reinstall deblur-wavefront to make it faster"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        version = int(library.deblur_abi_version())
+    except (OSError, AttributeError) as error:
+        return None, f"the native library {path.name} cannot be loaded ({error}); reinstall deblur-wavefront"
+    if version != _ABI_VERSION:
+        return None, (
+            f"the native library {path.name} has interface version {version} where {_ABI_VERSION} is expected; "
+            "reinstall deblur-wavefront"
+        )
+    library.deblur_instruction_set.restype = ctypes.c_char_p
+    for name in ("deblur_conv", "deblur_solve", "deblur_weight_grad"):
+        getattr(library, name).argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int]
+    return library, None
+
+
+def available() -> bool:
+    """Whether the native kernels can be used in this process."""
+    return _load()[0] is not None
+
+
+def why_not() -> str | None:
+    """One sentence that says why the native kernels cannot be used; None where they can."""
+    return _load()[1]
+
+
+def describe() -> str:
+    """What runs here: the instruction set of the native kernels, or why there are none."""
+    library, reason = _load()
+    if library is None:
+        return str(reason)
+    return f"{library.deblur_instruction_set().decode()}, {torch.get_num_threads()} threads"
+
+
+@functools.lru_cache(maxsize=256)
+def _problem(
+    shape: torch.Size,
+    dtype: torch.dtype,
+    kernel_size: tuple[int, int],
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> tuple[_Problem, int]:
+    """The description of a problem and its address, made once: building it takes as long as a small solve."""
+    problem = _Problem(*shape, groups, *kernel_size, *dilation, _DTYPES[dtype], _CORNERS[orientation], transpose, 0)
+    return problem, ctypes.addressof(problem)
+
+
+@functools.cache
+def _function(name: str) -> Any:
+    library, reason = _load()
+    if library is None:
+        raise RuntimeError(reason)
+    return getattr(library, f"deblur_{name}")
+
+
+def _call(name: str, problem: int, first: Tensor, second: Tensor, result: Tensor) -> Tensor:
+    status = _function(name)(problem, first.data_ptr(), second.data_ptr(), result.data_ptr(), torch.get_num_threads())
+    if status == 1:
+        raise MemoryError(f"the native {name} found no memory for its buffers")
+    assert status == 0, f"the native {name} was given a problem it cannot read"
+    return result
+
+
+def conv(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+    out: Tensor | None = None,
+) -> Tensor:
+    """The masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out` if given."""
+    height, width = weight.shape[-2:]
+    problem = _problem(x.shape, x.dtype, (height, width), orientation, transpose, groups, dilation)
+    return _call("conv", problem[1], x, weight, torch.empty_like(x) if out is None else out)
+
+
+def solve(
+    y: Tensor,
+    weight: Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+    out: Tensor | None = None,
+) -> Tensor:
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W)."""
+    height, width = weight.shape[-2:]
+    problem = _problem(y.shape, y.dtype, (height, width), orientation, transpose, groups, dilation)
+    return _call("solve", problem[1], y, weight, torch.empty_like(y) if out is None else out)
+
+
+def weight_grad(
+    grad: Tensor,
+    x: Tensor,
+    kernel_size: tuple[int, int],
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> Tensor:
+    """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
+    problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation)
+    result = x.new_empty((x.shape[1], x.shape[1] // groups, *kernel_size))
+    return _call("weight_grad", problem[1], grad, x, result)
