@@ -36,6 +36,6 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
         colour = samples[..., [0, 0, 0, 1]] if samples.shape[2] == 2 else samples[..., [2, 1, 0, 3]]
         encoded = bytearray(cv2.imencode(".bmp", colour)[1].tobytes())
     resolution = page.metadata.resolution
-    if resolution is not None and (per_metre := resolution.per("metre")):
-        struct.pack_into("<ii", encoded, _RESOLUTION_AT, round(per_metre[0]), round(per_metre[1]))
+    across, down = (resolution and resolution.per("metre")) or (0, 0)
+    struct.pack_into("<ii", encoded, _RESOLUTION_AT, round(across), round(down))
     file.write(encoded)

@@ -43,7 +43,7 @@ def open_pillow(data: bytes, format: str) -> Iterator[Image.Image]:
         kept = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _LIMIT, False
         try:
-            with Image.open(io.BytesIO(data), formats=["MPO", "JPEG"] if format == "JPEG" else [format]) as image:
+            with Image.open(io.BytesIO(data), formats=[format]) as image:
                 yield image
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept

@@ -7,17 +7,19 @@ tifffile reads and writes the pages; what it cannot decompress by itself goes th
 from __future__ import annotations
 
 import io
+import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import FileError
-from .metadata import sized_exif, strip_exif_header
+from .directories import EXIF, GPS, Directory, Entry, read_directory, write_directory
+from .metadata import sized_exif
 from .pillow import open_pillow, samples_of
 from .stored import Array, Metadata, Resolution, Stored
 from .tiff_segments import decode_page
@@ -30,17 +32,18 @@ _NONE, _LZW, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 8, 32773, 34925, 3
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
 _FLOATING_POINT = 3  # predictor
-_ORIENTATION, _DESCRIPTION, _SUB_IFDS, _EXIF_IFD, _GPS_IFD, _ICC, _DNG = 274, 270, 330, 34665, 34853, 34675, 50706
+_ORIENTATION, _DESCRIPTION, _SUB_IFDS, _ICC, _DNG = 274, 270, 330, 34675, 50706
 _TEXTS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)  # maker, model, software, date, artist, copyright
 _TYPES = {("u", 1): np.uint8, ("u", 2): np.uint16, ("f", 2): np.float32, ("f", 4): np.float32}
 _UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
 _EXPORT = "export 8 or 16 bits or 32-bit floats"
+_PLACEHOLDERS = {EXIF: EXIF - 1, GPS: GPS - 1}  # unused tags that sort alike: tifffile writes no directory tags
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is written
 
 
 def read(data: bytes) -> list[Stored]:
     """Read every page; thumbnails and masks beside full pages are left out, with a note."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+    with _quiet(), tifffile.TiffFile(io.BytesIO(data)) as tif:
         pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage)]
         if not pages or len(pages) < len(tif.pages):
             raise ValueError("it has no readable pages")
@@ -71,11 +74,22 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     """Write every page, by Deflate unless it comes from an uncompressed TIFF; `quality` means nothing here."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
-    with tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
+    with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
         for page in pages:
             _write_page(writer, page)
     if total <= _CLASSIC_LIMIT:
         _add_directories(file, start, pages)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tifffile's remarks on unusual files away from the terminal; what matters is raised."""
+    logger = logging.getLogger("tifffile")
+    kept, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = kept
 
 
 def _refuse_raw(pages: list[tifffile.TiffPage]) -> None:
@@ -196,27 +210,24 @@ def _resolution(page: tifffile.TiffPage) -> Resolution | None:
 
 def _exif(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, description: bool) -> bytes | None:
     """An EXIF block of the page's describing tags and its EXIF and GPS directories."""
-    if tif.is_bigtiff:
-        return None
-    found, kept = Image.Exif(), Image.Exif()
-    found.load_from_fp(cast(Any, io.BytesIO(data)), page.offset)
-    for tag in _TEXTS:
-        if tag in found and (tag != _DESCRIPTION or description):
-            kept[tag] = found[tag]
-    for tag in (_EXIF_IFD, _GPS_IFD):
-        if tag in found and (directory := found.get_ifd(tag)):
-            kept[tag] = dict(directory)
-    return strip_exif_header(kept.tobytes()) if len(kept) else None
+    found = read_directory(data, page.offset, tif.byteorder, big=tif.is_bigtiff)
+    wanted = [tag for tag in (*_TEXTS, EXIF, GPS) if tag in found and (tag != _DESCRIPTION or description)]
+    return b"II*\0\x08\0\0\0" + write_directory({tag: found[tag] for tag in wanted}, 8) if wanted else None
+
+
+def _directory_of(exif: bytes | None) -> Directory:
+    if exif is None:
+        return {}
+    order = "<" if exif[:2] == b"II" else ">"
+    return read_directory(exif, struct.unpack_from(order + "I", exif, 4)[0], order)
 
 
 def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
     metadata, samples = page.metadata, page.samples()
-    texts = Image.Exif()
-    if metadata.exif is not None:
-        texts.load(metadata.exif)
-    has = {tag for tag in (_EXIF_IFD, _GPS_IFD) if tag in texts and texts.get_ifd(tag)}
-    extra: list[Any] = [(tag, 2, 0, _text(texts[tag]), True) for tag in _TEXTS if tag in texts and tag != _DESCRIPTION]
-    extra += [(tag, 4, 1, 0, True) for tag in sorted(has)]  # filled in by _add_directories
+    tags = _directory_of(metadata.exif)
+    texts = {tag: entry.value for tag in _TEXTS if isinstance(entry := tags.get(tag), Entry)}
+    extra: list[Any] = [(tag, 2, 0, value.rstrip(b"\0"), True) for tag, value in texts.items() if tag != _DESCRIPTION]
+    extra += [(_PLACEHOLDERS[tag], 4, 1, 0, True) for tag in (EXIF, GPS) if tag in tags]
     options: dict[str, Any] = {}
     if metadata.resolution is not None:
         usable = metadata.resolution
@@ -235,7 +246,7 @@ def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
         samples,
         photometric="rgb" if page.array.ndim == 3 else "minisblack",
         iccprofile=metadata.icc,
-        description=_text(texts[_DESCRIPTION]) if _DESCRIPTION in texts else None,
+        description=texts[_DESCRIPTION].rstrip(b"\0") if _DESCRIPTION in texts else None,
         software=False,
         metadata=None,
         extratags=extra,
@@ -243,33 +254,22 @@ def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
     )
 
 
-def _text(value: object) -> bytes:
-    return (value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")).rstrip(b"\0")
-
-
 def _add_directories(file: BinaryIO, start: int, pages: list[Stored]) -> None:
-    """Put each page's EXIF and GPS directories behind the pixels and their offsets into the tags left for them."""
+    """Put each page's EXIF and GPS directories behind the pixels and their tags in place of the placeholders."""
     file.seek(start)
     with tifffile.TiffFile(file) as written:
         places = [
-            (
-                page.metadata.exif,
-                [(tag, where.tags[tag].valueoffset) for tag in (_EXIF_IFD, _GPS_IFD) if tag in where.tags],
-            )
-            for page, where in zip(pages, (other.aspage() for other in written.pages), strict=True)
+            {tag: where.tags[held].offset for tag, held in _PLACEHOLDERS.items() if held in where.tags}
+            for where in (page.aspage() for page in written.pages)
         ]
-    for page, (exif, tags) in zip(pages, places, strict=True):
-        block = Image.Exif()
-        if exif is not None:
-            block.load(sized_exif(exif, page.array.shape[1], page.array.shape[0]) or exif)
-        for tag, at in tags:
-            offset = file.seek(0, io.SEEK_END) + start % 2
-            if offset % 2:
-                offset += file.write(b"\0")
-            directory = ImageFileDirectory_v2(ifh=b"II*\0\0\0\0\0")
-            for inner, value in block.get_ifd(tag).items():
-                directory[inner] = value
-            file.write(directory.tobytes(offset))
+    for page, tags in zip(pages, places, strict=True):
+        height, width = page.array.shape[:2]
+        found = _directory_of(sized_exif(page.metadata.exif, width, height))
+        for tag, at in tags.items():
+            end = file.seek(0, io.SEEK_END)
+            end += file.write(b"\0" * (end % 2))
+            nested = found[tag]
+            file.write(write_directory(nested if isinstance(nested, dict) else {}, end))
             file.seek(at)
-            file.write(struct.pack("<I", offset))
+            file.write(struct.pack("<HHII", tag, 4, 1, end))
     file.seek(0, io.SEEK_END)
