@@ -1,8 +1,8 @@
 """The native CPU kernels, loaded with ctypes from the library that `CMakeLists.txt` builds out of `csrc/cpu`.
 
 The library knows nothing of torch or Python: it takes pointers, a description of the problem and a number of threads
-(`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched off by
-``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference instead.
+(`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched
+off by ``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference.
 
 The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve an
 invertible anchor. They are bit-identical from run to run and for any number of threads.
@@ -50,7 +50,6 @@ class _Problem(ctypes.Structure):
 def _find() -> Path | None:
     # An editable install keeps the library apart from the sources: every folder of the package is looked through.
     folders = [Path(folder) for folder in deblur.__path__] + [Path(__file__).resolve().parent.parent]
-    folders += [Path(folder) / "deblur" for folder in sys.path if folder]
     for folder in folders:
         library = folder / "_lib" / f"libdeblur_cpu{_SUFFIX}"
         if library.is_file():

@@ -1,0 +1,212 @@
+"""The native kernels against a float64 oracle: a shift and a channel mix per tap, written out here."""
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from deblur.ops import _native
+
+pytestmark = pytest.mark.skipif(not _native.available(), reason=str(_native.why_not()))
+
+CORNERS = ["top_left", "top_right", "bottom_left", "bottom_right"]
+TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
+PLAIN = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
+
+
+def oracle(x: Tensor, weight: Tensor, *, orientation: str, transpose: bool, groups: int, dilation) -> Tensor:
+    """masked_conv2d by its definition, differentiable in `weight`."""
+    batch, channels, height, width = x.shape
+    n = channels // groups
+    flipped = [dim for dim, word in ((2, "bottom"), (3, "right")) if (word in orientation) != transpose]
+    x = x.double().flip(flipped)
+    y = torch.zeros_like(x)
+    for a, b in itertools.product(range(weight.shape[2]), range(weight.shape[3])):
+        down, right = a * dilation[0], b * dilation[1]
+        if down >= height or right >= width:
+            continue
+        shifted = torch.zeros_like(x)
+        shifted[:, :, down:, right:] = x[:, :, : height - down, : width - right]
+        mix = weight[:, :, a, b].double().reshape(groups, n, n)
+        grouped = shifted.reshape(batch, groups, n, height, width)
+        sum_over = "gio,bgihw->bgohw" if transpose else "goi,bgihw->bgohw"
+        y = y + torch.einsum(sum_over, mix, grouped).reshape(x.shape)
+    return y.flip(flipped)
+
+
+def taps(channels: int, groups: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    """Small random taps around an anchor that is neither the identity nor symmetric, so that the inverse is stable."""
+    n = channels // groups
+    weight = torch.randn(channels, n, height, width, dtype=torch.float64) * (0.3 / (n * height * width))
+    weight[:, :, 0, 0] += (torch.eye(n) + 0.2 * torch.ones(n, n).tril(-1)).repeat(groups, 1)
+    return weight.to(dtype)
+
+
+def check(x_shape, kernel_size, dtype, **options) -> None:
+    torch.manual_seed(0)
+    weight = taps(x_shape[1], options["groups"], *kernel_size, dtype)
+    x, grad = torch.randn(2, *x_shape, dtype=dtype)
+    y = oracle(x, weight, **options)
+    scale = TOLERANCE[dtype]
+    torch.testing.assert_close(_native.conv(x, weight, **options).double(), y, rtol=0, atol=scale)
+    torch.testing.assert_close(_native.solve(y.to(dtype), weight, **options).double(), x.double(), rtol=0, atol=scale)
+    wanted = weight.double().requires_grad_()
+    (oracle(x, wanted, **options) * grad.double()).sum().backward()
+    found = _native.weight_grad(grad, x, kernel_size, **options)
+    assert found.shape == weight.shape
+    spread = max(1, x.numel() / max(1, x_shape[1])) ** 0.5
+    torch.testing.assert_close(found.double(), wanted.grad, rtol=0, atol=scale * spread)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("orientation", CORNERS)
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (4, 2), (5, 1)])
+def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, dtype):
+    options = {"orientation": orientation, "transpose": transpose, "groups": groups, "dilation": (1, 1)}
+    check((2, channels, 19, 37), (3, 4), dtype, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(1, 1), (1, 40), (40, 1), (2, 3), (8, 8), (16, 16), (17, 15), (33, 70), (130, 20), (300, 9)],
+)
+def test_every_frame(height, width, dtype):
+    for kernel_size in [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (9, 9)]:
+        check((1, 1, height, width), kernel_size, dtype, **PLAIN)
+    check((2, 3, height, width), (3, 2), dtype, **PLAIN)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31])
+def test_every_number_of_taps(size):
+    check((1, 1, 150, 40), (size, 3), torch.float32, **PLAIN)
+    check((1, 1, 30, 40), (3, size), torch.float64, **PLAIN)
+    check((1, 1, 20, 40), (size, size), torch.float32, **{**PLAIN, "orientation": "bottom_right"})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel_size", [(9, 3), (3, 9), (40, 40)])
+def test_taps_that_reach_beyond_the_frame_are_ignored(kernel_size, dtype):
+    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "groups": 2})
+    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "transpose": True})
+
+
+@pytest.mark.parametrize("dilation", [(1, 2), (2, 1), (3, 3), (2, 5), (50, 50)])
+def test_every_dilation(dilation):
+    for orientation in ("top_left", "bottom_right"):
+        options = {"orientation": orientation, "transpose": False, "dilation": dilation}
+        check((2, 1, 45, 33), (3, 4), torch.float32, groups=1, **options)
+        check((1, 4, 12, 33), (3, 2), torch.float64, groups=2, **options)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 6, 7, 8, 9, 12, 13, 16, 17, 24, 33, 48])
+def test_every_number_of_channels(channels):
+    check((3, channels, 9, 10), (2, 3), torch.float32, **PLAIN)
+    check((1, 2 * channels, 20, 7), (3, 2), torch.float64, **{**PLAIN, "groups": 2, "transpose": True})
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2, 5, 16, 33, 100])
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (3, 1)])
+def test_every_batch(batch, channels, groups):
+    check((batch, channels, 20, 12), (3, 3), torch.float32, **{**PLAIN, "groups": groups})
+
+
+def test_many_channels_in_bands():
+    check((1, 2, 300, 21), (5, 2), torch.float32, **PLAIN)
+
+
+def test_an_empty_batch_has_a_zero_weight_gradient():
+    empty = torch.empty(0, 2, 4, 4)
+    assert torch.equal(_native.weight_grad(empty, empty, (3, 3), **PLAIN), torch.zeros(2, 2, 3, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("shape", "groups", "kernel_size"),
+    [
+        ((1, 1, 700, 90), 1, (15, 15)),
+        ((2, 3, 300, 64), 3, (9, 5)),
+        ((9, 6, 40, 33), 2, (3, 3)),
+        ((1, 12, 260, 40), 1, (3, 3)),
+    ],
+)
+def test_the_number_of_threads_changes_no_bit(shape, groups, kernel_size, dtype):
+    torch.manual_seed(0)
+    weight = taps(shape[1], groups, *kernel_size, dtype)
+    y, grad = torch.randn(2, *shape, dtype=dtype)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3, 7, 2):
+            torch.set_num_threads(threads)
+            of_this = [_native.weight_grad(grad, y, kernel_size, **{**PLAIN, "groups": groups})]
+            for transpose in (False, True):
+                options = {**PLAIN, "groups": groups, "transpose": transpose}
+                of_this += [_native.solve(y, weight, **options), _native.conv(y, weight, **options)]
+            results.append(of_this)
+    finally:
+        torch.set_num_threads(before)
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+def test_out_is_written_and_returned():
+    y, weight = torch.randn(1, 1, 30, 40), taps(1, 1, 3, 3, torch.float32)
+    out = torch.empty_like(y)
+    assert _native.solve(y, weight, out=out, **PLAIN) is out
+    assert torch.equal(out, _native.solve(y, weight, **PLAIN))
+
+
+def test_a_nan_stays_within_the_pixels_that_depend_on_it():
+    y = torch.randn(1, 1, 150, 60)
+    y[0, 0, 70, 30] = float("nan")
+    x = _native.solve(y, taps(1, 1, 9, 9, torch.float32), **PLAIN)
+    reached = torch.zeros(150, 60, dtype=torch.bool)
+    reached[70:, 30:] = True
+    assert torch.equal(x[0, 0].isnan(), reached)
+
+
+def test_decaying_into_subnormal_numbers_costs_nothing_and_leaves_the_processor_as_it_was():
+    y = torch.zeros(1, 1, 64, 2000)
+    y[0, 0, 0, 0] = 1.0
+    weight = torch.zeros(1, 1, 2, 2)
+    weight[0, 0, 0] = torch.tensor([1.0, -0.9])
+    x = _native.solve(y, weight, **PLAIN)
+    assert x[0, 0, 0, -1] == 0
+    assert torch.tensor(1e-39) * torch.tensor(1.0) == torch.tensor(1e-39)
+
+
+@pytest.mark.parametrize("name", ["avx2", "baseline"])
+def test_lesser_instruction_sets_agree(name, tmp_path):
+    """Each build of the kernels, in a process of its own, since the choice is made once."""
+    torch.manual_seed(0)
+    case = {"y": torch.randn(2, 6, 150, 40), "weight": taps(6, 2, 5, 4, torch.float32)}
+    case["deep"] = taps(6, 6, 11, 4, torch.float32)
+    torch.save(case, tmp_path / "case.pt")
+    program = (
+        "import sys, torch\n"
+        "from deblur.ops import _native\n"
+        "case = torch.load(sys.argv[1])\n"
+        "plain = dict(orientation='top_right', transpose=True, dilation=(1, 2))\n"
+        "y, pair = case['y'], ((case['weight'], 2), (case['deep'], 6))\n"
+        "found = [_native.solve(y, w, groups=g, **plain) for w, g in pair]\n"
+        "found += [_native.conv(y, w, groups=g, **plain) for w, g in pair]\n"
+        "found += [_native.weight_grad(y, y, tuple(w.shape[2:]), groups=g, **plain) for w, g in pair]\n"
+        "torch.save((_native.describe(), found), sys.argv[2])\n"
+    )
+
+    def run(wish: str):
+        target = tmp_path / f"found-{wish}.pt"
+        environment = {**os.environ, "DEBLUR_ISA": wish}
+        subprocess.run([sys.executable, "-c", program, tmp_path / "case.pt", target], check=True, env=environment)
+        return torch.load(target)
+
+    (_, best), (described, lesser) = run(""), run(name)
+    assert described.lower().startswith((name, "neon"))
+    for a, b in zip(best, lesser, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
