@@ -56,11 +56,14 @@ def check(kernel: ArrayLike) -> Array:
     if not largest.all():
         which = "its taps" if psf.ndim == 2 else f"the taps of channel {int(np.argmin(largest))}"
         raise KernelError(f"a kernel needs light to spread, {which} are all zero")
-    psf /= largest  # the sum of huge taps must not overflow
+    exponent = np.frexp(largest)[1]
+    psf = np.ldexp(psf, -exponent)  # the sum of huge taps must not overflow; powers of two round nothing
     total = psf.sum(axis=(-2, -1), keepdims=True)
     if (total <= 1e-6 * np.abs(psf).sum(axis=(-2, -1), keepdims=True)).any():
-        worst = float((total * largest).min())
+        worst = float(np.ldexp(total, exponent).min())
         raise KernelError(f"a kernel needs a positive sum (it keeps the brightness), this one sums to {worst:.3g}")
+    one = np.ldexp(1.0, np.clip(-exponent, -99, 99))
+    total = np.where(np.abs(total - one) < 1e-14 * one, one, total)  # checking twice changes nothing
     return np.asarray(psf / total, dtype=np.float64)
 
 

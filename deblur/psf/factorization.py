@@ -9,7 +9,8 @@ With K the blur, L a regulariser and q >= 0, the normal operator P = K^T K + q L
 definite as a preconditioner must be; it equals K^T K + q L^T L away from the border.
 
 *Why the cut factors are stable too.* Where |A_r / A - 1| < 1 on the torus |z1| = |z2| = 1, no A + t (A_r - A) with
-0 <= t <= 1 has a zero there; A has none inside, and by continuity none gets in. That is measured for every factor.
+0 <= t <= 1 has a zero there; A has none inside, and by continuity none gets in. That is measured for every factor;
+where it does not hold, the minimum-phase margin of `deblur.ops` decides.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError, ShapeError
 from deblur.ops import masked_conv2d, masked_conv2d_solve
+from deblur.ops.minimum_phase import minimum_phase_margin
 from deblur.psf import cepstrum
 
 __all__ = ["REGULARISERS", "Factors", "factorize"]
@@ -61,6 +63,7 @@ _SIDES = (
     115,
 )  # to choose from
 _SMALLEST_GRID, _FIRST_GRID, _LARGEST_GRID = 256, 512, 1024  # the factors' grid; their error is measured on twice that
+_LARGEST_MARGIN = 64  # taps a side beyond which the margin takes seconds
 _KEPT = 64  # factorisations in the cache
 
 _cache: OrderedDict[tuple[object, ...], Factors] = OrderedDict()
@@ -219,16 +222,23 @@ def _factorize(
             break
         side *= 2
     a, b = (factor[..., :r, :r].contiguous() for factor in whole)
-    change = max(cepstrum.changed(cut, factor) for cut, factor in zip((a, b), whole, strict=True))
-    stable = change < 1
-    reason = (
-        f"minimum-phase: cutting the factors changed their spectra by {change:.2g} of themselves, less than 1"
-        if stable
-        else f"not proved minimum-phase: cutting changed the spectra by {change:.2g} of themselves; take more taps"
-    )
+    stable, reason = _proof((a, b), whole)
     if kernel.ndim == 2:
         a, b = a[0], b[0]
     return Factors(a=a, b=b, q=q, taps=r, error=error, grid=side, stable=stable, reason=reason)
+
+
+def _proof(cut: tuple[Tensor, Tensor], whole: tuple[Tensor, Tensor]) -> tuple[bool, str]:
+    """Whether both cut factors are minimum-phase, and why."""
+    change = max(cepstrum.changed(taps, factor) for taps, factor in zip(cut, whole, strict=True))
+    if change < 1:
+        return True, f"minimum-phase: the cut changed the factors' spectra by {change:.2g} of themselves, less than 1"
+    if cut[0].shape[-1] > _LARGEST_MARGIN:
+        return False, f"not proved minimum-phase: the cut changed the factors' spectra by {change:.2g} of themselves"
+    margin = min(minimum_phase_margin(taps[:, None], groups=len(taps)) for taps in cut)
+    if margin > 0:
+        return True, f"minimum-phase, by a margin of {margin:.2g}"
+    return False, f"the cut factors are not minimum-phase (margin {margin:.2g}); take more taps or a larger q"
 
 
 def _first_grid(size: int, q: float) -> int:

@@ -15,7 +15,8 @@ def picture(kernel: NDArray[np.float64], size: int = 256) -> NDArray[np.uint8]:
 
     Args:
         kernel: (kh, kw), or (C, kh, kw): the channels then stand side by side, a gray line between them.
-        size: the shorter side of the picture of one channel in pixels, at least.
+        size: pixels that the shorter side of one channel has at least, as far as the longer has no more than four times
+            as many.
 
     Returns:
         gray picture, uint8.
@@ -27,10 +28,8 @@ def picture(kernel: NDArray[np.float64], size: int = 256) -> NDArray[np.uint8]:
     """
     planes = kernel if kernel.ndim == 3 else kernel[None]
     gray = np.clip(planes / planes.max(axis=(-2, -1), keepdims=True), 0, 1)
-    factor = max(1, math.ceil(size / min(kernel.shape[-2:])))
-    factor = max(
-        1, min(factor, math.ceil(4 * size / max(kernel.shape[-2:])))
-    )  # a long thin kernel stays a small picture
+    shorter, longer = sorted(kernel.shape[-2:])
+    factor = max(1, min(math.ceil(size / shorter), 4 * size // longer))
     tiles = np.rint(gray * 255).astype(np.uint8).repeat(factor, axis=1).repeat(factor, axis=2)
     line = np.full((tiles.shape[1], 2), 128, dtype=np.uint8)
     row = [part for tile in tiles for part in (line, tile)]
