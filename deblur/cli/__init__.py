@@ -65,7 +65,7 @@ def _application() -> typer.Typer:
     for words, function in COMMANDS.items():
         *group, name = words.split()
         parent = groups[group[0]] if group else app
-        parent.command(name, context_settings=_CONTEXT.get(words), no_args_is_help=name != "info")(function)
+        parent.command(name, context_settings=_CONTEXT.get(words))(function)
     for name, subcommands in groups.items():
         app.add_typer(subcommands, name=name)
     return app

@@ -1,0 +1,86 @@
+"""Run commands in this process and look at what they print and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deblur.cli import main
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one error line."""
+        lines = [line for line in self.err.splitlines() if line.startswith("deblur: error: ")]
+        assert len(lines) == 1, self.err
+        return lines[0].removeprefix("deblur: error: ")
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], folder: Path) -> Run:
+    """Run `deblur WORDS...` in the temporary folder."""
+
+    def call(*words: object) -> Result:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DEBLUR_DEBUG", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def refuse(run: Run, folder: Path) -> Run:
+    """Run a command that must fail with status 1 and one line that holds `message`, and write nothing."""
+
+    def call(*words: object, message: str) -> Result:
+        before = _contents(folder)
+        result = run(*words)
+        assert result.code == 1
+        assert message in result.error
+        assert result.out == ""
+        assert "Traceback" not in result.err
+        assert _contents(folder) == before
+        return result
+
+    return call
+
+
+@pytest.fixture
+def misuse(run: Run, folder: Path) -> Run:
+    """Run a command whose words are wrong: status 2, a message after the usage, and nothing written."""
+
+    def call(*words: object, message: str) -> Result:
+        before = _contents(folder)
+        result = run(*words)
+        assert result.code == 2
+        assert result.err.startswith("Usage: deblur")
+        assert message in " ".join(result.err.split())
+        assert _contents(folder) == before
+        return result
+
+    return call
+
+
+def _contents(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}

@@ -1,0 +1,134 @@
+"""What holds for every command: help without torch, one error line, exit statuses, nothing half written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import deblur
+from deblur.cli import COMMANDS, main
+from deblur.errors import DeblurError
+
+HEAVY = ("torch", "numpy", "cv2", "scipy", "skimage", "tqdm", "rich")
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    pages = [words.split() for words in COMMANDS] + [[], ["psf"]]
+    result = _python(
+        "import sys\nfrom deblur.cli import main\n"
+        f"codes = [main([*words, '--help']) for words in {pages}] + [main(['--version'])]\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], set(codes))"
+    )
+    assert result.stdout.splitlines()[-1] == "[] {0}", result.stderr
+    assert result.stdout.count("Usage: deblur") == len(pages)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["apply", "--help"]])
+def test_help_and_version_answer_within_half_a_second(words: list[str]) -> None:
+    seconds = []
+    for _ in range(5):  # the best of a few: the machine may be busy with something else
+        start = time.perf_counter()
+        result = _python(f"import sys; from deblur.cli import main; sys.exit(main({words}))")
+        seconds.append(time.perf_counter() - start)
+        assert result.returncode == 0
+        if seconds[-1] < 0.5:
+            return
+    pytest.fail(f"took {min(seconds):.2f} s")
+
+
+def test_version(run: Any) -> None:
+    result = run("--version")
+    assert (result.code, result.out) == (0, f"deblur {deblur.__version__}\n")
+
+
+@pytest.mark.parametrize("words", [[], ["psf"]])
+def test_a_group_alone_shows_its_commands(run: Any, words: list[str]) -> None:
+    result = run(*words)
+    assert "Usage: deblur" in result.out + result.err
+    assert "Commands:" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["aply"], "No such command 'aply'"),
+        (["apply", "a.png"], "Missing option '--kernel'"),
+        (["apply", "--kernel", "box:size=3"], "Missing argument"),
+        (["apply", "a.png", "--kernel", "box:size=3", "--sharpen"], "No such option"),
+        (["blur", "a.png", "--kernel", "box:size=3"], "Missing option '--output'"),
+        (["psf", "make", "box"], "Missing option '--output'"),
+        (["evaluate", "a.png"], "Missing argument 'TRUTH'"),
+        (["info", "now"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_words_are_a_usage_error(misuse: Any, words: list[str], message: str) -> None:
+    misuse(*words, message=message)
+
+
+def trouble(error: BaseException) -> Callable[[], None]:
+    """A command that raises."""
+
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (DeblurError("one\nline"), "one line"),
+        (FileNotFoundError(2, "No such file or directory", "x.png"), "x.png: No such file or directory"),
+        (OSError("disk on fire"), "disk on fire"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
+        (ZeroDivisionError("division by zero"), "internal error, ZeroDivisionError: division by zero (a defect"),
+    ],
+)
+def test_an_error_is_one_line_and_status_1(
+    run: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    monkeypatch.setitem(COMMANDS, "trouble", trouble(error))
+    result = run("trouble")
+    assert result.code == 1
+    assert message in result.error
+    assert result.err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "trouble", trouble(DeblurError("x")))
+    monkeypatch.setenv("DEBLUR_DEBUG", "1")
+    with pytest.raises(DeblurError):
+        main(["trouble"])
+
+
+def test_an_interrupt_is_status_130(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    monkeypatch.setitem(COMMANDS, "trouble", interrupted)
+    result = run("trouble")
+    assert (result.code, result.out, result.err) == (130, "", "")
+
+
+def test_the_console_script_is_main() -> None:
+    """The installed command and `main` are one, and its status is the process's."""
+    command = Path(sys.executable).with_name("deblur")
+    if not command.exists():
+        pytest.skip("the package is not installed in this environment")
+    result = subprocess.run([command, "aply"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
