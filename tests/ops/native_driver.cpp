@@ -1,0 +1,60 @@
+// Solves, convolves and differentiates a row of problems with several threads, for the sanitizers (test_native_sanitizers.py).
+// Ends with 0 when every result is bit-identical to the one of a single thread and the solve inverts the convolution.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "deblur_cpu.h"
+
+namespace {
+
+template <class T>
+bool run(deblur_problem p) {
+    std::mt19937 generator(1);
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    const std::size_t inputs = std::size_t(p.channels / p.groups), area = std::size_t(p.taps_h * p.taps_w);
+    const std::size_t pixels = std::size_t(p.batch * p.channels * p.height * p.width);
+    // Exactly as long as they must be, so that AddressSanitizer sees every overrun.
+    std::vector<T> weight(std::size_t(p.channels) * inputs * area), x(pixels), y(pixels), solved(pixels), again(pixels);
+    std::vector<T> gradient(weight.size()), gradient_again(weight.size());
+    for (T& tap : weight) tap = T(0.3 * uniform(generator) / double(inputs * area));
+    for (std::size_t o = 0; o < std::size_t(p.channels); ++o) weight[(o * inputs + o % inputs) * area] += T(1);
+    for (T& value : x) value = T(uniform(generator));
+
+    bool good = deblur_conv(&p, x.data(), weight.data(), y.data(), 3) == DEBLUR_OK;
+    good = good && deblur_solve(&p, y.data(), weight.data(), solved.data(), 1) == DEBLUR_OK;
+    good = good && deblur_weight_grad(&p, y.data(), x.data(), gradient.data(), 1) == DEBLUR_OK;
+    for (std::size_t k = 0; k < pixels; ++k) good = good && std::abs(solved[k] - x[k]) < 1e-4;
+    for (int threads : {2, 3, 7}) {
+        deblur_solve(&p, y.data(), weight.data(), again.data(), threads);
+        good = good && std::memcmp(again.data(), solved.data(), pixels * sizeof(T)) == 0;
+        deblur_weight_grad(&p, y.data(), x.data(), gradient_again.data(), threads);
+        good = good && std::memcmp(gradient_again.data(), gradient.data(), gradient.size() * sizeof(T)) == 0;
+    }
+    return good;
+}
+
+}  // namespace
+
+int main() {
+    const std::int64_t sizes[][9] = {
+        // batch, channels, height, width, groups, taps_h, taps_w, dilation_h, dilation_w
+        {1, 1, 700, 300, 1, 9, 9, 1, 1}, {1, 1, 520, 37, 1, 31, 15, 1, 1}, {2, 2, 300, 40, 2, 3, 40, 1, 1},
+        {1, 1, 90, 33, 1, 5, 3, 2, 3},   {1, 4, 330, 30, 2, 3, 3, 1, 1},   {17, 6, 20, 18, 2, 2, 3, 1, 2},
+        {1, 1, 1, 1, 1, 3, 3, 1, 1},     {5, 13, 9, 3, 1, 20, 2, 1, 1},    {1, 3, 40, 1, 3, 2, 2, 50, 50},
+    };
+    int failures = 0, index = 0;
+    for (const auto& s : sizes)
+        for (int corner = 0; corner < 4; ++corner) {
+            deblur_problem p = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], 0, corner, corner % 2, 0};
+            if (!run<float>(p)) ++failures;
+            p.dtype = DEBLUR_FLOAT64;
+            p.transpose = !p.transpose;
+            if (!run<double>(p)) ++failures;
+            ++index;
+        }
+    std::printf("%s: %d problems, %d failures\n", deblur_instruction_set(), 2 * index, failures);
+    return failures != 0;
+}
