@@ -6,7 +6,6 @@ Imported when the command runs, not before: it needs torch.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from deblur import api, images, metrics, psf
 from deblur.cli import comparison, console
+from deblur.cli.evaluate import score
 from deblur.cli.outputs import STREAM, Job, plan
 from deblur.cli.window import Window, crop
 from deblur.errors import DeblurError, OptionError, ShapeError
@@ -232,15 +232,9 @@ def _part_of_truth(truth: Frame, frame: Frame, blurred: Frame, window: Window) -
 
 def _scores(blurred: Tensor, restored: Tensor, truth: Tensor) -> Scores:
     after, before = metrics.common_part(restored, truth), metrics.common_part(blurred, truth)
-    return Scores(metrics.psnr(*after), _ssim(*after), metrics.psnr(*before), _ssim(*before))
-
-
-def _ssim(estimate: Tensor, truth: Tensor) -> float:
-    """SSIM, or NaN for a part too small to have one."""
-    try:
-        return metrics.ssim(estimate, truth)
-    except ShapeError:
-        return math.nan
+    return Scores(
+        metrics.psnr(*after), score(metrics.ssim, *after), metrics.psnr(*before), score(metrics.ssim, *before)
+    )
 
 
 def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +12,18 @@ from deblur.cli import console
 from deblur.cli.options import Json
 from deblur.errors import ShapeError
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["evaluate", "score"]
+
+
+def score(metric: Callable[[Tensor, Tensor], float], estimate: Tensor, truth: Tensor) -> float:
+    """The metric of two pictures of one size, or NaN where they are too small to have one."""
+    try:
+        return metric(estimate, truth)
+    except ShapeError:
+        return math.nan
 
 
 def evaluate(
@@ -34,8 +47,8 @@ def evaluate(
         pair = metrics.common_part(estimate.pixels, true.pixels)
         record = {
             "psnr": metrics.psnr(*pair),
-            "ssim": metrics.ssim(*pair),
-            "shift_tolerant_psnr": metrics.shift_tolerant_psnr(*pair),
+            "ssim": score(metrics.ssim, *pair),
+            "shift_tolerant_psnr": score(metrics.shift_tolerant_psnr, *pair),
         }
         if as_json:
             console.json_line({"restored": restored, "truth": truth, **record})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deblur.cli import console
 from deblur.cli.options import FlipKernel, Force, Json
+
+if TYPE_CHECKING:
+    from deblur.psf import Description
 
 __all__ = ["show"]
 
@@ -29,25 +32,36 @@ def show(
     import torch
 
     from deblur import images, psf
-    from deblur.files import check_writable
 
     if output is not None:
-        check_writable(output, force)
+        images.output_format(output)
+        images.check_writable(output, force, sources=[kernel])
     array = psf.resolve(kernel, flip=bool(flip_kernel))
-    record = dataclasses.asdict(psf.describe(array))
-    if as_json:
-        console.json_line(record)
-    else:
-        for key, value in record.items():
-            console.line(f"{key.replace('_', ' '):24} {_text(value)}")
+    description = psf.describe(array)
     if output is not None:
         picture = torch.from_numpy(psf.picture(array)).float()[None] / 255
         images.write_frames(output, [images.Frame(pixels=picture)], force=force)
+    if as_json:
+        console.json_line({"kernel": kernel, **dataclasses.asdict(description)})
+        return
+    for name, text in _lines(description).items():
+        console.line(f"{name:15} {text}")
 
 
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
-    return str(value)
+def _lines(figures: Description) -> dict[str, str]:
+    """The description in words; width before height, as one speaks of pictures."""
+    (rows, columns), (top, left) = figures.size, figures.origin
+    channels = f", one of {figures.channels} channels" if figures.channels > 1 else ""
+    down, right = figures.centroid
+    return {
+        "size": f"{columns} x {rows} taps{channels}",
+        "origin": f"column {left}, row {top}",
+        "sum": f"{figures.sum:g}",
+        "taps": f"{figures.smallest:.3g} to {figures.largest:.3g}",
+        "centroid": f"{right:+.3f} right, {down:+.3f} down of the origin (a restored picture is shifted by as much)",
+        "spread": f"{figures.spread[1]:.3f} across, {figures.spread[0]:.3f} down (standard deviation in pixels)",
+        "support": f"{figures.support[1]} x {figures.support[0]}: {figures.support_taps} taps carry 99 % of the light",
+        "conditioning": f"detail keeps {figures.least_gain:.3g} of its contrast at worst; "
+        f"{100 * figures.weak_share:.1f} % of the frequencies keep less than 0.01",
+        "direct inverse": figures.verdict,
+    }
