@@ -1,0 +1,82 @@
+"""Timing contenders fairly on a machine that is never quite still.
+
+In every round each contender runs once, one after the other, so that whatever slows the machine slows them alike; what
+is reported is the median over the rounds of the ratio within a round, with its quartiles. A contender too slow to run
+in every round runs in the first few, and its ratios are of those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Bar", "Times", "race", "show"]
+
+Times = dict[str, np.ndarray]  # seconds of every round; nan where a contender sat out
+
+
+def race(contenders: dict[str, Callable[[], object]], rounds: int, slow: dict[str, int] | None = None) -> Times:
+    """Time every contender once a round, after one run to warm it up.
+
+    Args:
+        contenders: what to run, by name, in the order of a round.
+        rounds: how many rounds; short contenders are repeated within theirs to last some milliseconds.
+        slow: for contenders that take long, in how many rounds they run (without a warm-up).
+    """
+    slow = slow or {}
+    repeats = {}
+    for name, run in contenders.items():
+        repeats[name] = 1
+        if name not in slow:
+            run()
+            start = time.perf_counter()
+            run()
+            repeats[name] = max(1, round(0.01 / max(time.perf_counter() - start, 1e-6)))
+    times = {name: np.full(rounds, np.nan) for name in contenders}
+    for k in range(rounds):
+        for name, run in contenders.items():
+            if k < slow.get(name, rounds):
+                start = time.perf_counter()
+                for _ in range(repeats[name]):
+                    run()
+                times[name][k] = (time.perf_counter() - start) / repeats[name]
+    return times
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio with the limit it has to keep and the aim beyond: at most that, or at least, where `least` is set."""
+
+    what: str
+    ratios: np.ndarray
+    limit: float | None = None
+    aim: float | None = None
+    least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the median keeps to the limit."""
+        median = float(np.nanmedian(self.ratios))
+        return self.limit is None or (median >= self.limit if self.least else median <= self.limit)
+
+    def line(self) -> str:
+        """The ratio's row of the table: median, quartiles, limit and verdict."""
+        low, middle, high = np.nanquantile(self.ratios, [0.25, 0.5, 0.75])
+        text = f"    {self.what:<58} {middle:8.3f}  [{low:.3f}, {high:.3f}]"
+        if self.limit is not None:
+            aim = "" if self.aim is None else f" (aim {self.aim:g})"
+            text += f"  bar {'>=' if self.least else '<='} {self.limit:g}{aim}: {'pass' if self.kept else 'MISSED'}"
+        return text
+
+
+def show(title: str, times: Times, bars: list[Bar]) -> list[Bar]:
+    """Print one case: the median time of every contender, then the ratios; return those that missed their bar."""
+    print(f"\n{title}")
+    for name, seconds in times.items():
+        print(f"    {name:<58} {np.nanmedian(seconds) * 1e3:8.2f} ms")
+    for bar in bars:
+        print(bar.line(), flush=True)
+    return [bar for bar in bars if not bar.kept]
