@@ -2,12 +2,32 @@
 
 The public names load what they need when they are first used, so that `import deblur` costs next to nothing.
 
+    apply           restore an array with a known kernel
+    restore         the same for pixels (C, H, W) and all that goes with them, with a record of how it went
+    ApplyOptions    what may be chosen
+
 Example:
-    >>> import deblur
-    >>> deblur.__version__
-    '0.1.0'
+    >>> import deblur, numpy
+    >>> deblur.apply(numpy.full((32, 32), 0.5), "motion:length=5,angle=30", transfer="linear").shape
+    (32, 32)
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deblur.api import ApplyOptions, apply, restore
+
+__all__ = ["ApplyOptions", "__version__", "apply", "restore"]
+
 __version__ = "0.1.0"
+
+_LAZY = {"ApplyOptions": "deblur.api", "apply": "deblur.api", "restore": "deblur.api"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,331 @@
+"""The main job from Python: restore an array with a kernel, choosing everything that was not said.
+
+`restore` is the whole pipeline, for pixels as a file stores them:
+
+    stored values -> linear light -> mask, noise level -> restorer (in tiles) -> stored values
+
+`apply` wraps it for arrays of any common layout. The command line calls `restore`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deblur import psf as psfs
+from deblur.errors import DtypeError, KernelError, OptionError, ShapeError
+from deblur.images.scale import ceiling_level
+from deblur.psf.operator import BOUNDARIES
+from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
+from deblur.restoration.base import OnStep
+from deblur.restoration.noise import contrast, effective_sigma, estimate_sigma
+from deblur.restoration.tiles import Tile, cut
+from deblur.transfer import TRANSFERS, Transfer
+
+__all__ = ["ApplyOptions", "apply", "restore"]
+
+ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
+
+TILE = 1024
+"""Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions:
+    """What a user may choose of a restoration.
+
+    Args:
+        method: a name in `deblur.restoration.RESTORERS`, or `auto`, the one that restores best.
+        noise: standard deviation of the noise as a fraction of full scale in stored values, in [0, 1), or `auto`.
+        strength: of the regularisation: above 1 smoother, below 1 sharper.
+        boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate`, `circular`.
+        saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out of
+        the
+            data; `auto` for the frame's own ceiling, `none` to believe every pixel.
+        transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
+            light, where it happened; `linear` takes the values as they are.
+        preconditioner: of the quadratic steps, `four-quadrant` or `circulant`; `auto` chooses.
+        threads: processor threads, or None for torch's own number.
+        device: `auto`, `cpu` or `cuda`.
+        settings: further settings of the method, by field name.
+
+    Raises:
+        OptionError: a value outside its range.
+    """
+
+    method: str = "auto"
+    noise: float | str = "auto"
+    strength: float = 1.0
+    boundary: str = "unknown"
+    saturation: float | str = "auto"
+    transfer: str = "srgb"
+    preconditioner: str = "auto"
+    threads: int | None = None
+    device: str = "auto"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        configured(self.method, self.settings)
+        _one_of("boundary", self.boundary, BOUNDARIES)
+        _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _one_of("preconditioner", self.preconditioner, ("auto", *PRECONDITIONERS))
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        if isinstance(self.noise, str):
+            _one_of("noise", self.noise, ("auto",))
+        elif not 0 <= self.noise < 1:
+            raise OptionError(
+                f"expected noise as a fraction of full scale in [0, 1), got {self.noise:g}; "
+                f"for {self.noise:g} of 255 levels give {self.noise:g}/255"
+            )
+        if isinstance(self.saturation, str):
+            _one_of("saturation", self.saturation, ("auto", "none"))
+        elif not self.saturation > 0:
+            raise OptionError(f"expected a saturation level above 0, got {self.saturation:g}")
+        if not (math.isfinite(self.strength) and self.strength > 0):
+            raise OptionError(f"expected a strength above 0, got {self.strength:g}")
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"expected at least 1 thread, got {self.threads}")
+
+
+def restore(
+    pixels: Tensor,
+    kernel: npt.ArrayLike,
+    options: ApplyOptions | None = None,
+    *,
+    alpha: Tensor | None = None,
+    ceiling: float | None = None,
+    transfer: Transfer | None = None,
+    on_step: OnStep | None = None,
+) -> Restoration:
+    """Restore the pixels of one picture.
+
+    Args:
+        pixels: (C, H, W) float, in stored values with black 0 and white 1; values beyond are kept.
+        kernel: (kh, kw) or (C, kh, kw); it is checked and normalised.
+        options: what the user chose.
+        alpha: (H, W); where it is 0, the pixel's colour is not believed.
+        ceiling: the level at which the frame saturates, for `saturation="auto"`.
+        transfer: the picture's own curve, used unless the options say `linear`; sRGB if None.
+        on_step: told after every step of every tile.
+
+    Returns:
+        The record; its image is (C, H, W) in stored values, and `sigma` the noise's standard deviation in those.
+
+    Raises:
+        ShapeError, KernelError, OptionError, UnstableInverseError: what was given does not fit together.
+
+    Example:
+        >>> restore(torch.full((1, 32, 32), 0.5), np.full((3, 3), 1 / 9)).image.shape
+        torch.Size([1, 32, 32])
+    """
+    options = options or ApplyOptions()
+    start = time.perf_counter()
+    taps = _checked_kernel(kernel, pixels)
+    restorer = configured(options.method, options.settings)
+    curve = TRANSFERS["linear"] if options.transfer == "linear" else (transfer or TRANSFERS["srgb"])
+    believed = _believed(pixels, alpha, _saturation_level(options, ceiling))
+    device = _device(options.device)
+    with _threads(options.threads):
+        sampled = _sample(pixels, believed)
+        stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
+        light, scale = _to_light(sampled[0], curve, None)
+        sigma = effective_sigma(
+            stored_sigma * _slope(sampled[0], curve) / scale, contrast(light, sampled[1]), options.strength
+        )
+        tiles = _tiles(pixels, taps, options, restorer)
+        restored = torch.zeros_like(pixels) if len(tiles) > 1 else torch.empty(0)
+        records = []
+        for index, tile in enumerate(tiles):
+            problem = Problem(
+                blurred=_to_light(tile.take(pixels), curve, scale)[0].to(device),
+                psf=taps,
+                sigma=sigma,
+                boundary=options.boundary,
+                mask=None if believed is None else tile.take(believed).to(device, pixels.dtype),
+                preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
+            )
+            record = restorer(problem, _shifted(on_step, index, len(tiles)))
+            image = curve.encode(record.image.mul_(scale).cpu())
+            records.append(dataclasses.replace(record, image=image[:, :0]))
+            if record.status == "diverged":
+                restored = pixels.clone()
+                break
+            if len(tiles) > 1:
+                tile.add(restored, image)
+            else:
+                restored = image
+    return _summary(records, restored, options, stored_sigma, time.perf_counter() - start)
+
+
+def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **options: Any) -> ArrayT:
+    """Restore a blurred picture.
+
+    Args:
+        image: (H, W), or (H, W, C) with C = 1 to 4 (2 and 4: the last channel is alpha, and kept), a NumPy array or a
+            tensor; unsigned integers with their full scale, or floats with white at 1.
+        kernel: an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name such as
+        `motion:length=15,angle=30`. **options: the fields of `ApplyOptions`: method, noise, strength, boundary,
+        saturation, transfer, ...
+
+    Returns:
+        The restored picture: of the kind, shape and dtype of `image`. Integers are rounded and clipped, floats not.
+
+    Raises:
+        DeblurError: what was given does not fit; the message says what was expected.
+
+    Example:
+        >>> blurred = np.full((32, 32), 128, np.uint8)
+        >>> apply(blurred, "gaussian:sigma=1").dtype
+        dtype('uint8')
+    """
+    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    taps = psfs.resolve(kernel) if isinstance(kernel, str | os.PathLike) else kernel
+    white = _full_scale(array)
+    planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim != 3 or not 1 <= planes.shape[2] <= 4 or 0 in planes.shape:
+        raise ShapeError(f"expected a picture (H, W) or (H, W, C) with 1 to 4 channels, got {array.shape}")
+    colours = planes.shape[2] - (planes.shape[2] in (2, 4))
+    stored = torch.from_numpy(np.ascontiguousarray(np.moveaxis(planes, 2, 0), dtype=_working_dtype(array)) / white)
+    if not bool(torch.isfinite(stored).all()):
+        raise ShapeError("expected finite pixel values, got NaN or infinity; replace them first")
+    level = ceiling_level(planes[..., :colours], white)
+    result = restore(
+        stored[:colours],
+        taps,
+        ApplyOptions(**options),
+        alpha=stored[-1] if colours < len(stored) else None,
+        ceiling=None if level is None else level / white,
+    )
+    if result.status == "diverged":
+        raise OptionError(f"{result.method} diverged; try a larger strength or another method")
+    values = torch.cat([result.image, stored[colours:]]).movedim(0, 2).mul(white).numpy().reshape(array.shape)
+    if array.dtype.kind == "u":
+        values = np.clip(np.rint(values), 0, white)
+    typed = values.astype(array.dtype)
+    return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise OptionError(f"expected {what} to be one of {', '.join(known)}, got {value!r}")
+
+
+def _full_scale(array: npt.NDArray[Any]) -> float:
+    if array.dtype.kind == "u":
+        return float(np.iinfo(array.dtype).max)
+    if array.dtype.kind == "f":
+        return 1.0
+    raise DtypeError(f"expected unsigned integers or floats, got {array.dtype}; convert the picture first")
+
+
+def _working_dtype(array: npt.NDArray[Any]) -> type[np.floating]:
+    return np.float64 if array.dtype == np.float64 else np.float32
+
+
+def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.float64]:
+    if pixels.ndim != 3 or 0 in pixels.shape:
+        raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
+    taps = psfs.check(kernel)
+    if taps.ndim == 3 and len(taps) not in (1, len(pixels)):
+        raise KernelError(
+            f"expected one kernel, or one for each of the picture's {len(pixels)} channels, got {len(taps)}"
+        )
+    psfs.fits(taps, tuple(pixels.shape[-2:]))
+    return taps
+
+
+def _saturation_level(options: ApplyOptions, ceiling: float | None) -> float:
+    if options.saturation == "auto":
+        return math.inf if ceiling is None else ceiling
+    return math.inf if isinstance(options.saturation, str) else options.saturation
+
+
+def _believed(pixels: Tensor, alpha: Tensor | None, level: float) -> Tensor | None:
+    """(1 or C, H, W) bool, or None where every pixel is believed."""
+    believed = pixels < level if math.isfinite(level) else None
+    if alpha is not None and bool((alpha <= 0).any()):
+        seen = (alpha > 0)[None]
+        believed = seen if believed is None else believed & seen
+    return None if believed is None or bool(believed.all()) else believed
+
+
+def _sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """A frame of at most 2 megapixels a channel to estimate levels from: the middle of the picture."""
+    (height, width), side = pixels.shape[-2:], 1448
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    window = (..., slice(top, top + side), slice(left, left + side))
+    return pixels[window], None if believed is None else believed[window]
+
+
+def _to_light(stored: Tensor, curve: Transfer, scale: float | None) -> tuple[Tensor, float]:
+    """Linear light, divided by its own scale where its values exceed the unit range by far (float files of
+    counts)."""
+    light = curve.decode(stored)
+    if scale is None:
+        bright = float(light.flatten()[:: max(1, light.numel() // 1_000_000)].abs().quantile(0.999))
+        scale = bright if bright > 2 else 1.0
+    return (light.div_(scale) if scale != 1 else light), scale
+
+
+def _slope(stored: Tensor, curve: Transfer) -> float:
+    """Root mean square slope of the decoding: by how much the noise grows in linear light."""
+    delta = 1e-3
+    return float(((curve.decode(stored + delta) - curve.decode(stored - delta)) / (2 * delta)).square().mean().sqrt())
+
+
+def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
+    height, width = pixels.shape[-2:]
+    whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * TILE**2
+    overlap = 2 * max(taps.shape[-2:]) + 32
+    return cut((height, width), max(height, width) if whole else TILE, overlap)
+
+
+def _device(name: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise OptionError("expected a CUDA device for device=cuda, found none; use device=cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
+    """Progress of tile `index` of `count` as progress of the whole."""
+    if on_step is None or count == 1:
+        return on_step
+    return lambda step: on_step(Step(index * step.total + step.index, count * step.total, step.residual))
+
+
+def _summary(
+    records: list[Restoration], image: Tensor, options: ApplyOptions, sigma: float, seconds: float
+) -> Restoration:
+    order = ("converged", "limit", "diverged")
+    return Restoration(
+        image=image,
+        status=max((record.status for record in records), key=order.index),
+        residual=max(record.residual for record in records),
+        steps=max(record.steps for record in records),
+        seconds=seconds,
+        method=DEFAULT_METHOD if options.method == "auto" else options.method,
+        sigma=float(sigma),
+        notes=tuple(dict.fromkeys(note for record in records for note in record.notes)),
+    )

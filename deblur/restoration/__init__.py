@@ -1,0 +1,108 @@
+"""Restorers: from a blurred frame, its blur and its noise to the scene, with a record of how it went.
+
+    RESTORERS               the methods by name, each with its default settings
+    configured              a method with some settings changed
+    Problem, Restoration    what goes in, what comes out
+    Step                    progress, told to a callback
+
+A new method is a file with a `Restorer` and a line in `RESTORERS`; a new prior for half-quadratic splitting is a
+file in `priors/` and a line here.
+
+Example:
+    >>> import numpy as np, torch
+    >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), psf=np.full((3, 3), 1 / 9))
+    >>> RESTORERS["wiener"](problem).status
+    'converged'
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from deblur.errors import OptionError
+from deblur.restoration.base import Problem, Restoration, Restorer, Step
+from deblur.restoration.exact import Exact
+from deblur.restoration.hqs import HalfQuadraticSplitting
+from deblur.restoration.preconditioners import PRECONDITIONERS
+from deblur.restoration.priors.gradients import SparseGradients
+from deblur.restoration.richardson_lucy import RichardsonLucy
+from deblur.restoration.wiener import Wiener
+
+__all__ = [
+    "DEFAULT_METHOD",
+    "PRECONDITIONERS",
+    "RESTORERS",
+    "Problem",
+    "Restoration",
+    "Restorer",
+    "Step",
+    "configured",
+]
+
+RESTORERS: dict[str, Restorer] = {
+    "exact": Exact(),
+    "wiener": Wiener(),
+    "tv": HalfQuadraticSplitting(prior=SparseGradients(power=1.0, weight=0.12, joint=True)),
+    "hyperlaplacian": HalfQuadraticSplitting(prior=SparseGradients(power=0.8, weight=0.2, joint=False)),
+    "rl": RichardsonLucy(),
+}
+
+DEFAULT_METHOD = "hyperlaplacian"
+"""The method that restores best on the benchmark (see `benchmarks/`)."""
+
+
+def configured(method: str, settings: Mapping[str, Any] | None = None) -> Restorer:
+    """The method `method` with some of its settings changed; `auto` is `DEFAULT_METHOD`.
+
+    Args:
+        method: a name in `RESTORERS`, or `auto`.
+        settings: new values by field name; a mapping for a field that is itself a record (`{"prior": {"power":
+        0.7}}`).
+
+    Raises:
+        OptionError: an unknown method or field (the closest known one is named), or a value of the wrong type or
+        range.
+
+    Example:
+        >>> configured("wiener", {"weight": 50}).weight
+        50.0
+    """
+    name = DEFAULT_METHOD if method == "auto" else method
+    if name not in RESTORERS:
+        raise OptionError(_unknown("method", method, ["auto", *RESTORERS]))
+    restorer: Restorer = _changed(RESTORERS[name], settings or {}, name)
+    return restorer
+
+
+def _changed(record: Any, settings: Mapping[str, Any], path: str) -> Any:
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    changes = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise OptionError(_unknown(f"setting of {path}", name, list(fields)))
+        changes[name] = _fitting(fields[name], value, f"{path}.{name}")
+    return dataclasses.replace(record, **changes)
+
+
+def _fitting(present: Any, value: Any, path: str) -> Any:
+    """`value` for a field that now holds `present`: of its type, an int serving for a float."""
+    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
+        return _changed(present, value, path)
+    if type(present) is float and type(value) is int:
+        return float(value)
+    if type(value) is not type(present):
+        raise OptionError(f"expected {path} to be a {type(present).__name__} like {present!r}, got {value!r}")
+    return value
+
+
+def _unknown(what: str, name: object, known: list[str]) -> str:
+    closest = difflib.get_close_matches(str(name), known, n=1)
+    hint = f", did you mean {closest[0]!r}?" if closest else ""
+    return (
+        f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
+        if hint
+        else f"unknown {what} {name!r}; known: {', '.join(known)}"
+    )

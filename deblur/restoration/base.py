@@ -1,0 +1,156 @@
+"""What every restorer shares: the problem it is given, the record it returns, and the one loop that drives it."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deblur.errors import OptionError
+from deblur.psf.operator import Blur
+
+__all__ = ["Estimate", "OnStep", "Problem", "Restoration", "Restorer", "Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a running restoration: step `index` (from 1) of at most `total`, and the residual so far."""
+
+    index: int
+    total: int
+    residual: float
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A blurred frame and what is known about it: blurred = psf * scene + noise.
+
+    Args:
+        blurred: (C, H, W) float, in linear proportion to light (or taken as if it were), full scale 1.
+        psf: (kh, kw) or (C, kh, kw), summing to 1, its origin at tap (kh // 2, kw // 2).
+        sigma: standard deviation that the data term is weighed with, in the units of `blurred`: noise and misfit
+            together (see `deblur.restoration.noise`).
+        boundary: see `deblur.psf.operator.BOUNDARIES`.
+        mask: (1 or C, H, W), 1 where a pixel of the frame is to be believed, 0 where not (saturated, transparent).
+        preconditioner: a name in `deblur.restoration.preconditioners.PRECONDITIONERS`.
+    """
+
+    blurred: Tensor
+    psf: npt.NDArray[np.floating] | Tensor
+    sigma: float = 0.01
+    boundary: str = "unknown"
+    mask: Tensor | None = None
+    preconditioner: str = "circulant"
+
+    @cached_property
+    def blur(self) -> Blur:
+        """The blur as an operator."""
+        height, width = self.blurred.shape[-2:]
+        return Blur(
+            self.psf,
+            (height, width),
+            self.boundary,
+            dtype=self.blurred.dtype,
+            device=self.blurred.device,
+        )
+
+    def masked(self, frame: Tensor) -> Tensor:
+        """A frame with the pixels zeroed that are not to be believed."""
+        return frame if self.mask is None else frame * self.mask
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One step's result: the scene so far, and a residual relative to the right-hand side or the data."""
+
+    scene: Tensor
+    residual: float
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What a restorer returns.
+
+    Attributes:
+        image: (C, H, W), the scene at the pixels of the blurred frame.
+        status: `converged` (the tolerance was met or the schedule is complete), `limit` (it stopped at the limit of
+            steps) or `diverged` (a step was not finite; the image is the last one that was).
+        residual: the last step's relative residual.
+        steps: steps taken.
+        seconds: time taken.
+        method, sigma: what was run and the noise level it was given (NaN where none was needed).
+        notes: lines a user should see.
+    """
+
+    image: Tensor
+    status: str
+    residual: float
+    steps: int
+    seconds: float
+    method: str = ""
+    sigma: float = math.nan
+    notes: tuple[str, ...] = ()
+
+
+class Restorer(ABC):
+    """Settings of a method; calling it with a problem restores the frame.
+
+    A child is a frozen keyword-only dataclass with the fields `limit` (steps at most) and `tolerance` (stop when the
+    relative residual falls below it; 0 runs to the limit), and yields its estimates from `estimates`.
+    """
+
+    limit: int
+    tolerance: float
+    whole: ClassVar[bool] = False
+    """Whether the method needs the whole frame: its result may not be put together from tiles."""
+
+    @abstractmethod
+    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+        """Yield the scene after every step. Stops by itself where the method has an end of its own."""
+
+    def expected_steps(self, problem: Problem) -> int:
+        """How many steps there will be at most, for the progress report."""
+        return self.limit
+
+    def __call__(self, problem: Problem, on_step: OnStep | None = None) -> Restoration:
+        """Restore `problem`; `on_step` is told after every step.
+
+        Raises:
+            DeblurError: the problem does not fit the method. Numerical trouble is a status instead.
+        """
+        start = time.perf_counter()
+        total = self.expected_steps(problem)
+        scene, residual, index, status = problem.blur.extend(problem.blurred), math.inf, 0, "converged"
+        for index, estimate in enumerate(self.estimates(problem), 1):
+            if not (math.isfinite(estimate.residual) and bool(torch.isfinite(estimate.scene).all())):
+                status = "diverged"
+                break
+            scene, residual = estimate.scene, estimate.residual
+            if on_step is not None:
+                on_step(Step(index, total, residual))
+            if residual <= self.tolerance:
+                break
+            if index >= self.limit:
+                status = "limit" if self.tolerance > 0 else "converged"
+                break
+        image = problem.blur.crop(scene).contiguous()
+        return Restoration(image, status, residual, index, time.perf_counter() - start)
+
+
+def check_positive(**settings: float) -> None:
+    """Raise OptionError for the first setting that is not a finite number above zero."""
+    for name, value in settings.items():
+        if not (math.isfinite(value) and value > 0):
+            raise OptionError(f"expected {name} to be a finite number above 0, got {value}")

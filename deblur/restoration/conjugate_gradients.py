@@ -1,0 +1,52 @@
+"""Preconditioned conjugate gradients, as a generator: the caller decides when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from deblur.restoration.base import Estimate
+
+__all__ = ["conjugate_gradients"]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of every channel by itself, (C, 1, 1): the channels are independent systems."""
+    return torch.sum(a * b, dim=(-2, -1), keepdim=True)
+
+
+def conjugate_gradients(
+    apply: Callable[[Tensor], Tensor],
+    right: Tensor,
+    start: Tensor,
+    precondition: Callable[[Tensor], Tensor],
+) -> Iterator[Estimate]:
+    """Solve apply(x) = right for symmetric positive definite `apply` and `precondition`, from `start`.
+
+    Yields an estimate after every step; its residual is max over channels of ||right - apply(x)|| / ||right||,
+    updated by the recurrence. Ends by itself when a residual is exactly zero.
+
+    Example:
+        >>> solved = conjugate_gradients(lambda x: 2 * x, torch.ones(1, 2, 2), torch.zeros(1, 2, 2), lambda r: r)
+        >>> next(solved).scene[0, 0, 0].item()
+        0.5
+    """
+    scale = _dot(right, right).sqrt().clamp_min(torch.finfo(right.dtype).tiny)
+    x, residual = start, right - apply(start)
+    z = precondition(residual)
+    direction, product = z, _dot(residual, z)
+    while True:
+        applied = apply(direction)
+        curvature = _dot(direction, applied)
+        length = torch.where(curvature > 0, product / curvature, 0)
+        x = x + length * direction
+        residual = residual - length * applied
+        relative = float((_dot(residual, residual).sqrt() / scale).max())
+        yield Estimate(x, relative)
+        if relative == 0:
+            return
+        z = precondition(residual)
+        product, previous = _dot(residual, z), product
+        direction = z + torch.where(previous > 0, product / previous, 0) * direction

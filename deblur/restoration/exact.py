@@ -1,0 +1,136 @@
+"""The exact inverse of the blur itself, where it is stable: no prior, no noise level, one wavefront solve or a
+few."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from deblur.errors import UnstableInverseError
+from deblur.ops import masked_conv2d_solve
+from deblur.psf.array import trim
+from deblur.psf.operator import Blur, transfer_function
+from deblur.psf.quadrant import MaskedForm, masked_form
+from deblur.restoration.base import Estimate, OnStep, Problem, Restoration, Restorer, check_positive
+from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.symbols import gradients
+
+__all__ = ["Exact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact(Restorer):
+    """Invert the blur exactly where that is stable; refuse where it is not.
+
+    A kernel with all its light in one quadrant from its origin tap (a causal trail that decays) is a masked
+    convolution: one wavefront solve restores the frame. A kernel that is none but has no zeros in its spectrum (a
+    two-sided exponential, a product over several corners) is solved by conjugate gradients on its normal equations,
+    preconditioned by the four exact inverses of their spectral factors, to the residual. Everything is done in
+    float64.
+
+    With boundary `zero` the result is the scene up to rounding. With an unknown one, what lies outside is guessed
+    from the border, and the error of the guess decays into the frame as the inverse's impulse response does: a note
+    says how many border pixels cannot be trusted.
+
+    Args:
+        max_gain: the largest amplification of noise that still counts as stable.
+        tolerance: relative residual of the conjugate gradients.
+        limit: their steps at most.
+
+    Raises:
+        UnstableInverseError: the blur has no stable exact inverse (uniform motion, gaussian, defocus).
+    """
+
+    whole: ClassVar[bool] = True
+
+    max_gain: float = 100.0
+    tolerance: float = 1e-9
+    limit: int = 500
+
+    def __post_init__(self) -> None:
+        check_positive(max_gain=self.max_gain, tolerance=self.tolerance, limit=self.limit)
+
+    def __call__(self, problem: Problem, on_step: OnStep | None = None) -> Restoration:
+        """Restore `problem` in float64, whatever the dtype of its frame."""
+        exact = dataclasses.replace(problem, blurred=problem.blurred.double(), preconditioner="four-quadrant")
+        result = super().__call__(exact, on_step)
+        depth, notes = self._reach(exact.blur), result.notes
+        if problem.boundary == "unknown" and depth > 0:
+            notes = (
+                *notes,
+                f"the outside of the frame is unknown: about {depth} pixels along its border cannot be trusted",
+            )
+        if problem.mask is not None and not bool(problem.mask.all()):
+            notes = (*notes, "the exact inverse takes saturated and transparent pixels as they are")
+        return dataclasses.replace(result, image=result.image.to(problem.blurred.dtype), notes=notes)
+
+    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+        """Yield one estimate for a masked convolution, one per step for conjugate gradients."""
+        blur = problem.blur
+        forms = [masked_form(trim(psf.double().cpu().numpy())) for psf in blur.psf]
+        if all(form is not None for form in forms) and problem.boundary in ("zero", "unknown"):
+            yield self._substitute(problem, [form for form in forms if form is not None])
+            return
+        self._refuse_zeros(blur)
+        unmasked = dataclasses.replace(problem, mask=None)
+        equations = NormalEquations(unmasked, gradients, 0.0)
+        yield from equations.solve(equations.data, blur.extend(problem.blurred))
+
+    def _substitute(self, problem: Problem, forms: list[MaskedForm]) -> Estimate:
+        """One wavefront solve per channel, on the frame grown by its border where the outside is unknown."""
+        blur, frame = problem.blur, problem.blurred
+        height, width = blur.frame
+        grown = frame
+        depth = self._reach(blur) if problem.boundary == "unknown" else 0
+        if depth:
+            grown = torch.nn.functional.pad(frame[None], (depth,) * 4, mode="replicate")[0]
+        from deblur.ops.stability import stability
+
+        planes = []
+        for channel, plane in enumerate(grown):
+            form = forms[channel if len(forms) > 1 else 0]
+            weight = torch.as_tensor(form.weight)[None, None]
+            report = stability(weight, height, width, groups=1)
+            if not report.margin > 0 or report.gain > self.max_gain:
+                raise _refusal(f"its inverse amplifies by {report.gain:.3g} at this size")
+            planes.append(masked_conv2d_solve(plane[None, None], weight.to(plane), orientation=form.orientation)[0, 0])
+        restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
+        scene = blur.embed(restored) if problem.boundary == "unknown" else restored
+        residual = blur(scene) - frame if problem.boundary == "zero" else frame.new_zeros(1)
+        return Estimate(scene, float(residual.norm() / frame.norm().clamp_min(1e-300)))
+
+    def _refuse_zeros(self, blur: Blur) -> None:
+        lowest = float(_spectrum_on_fine_grid(blur).min())
+        if lowest * self.max_gain < 1:
+            raise _refusal(
+                f"its spectrum falls to {lowest:.2g}, so noise would grow {1 / max(lowest, 1e-300):.2g} times"
+            )
+
+    def _reach(self, blur: Blur) -> int:
+        """Pixels after which the inverse's impulse response has fallen below 1/255 of its first value."""
+        spectrum = _spectrum_on_fine_grid(blur, keep_phase=True)
+        response = torch.fft.irfft2(1 / torch.where(spectrum.abs() < 1e-12, 1, spectrum)).abs()
+        size = response.shape[-1]
+        profile = torch.maximum(response.amax((0, 1)), response.amax((0, 2)))
+        profile = torch.maximum(profile, profile.roll(-1).flip(0))[: size // 2]
+        above = torch.nonzero(profile > profile[0] / 255)
+        return min(int(above.max()) if len(above) else 0, *blur.frame)
+
+
+def _spectrum_on_fine_grid(blur: Blur, *, keep_phase: bool = False) -> Tensor:
+    """The psf's transfer function on a square grid four times its size, at least 512."""
+    side = max(512, 4 * max(blur.psf.shape[-2:]))
+    spectrum = transfer_function(blur.psf.double(), (side, side), blur.origin)
+    return spectrum if keep_phase else spectrum.abs()
+
+
+def _refusal(why: str) -> UnstableInverseError:
+    return UnstableInverseError(
+        f"the exact inverse of this kernel is not stable ({why}); expected a decaying causal trail or a kernel whose "
+        "spectrum has no zeros; use --method wiener or the default"
+    )

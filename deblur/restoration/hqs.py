@@ -1,0 +1,64 @@
+"""Half-quadratic splitting: alternate a prior's prox with the quadratic step of the unknown boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deblur.errors import OptionError
+from deblur.restoration.base import Estimate, Problem, Restorer
+from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.priors.base import SplittingPrior
+
+__all__ = ["HalfQuadraticSplitting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfQuadraticSplitting(Restorer):
+    """Minimise ||W (K x - y)||^2 / (2 sigma^2) + R(x) (Geman and Yang 1995; Krishnan and Fergus 2009).
+
+    With z = F x the prior's filter responses, each step of the prior's schedule takes
+
+        z = prox(F x)                                                  pointwise
+        x = argmin ||W (K x - y)||^2 + q ||F x - z||^2                 (K^T W K + q F^T F) x = K^T W y + q F^T z
+
+    the second by a few conjugate-gradient steps from the last x, while q grows.
+
+    Args:
+        prior: what R is.
+        inner: conjugate-gradient steps per quadratic step.
+        inner_tolerance: relative residual at which a quadratic step ends early.
+        limit: steps of the schedule at most.
+        tolerance: not used to stop by default (0): the schedule is the stopping rule.
+    """
+
+    prior: SplittingPrior
+    inner: int = 3
+    inner_tolerance: float = 1e-5
+    limit: int = 1000
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.inner < 1 or self.limit < 1:
+            raise OptionError(f"expected inner and limit of at least 1, got {self.inner} and {self.limit}")
+
+    def expected_steps(self, problem: Problem) -> int:
+        """The length of the prior's schedule."""
+        return min(self.limit, len(self.prior.schedule(problem.sigma)))
+
+    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+        """Yield the scene after every step of the schedule."""
+        blur, scene = problem.blur, problem.blur.extend(problem.blurred)
+        data = blur.adjoint(problem.masked(problem.blurred))
+        equations = None
+        for level in self.prior.schedule(problem.sigma):
+            if equations is None or equations.q != level.q:
+                equations = NormalEquations(problem, self.prior.symbol, level.q)
+            pull = self.prior.pull(blur.to_grid(scene), level)
+            right = blur.from_grid(pull).mul_(level.q).add_(data)
+            estimate = Estimate(scene, 0.0)
+            for count, estimate in enumerate(equations.solve(right, scene), 1):
+                if count == self.inner or estimate.residual <= self.inner_tolerance:
+                    break
+            scene = estimate.scene
+            yield estimate

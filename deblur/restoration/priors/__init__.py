@@ -1,0 +1,1 @@
+"""Priors: what a scene is expected to look like, one file each."""

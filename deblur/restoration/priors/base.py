@@ -1,0 +1,45 @@
+"""What half-quadratic splitting asks of a prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from deblur.restoration.symbols import Symbol
+
+__all__ = ["Level", "SplittingPrior"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One step of a splitting's schedule.
+
+    Attributes:
+        q: weight of the coupling ||F x - z||^2 relative to the data term ||W (K x - y)||^2.
+        penalty: what the prior's prox wants to know of the step: a penalty beta, or a noise level s.
+    """
+
+    q: float
+    penalty: float
+
+
+class SplittingPrior(Protocol):
+    """A prior sum of rho(F x) over a bank of filters F, each with its own prox.
+
+    The splitting introduces z = F x and alternates z = prox(F x) with a quadratic step that pulls F x to z.
+    """
+
+    @property
+    def symbol(self) -> Symbol:
+        """Sum of |F(w1, w2)|^2 over the filters."""
+        ...
+
+    def schedule(self, sigma: float) -> list[Level]:
+        """The steps for a noise level sigma in (0, 1)."""
+        ...
+
+    def pull(self, image: Tensor, level: Level) -> Tensor:
+        """F^T prox(F x) of an image (C, H, W) on a circular grid."""
+        ...

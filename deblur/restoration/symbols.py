@@ -1,0 +1,28 @@
+"""Regularisers by their symbol: R(w1, w2) = sum of |F(w1, w2)|^2 over a bank of filters F."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from deblur.psf.cepstrum import Symbol
+from deblur.psf.factorization import REGULARISERS
+
+__all__ = ["Symbol", "gradients", "on_grid"]
+
+gradients: Symbol = REGULARISERS["gradient"]
+"""|D_x|^2 + |D_y|^2 of the forward differences."""
+
+
+def on_grid(symbol: Symbol, grid: tuple[int, int], like: Tensor) -> Tensor:
+    """A symbol on the half spectrum of a grid, (H, W // 2 + 1), in the dtype and on the device of `like`.
+
+    Example:
+        >>> on_grid(gradients, (4, 4), torch.zeros(1))[2, 2].item()
+        8.0
+    """
+    rows = torch.fft.fftfreq(grid[0], dtype=torch.float64) * (2 * math.pi)
+    columns = torch.fft.rfftfreq(grid[1], dtype=torch.float64) * (2 * math.pi)
+    return symbol(rows[:, None], columns[None, :]).to(dtype=like.dtype, device=like.device)

@@ -1,0 +1,45 @@
+"""Regularised least squares: the Wiener filter of a picture whose outside is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
+from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.symbols import gradients
+
+__all__ = ["Wiener"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiener(Restorer):
+    """Minimise ||W (K x - y)||^2 + q ||grad x||^2.
+
+    This is the Wiener filter for scenes whose gradients are white with variance sigma^2 / q; q = `weight` * sigma^2.
+    The equations are solved by conjugate gradients from the frame extended by its border, preconditioned as the
+    problem asks, until the residual has fallen by `tolerance`.
+
+    Args:
+        weight: 1 / (mean squared gradient) of the scenes expected; larger is smoother.
+        tolerance: relative residual to stop at.
+        limit: steps at most.
+
+    Example:
+        >>> import torch, numpy as np
+        >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), psf=np.full((3, 3), 1 / 9))
+        >>> round(Wiener()(problem).image.mean().item(), 4)
+        0.5
+    """
+
+    weight: float = 150.0
+    tolerance: float = 1e-3
+    limit: int = 60
+
+    def __post_init__(self) -> None:
+        check_positive(weight=self.weight, tolerance=self.tolerance, limit=self.limit)
+
+    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+        """Yield the scene after every conjugate-gradient step."""
+        equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
+        yield from equations.solve(equations.data, problem.blur.extend(problem.blurred))
