@@ -48,8 +48,8 @@ def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[s
         FileError: the target exists, is one of the sources, is a folder or no regular file, or its folder is missing
             or cannot be written.
     """
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         for source in sources:
             if str(source) != "-" and os.path.exists(source) and os.path.exists(target) and target.samefile(source):
                 raise FileError(f"{path}: is the input itself, which is never overwritten; choose another name")

@@ -29,6 +29,7 @@ SUFFIXES = (".png",)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BAND_BYTES = 1 << 22
 _LEVEL = 4  # of 9: photographs hardly get smaller above it, but take several times as long
 
@@ -40,6 +41,7 @@ def read(data: bytes) -> list[Stored]:
     width, height, depth, colour_type = struct.unpack_from(">IIBB", header)
     if width == 0 or height == 0:
         raise ValueError("its size is zero")
+    _check_rows(chunks)
     texts = {kind: bytes(content) for kind, content in chunks if kind not in (b"IDAT", b"fdAT")}
     if b"acTL" in texts and struct.unpack_from(">I", texts[b"acTL"])[0] > 1:
         raise FileError("is an animation, expected one picture; export the frame you want")
@@ -105,6 +107,27 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
             raise ValueError("its chunks are out of order")
         yield kind, content
         position = end
+
+
+def _check_rows(chunks: list[tuple[bytes, memoryview]]) -> None:
+    """Unpack all rows once and count: a stream that ends well but early would leave the rest of the picture black."""
+    width, height, depth, colour_type, _, _, interlaced = struct.unpack_from(">IIBBBBB", chunks[0][1])
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    expected = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        expected += max(rows, 0) * (1 + (columns * bits + 7) // 8) if columns > 0 else 0
+    unpacker, found = zlib.decompressobj(), 0
+    for kind, content in chunks:
+        if kind != b"IDAT":
+            continue
+        rest: bytes | memoryview = content
+        while rest and not unpacker.eof:
+            found += len(unpacker.decompress(rest, _BAND_BYTES))
+            rest = unpacker.unconsumed_tail
+    if found + len(unpacker.flush()) < expected:
+        raise ValueError("some of its rows are missing")
 
 
 def _read_16_bit(data: bytes, colour_type: int, transparent: bytes | None) -> Array:

@@ -28,7 +28,7 @@ __all__ = ["read", "write"]
 
 SUFFIXES = (".tif", ".tiff")
 
-_NONE, _LZW, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 8, 32773, 34925, 32946
+_NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 34925, 32946
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
 _FLOATING_POINT = 3  # predictor
@@ -121,6 +121,11 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         raise ValueError("its size is zero")
     if any(size == 0 or at + size > len(data) for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise ValueError("it ends too early")
+    if page.compression == _JPEG and any(
+        b"\xff\xd9" not in data[at : at + size][-16:]
+        for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)
+    ):
+        raise ValueError("its JPEG data end too early")
     samples = _samples(data, tif, page)
     metadata = Metadata(
         exif=_exif(data, tif, page, description=description),

@@ -1,0 +1,152 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import pytest
+
+from deblur.errors import FileError
+from deblur.files import atomic_write, check_writable
+
+
+def test_bytes_and_functions_are_written(tmp_path):
+    atomic_write(tmp_path / "a", b"one")
+    atomic_write(str(tmp_path / "b"), lambda file: file.write(b"two"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"one", "b": b"two"}
+
+
+def test_an_existing_file_is_kept_unless_forced(tmp_path):
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+    message = f"{target}: already exists; choose another name or overwrite it with --force"
+    for attempt in (lambda: atomic_write(target, b"new"), lambda: check_writable(target)):
+        with pytest.raises(FileError) as caught:
+            attempt()
+        assert str(caught.value) == message
+    assert target.read_bytes() == b"old"
+    check_writable(target, force=True)
+    atomic_write(target, b"new", force=True)
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, MemoryError, ValueError, FileError])
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_exception_in_the_middle_leaves_nothing_behind(tmp_path, exception, exists):
+    target = tmp_path / "a.tif"
+    if exists:
+        target.write_bytes(b"old")
+
+    def write(file):
+        file.write(b"half")
+        file.flush()
+        assert len(list(tmp_path.iterdir())) == 1 + exists
+        raise exception("stop")
+
+    with pytest.raises(exception, match="stop"):
+        atomic_write(target, write, force=exists)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * exists
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path):
+    def write(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(FileError) as caught:
+        atomic_write(tmp_path / "a.tif", write)
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.tif'}: could not be written (No space left on device); nothing was left behind"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "a"
+
+    def write(file):
+        file.write(b"ours")
+        target.write_bytes(b"theirs")
+
+    with pytest.raises(FileError, match="already exists"):
+        atomic_write(target, write)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"theirs"]
+
+
+def test_without_hard_links_it_is_renamed(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr("os.link", no_links)
+    atomic_write(tmp_path / "a", b"one")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"one"]
+
+    def write(file):
+        (tmp_path / "b").write_bytes(b"theirs")
+
+    with pytest.raises(FileError, match="already exists"):
+        atomic_write(tmp_path / "b", write)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_permissions_are_the_usual_ones_or_those_replaced(tmp_path):
+    usual = tmp_path / "usual"
+    usual.write_bytes(b"")
+    atomic_write(tmp_path / "new", b"")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
+    usual.chmod(0o640)
+    atomic_write(usual, b"x", force=True)
+    assert stat.S_IMODE(usual.stat().st_mode) == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    real, link = tmp_path / "folder" / "real", tmp_path / "link"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    atomic_write(link, b"new", force=True)
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe")
+    cases = {
+        tmp_path / "folder": "is a folder, expected the name of a file; add a file name",
+        f"{tmp_path}/folder/": "is a folder, expected the name of a file; add a file name",
+        tmp_path / "no" / "a.png": f"there is no folder {tmp_path / 'no'}; make it first or choose another one",
+        tmp_path / "file" / "a.png": f"there is no folder {tmp_path / 'file'}; make it first or choose another one",
+        tmp_path / "pipe": "is a device or a pipe, expected a regular file; choose another name",
+        tmp_path / ("x" * 300): "cannot be a file name (File name too long); choose another one",
+        "a\0b": "cannot be a file name (",
+    }
+    for path, message in cases.items():
+        for force in (False, True):
+            with pytest.raises(FileError) as caught:
+                check_writable(path, force)
+            assert str(caught.value).startswith(f"{path}: {message}")
+            with pytest.raises(FileError):
+                atomic_write(path, b"x", force=force)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(FileError, match="cannot be written to; choose another one"):
+        check_writable(tmp_path / "a")
+
+
+def test_an_input_is_never_overwritten(tmp_path):
+    photo, other = tmp_path / "photo.png", tmp_path / "other.png"
+    photo.write_bytes(b"original")
+    other.symlink_to(photo)
+    for target in (photo, other):
+        with pytest.raises(FileError, match=r"is the input itself, which is never overwritten; choose another name$"):
+            check_writable(target, force=True, sources=["-", tmp_path / "missing.png", photo])
+    check_writable(tmp_path / "new.png", sources=[photo])
