@@ -28,7 +28,7 @@ from torch import Tensor
 
 from deblur.errors import UnstableInverseError
 
-__all__ = ["Symbol", "changed", "error", "factors", "spectrum"]
+__all__ = ["Symbol", "changed", "error", "factors", "spectrum", "trim"]
 
 Symbol = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,6 +72,20 @@ def error(a: Tensor, b: Tensor, target: Tensor) -> float:
     grid = target.shape[-2]
     product = _power(a, grid).mul_(_power(b.flip(-2), grid))  # B looks up and right: its rows run the other way
     return float(product.div_(target).sub_(1).abs_().max())
+
+
+def trim(taps: Tensor, whole: Tensor, loss: float) -> Tensor:
+    """Leave out the last rows and columns of (C, r, r) taps, as far as |A| changes nowhere by more than 2 loss |A|.
+
+    Taps that sum to s in magnitude change no frequency by more than s. Motion, all in one direction, keeps few rows.
+    """
+    allowed = loss * float(torch.fft.rfft2(whole).abs().min())
+    magnitude = taps.abs().amax(0)
+    kept = []
+    for axis in (1, 0):
+        tails = magnitude.sum(axis).flip(0).cumsum(0).flip(0)
+        kept.append(max(int((tails > allowed).sum()), 1))
+    return taps[:, : kept[0], : kept[1]].contiguous()
 
 
 def changed(cut: Tensor, whole: Tensor) -> float:
