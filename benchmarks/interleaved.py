@@ -38,11 +38,15 @@ def race(contenders: dict[str, Callable[[], object]], rounds: int, slow: dict[st
     times = {name: np.full(rounds, np.nan) for name in contenders}
     for k in range(rounds):
         for name, run in contenders.items():
-            if k < slow.get(name, rounds):
-                start = time.perf_counter()
+            if k >= slow.get(name, rounds):
+                continue
+            start = time.perf_counter()
+            try:
                 for _ in range(repeats[name]):
                     run()
-                times[name][k] = (time.perf_counter() - start) / repeats[name]
+            except MemoryError:  # a peer may be too hungry for the case: its time stays nan
+                continue
+            times[name][k] = (time.perf_counter() - start) / repeats[name]
     return times
 
 
@@ -59,11 +63,15 @@ class Bar:
     @property
     def kept(self) -> bool:
         """Whether the median keeps to the limit."""
+        if self.limit is None or np.isnan(self.ratios).all():
+            return True
         median = float(np.nanmedian(self.ratios))
-        return self.limit is None or (median >= self.limit if self.least else median <= self.limit)
+        return median >= self.limit if self.least else median <= self.limit
 
     def line(self) -> str:
         """The ratio's row of the table: median, quartiles, limit and verdict."""
+        if np.isnan(self.ratios).all():
+            return f"    {self.what:<58} does not fit in memory"
         low, middle, high = np.nanquantile(self.ratios, [0.25, 0.5, 0.75])
         text = f"    {self.what:<58} {middle:8.3f}  [{low:.3f}, {high:.3f}]"
         if self.limit is not None:
@@ -76,7 +84,8 @@ def show(title: str, times: Times, bars: list[Bar]) -> list[Bar]:
     """Print one case: the median time of every contender, then the ratios; return those that missed their bar."""
     print(f"\n{title}")
     for name, seconds in times.items():
-        print(f"    {name:<58} {np.nanmedian(seconds) * 1e3:8.2f} ms")
+        if not np.isnan(seconds).all():
+            print(f"    {name:<58} {np.nanmedian(seconds) * 1e3:8.2f} ms")
     for bar in bars:
         print(bar.line(), flush=True)
     return [bar for bar in bars if not bar.kept]
