@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from deblur.errors import ConfigError, FileError
+from deblur.errors import ConfigError, FileError, OptionError
 
 __all__ = ["build", "load", "number", "read", "suggestion"]
 
@@ -46,14 +46,29 @@ def load(cls: type[T], path: str | Path | None, flags: Mapping[str, object] | No
 
     Raises:
         FileError: the file cannot be read.
-        ConfigError: broken YAML, an unknown or doubled key, a value of the wrong type; the message starts with the file
-            and names the key.
+        ConfigError: broken YAML, an unknown or doubled key, a value of the wrong type or one that `cls` refuses; the
+            message starts with the file and names the key.
+        OptionError: `cls` refuses what the flags say.
     """
     values = {} if path is None else read(path)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     # the file is checked as a whole, even where a flag overrides it
     values = _fields(cls, values, f"{path}: " if path is not None else "", "")
-    return cls(**{**values, **given})
+    try:
+        return cls(**{**values, **given})
+    except OptionError as error:
+        if path is not None and _refuses(cls, values):
+            raise ConfigError(f"{path}: {error}") from None
+        raise
+
+
+def _refuses(cls: type[Any], values: Mapping[str, Any]) -> bool:
+    """Whether these values are wrong by themselves."""
+    try:
+        cls(**values)
+    except OptionError:
+        return True
+    return False
 
 
 def build(cls: type[T], values: Mapping[str, object]) -> T:

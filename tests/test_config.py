@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from deblur import config
-from deblur.errors import ConfigError, FileError
+from deblur.errors import ConfigError, FileError, OptionError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,15 @@ class Options:
     boundary: Literal["unknown", "zero"] = "unknown"
     threads: int | None = None
     compare: bool = False
+    strength: float = 1.0
     region: tuple[int, int, int, int] | None = None
     weights: tuple[float, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     inner: Inner = field(default_factory=Inner)
+
+    def __post_init__(self) -> None:
+        if self.strength <= 0:
+            raise OptionError(f"expected a strength above 0, got {self.strength:g}")
 
 
 @pytest.fixture
@@ -117,6 +122,16 @@ def test_a_mistake_is_refused_with_file_and_key(file: Any, text: str, message: s
 def test_a_mistake_in_the_file_is_refused_even_where_a_flag_overrides_it(file: Any) -> None:
     with pytest.raises(ConfigError, match="threads"):
         config.load(Options, file("threads: many"), {"threads": 2})
+
+
+def test_a_refused_value_names_the_file_only_where_it_stands_there(file: Any) -> None:
+    path = file("strength: -1")
+    with pytest.raises(ConfigError) as caught:
+        config.load(Options, path)
+    assert str(caught.value) == f"{path}: expected a strength above 0, got -1"
+    with pytest.raises(OptionError) as refused:
+        config.load(Options, file("method: tv"), {"strength": -2.0})
+    assert str(refused.value) == "expected a strength above 0, got -2"
 
 
 def test_a_missing_file_is_a_file_error(tmp_path: Path) -> None:
