@@ -43,7 +43,7 @@ _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is writ
 
 def read(data: bytes) -> list[Stored]:
     """Read every page; thumbnails and masks beside full pages are left out, with a note."""
-    with _quiet(), tifffile.TiffFile(io.BytesIO(data)) as tif:
+    with _quiet(), io.BytesIO(data) as buffer, tifffile.TiffFile(buffer) as tif:
         pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage)]
         if not pages or len(pages) < len(tif.pages):
             raise ValueError("it has no readable pages")
@@ -71,7 +71,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write every page, by Deflate unless it comes from an uncompressed TIFF; `quality` means nothing here."""
+    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` means nothing here."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
     with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
@@ -242,9 +242,8 @@ def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
         options["resolutionunit"] = {unit: code for code, unit in _UNITS.items()}[usable.unit]
     if page.alpha is not None:
         options["extrasamples"] = [metadata.extra_sample]
-    if metadata.compressed:
-        options["compression"] = "adobe_deflate"
-        options["predictor"] = samples.dtype.kind == "u"  # the floating-point one needs a package that is not asked for
+    if metadata.compressed and samples.dtype.kind == "u":  # floats hardly get smaller
+        options |= {"compression": "adobe_deflate", "compressionargs": {"level": 4}, "predictor": True}
     if samples.ndim == 3:
         options["planarconfig"] = "contig"
     writer.write(
