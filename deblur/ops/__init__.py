@@ -12,5 +12,6 @@ Example:
 from __future__ import annotations
 
 from deblur.ops.masked_conv import log_abs_det, masked_conv2d, masked_conv2d_solve
+from deblur.ops.stability import StabilityReport, stability
 
-__all__ = ["log_abs_det", "masked_conv2d", "masked_conv2d_solve"]
+__all__ = ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability"]
