@@ -65,7 +65,8 @@ def test_an_empty_file_changes_nothing(file: Any) -> None:
     [
         ("noise: 0.01", {"noise": 0.01}),
         ("noise: 2.5/255", {"noise": 2.5 / 255}),
-        ("noise: 1e-3", {"noise": 1e-3}),  # YAML itself reads this as text
+        ("noise: 1e-3", {"noise": 1e-3}),
+        ("settings: {tolerance: 1e-3}", {"settings": {"tolerance": 1e-3}}),  # text to YAML 1.1
         ("noise: auto", {"noise": "auto"}),
         ("threads: null", {"threads": None}),
         ("region: [1, 2, 3, 4]", {"region": (1, 2, 3, 4)}),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "score"]
 
+_FORMATS = {"psnr": "PSNR {:.2f} dB", "ssim": "SSIM {:.4f}", "shift_tolerant_psnr": "PSNR at the best shift {:.2f} dB"}
+
 
 def score(metric: Callable[[Tensor, Tensor], float], estimate: Tensor, truth: Tensor) -> float:
     """The metric of two pictures of one size, or NaN where they are too small to have one."""
@@ -45,15 +47,10 @@ def evaluate(
             got = f"{restored} has {len(estimate.pixels)}, {truth} has {len(true.pixels)}"
             raise ShapeError(f"expected as many channels in both, {got}; convert one of them")
         pair = metrics.common_part(estimate.pixels, true.pixels)
-        record = {
-            "psnr": metrics.psnr(*pair),
-            "ssim": score(metrics.ssim, *pair),
-            "shift_tolerant_psnr": score(metrics.shift_tolerant_psnr, *pair),
-        }
+        record = {name: score(metric, *pair) for name, metric in metrics.METRICS.items()}
         if as_json:
             console.json_line({"restored": restored, "truth": truth, **record})
         else:
             console.line(
-                f"PSNR {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}, "
-                f"PSNR at the best shift {record['shift_tolerant_psnr']:.2f} dB"
+                ", ".join(_FORMATS.get(name, name + " {:.4g}").format(value) for name, value in record.items())
             )

@@ -1,0 +1,121 @@
+"""The house as a whole: what is public, what an import costs, where things stand."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deblur
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "deblur"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+PUBLIC = {
+    "deblur": ["ApplyOptions", "__version__", "apply", "restore"],
+    "deblur.api": ["ApplyOptions", "apply", "restore"],
+    "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability"],
+    "deblur.restoration": [
+        "DEFAULT_METHOD",
+        "PRECONDITIONERS",
+        "RESTORERS",
+        "Problem",
+        "Restoration",
+        "Restorer",
+        "Step",
+        "configured",
+    ],
+    "deblur.metrics": ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"],
+    "deblur.files": ["Content", "atomic_write", "check_writable"],
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_public_names_are_decided(module: str) -> None:
+    """A name that comes or goes is a decision: change it here and say it in CHANGELOG.md."""
+    assert sorted(importlib.import_module(module).__all__) == sorted(PUBLIC[module])
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_there_and_explained(module: str) -> None:
+    loaded = importlib.import_module(module)
+    for name in loaded.__all__:
+        assert hasattr(loaded, name), name
+        if callable(getattr(loaded, name)):
+            assert getattr(loaded, name).__doc__, name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="deblurr"):
+        deblur.deblurr  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["deblur", "deblur.errors", "deblur.config", "deblur.files", "deblur.cli"])
+def test_a_light_module_imports_nothing_heavy(module: str) -> None:
+    heavy = ("torch", "numpy", "cv2", "scipy", "skimage")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_torch_waits_until_it_is_needed() -> None:
+    """Kernels are NumPy arrays: to make, read or save one takes no torch."""
+    code = "import sys, deblur.psf; deblur.psf.make('box:size=3'); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "False", result.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_one_idea(path: Path) -> None:
+    """It says what it is about, and is no longer than one can read in a sitting."""
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a module starts with its idea"
+    assert len(text.splitlines()) <= 400
+
+
+def test_only_the_console_prints() -> None:
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id
+            assert called != "print", f"{path}:{node.lineno}"
+
+
+def test_the_version_is_stated_alike() -> None:
+    stated = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert stated is not None
+    assert stated[1] == deblur.__version__
+    assert f"## {deblur.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_dependency_is_pinned_for_the_checks() -> None:
+    """So that a fresh clone gets what was tested, and no newer torch of several gigabytes."""
+    project = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(r"^(?:dependencies|test) = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL)
+    needed = {re.split(r"[<>=\[]", word)[0].lower() for text in lists for word in re.findall(r'"([^"]+)"', text)}
+    pins = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert {"torch", "typer", "pytest"} <= needed
+    assert needed <= pins
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_links_in_the_docs_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_tree_in_the_docs_is_the_tree() -> None:
+    """Every folder and module of the package stands in docs/architecture.md."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    folders = [path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()]
+    modules = [path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    for name in folders:
+        assert re.search(rf"\b{name}/", text), name
+    for name in modules:
+        assert name in text, name
