@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -46,6 +47,10 @@ __all__ = [
     "read_frames",
     "write_frames",
 ]
+
+
+_SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
+"""The errors by which decoders describe a broken file; others are accidents of theirs whose words help nobody."""
 
 
 class Format(NamedTuple):
@@ -92,7 +97,8 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
         except (DeblurError, MemoryError):
             raise
         except Exception as error:  # decoders raise whatever a broken file makes them trip over
-            reason = " ".join(str(error).split()) or type(error).__name__
+            said = " ".join(str(error).split()) if isinstance(error, _SPEAKING) else ""
+            reason = said or "its header makes no sense"
             raise FileError(f"is a damaged or cut-off {format} file ({reason}); export it again") from error
         del data
         return [frame_from_stored(page, format, black, white) for page in stored]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import FileError
 from .metadata import exif_orientation, strip_exif_header
@@ -18,7 +18,7 @@ from .stored import Array, Metadata, Resolution, Stored
 
 __all__ = ["open_pillow", "pillow_image", "samples_of", "stored_of"]
 
-_LIMIT = 1 << 30  # pixels
+_LIMIT = 1 << 30  # pixels; as in OpenCV
 _EXACT = {
     "1": "L",
     "L": "L",
@@ -41,10 +41,14 @@ def open_pillow(data: bytes, format: str) -> Iterator[Image.Image]:
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kept = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _LIMIT, False
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _LIMIT // 2, False  # twice as many are an error
         try:
             with Image.open(io.BytesIO(data), formats=[format]) as image:
                 yield image
+        except UnidentifiedImageError as error:
+            raise ValueError("its header makes no sense") from error
+        except Image.DecompressionBombError as error:
+            raise FileError(f"claims to have more than {_LIMIT} pixels, which is too many; cut it to pieces") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
 

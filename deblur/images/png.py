@@ -31,7 +31,6 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BAND_BYTES = 1 << 22
-_LEVEL = 4  # of 9: photographs hardly get smaller above it, but take several times as long
 
 
 def read(data: bytes) -> list[Stored]:
@@ -81,7 +80,8 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
         _put(file, b"pHYs", struct.pack(">IIB", round(x), round(y), per_metre is not None))
     if metadata.exif is not None:
         _put(file, b"eXIf", metadata.exif)
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, 9)
+    # Runs only: filtered photographs repeat nothing else, and the search for more costs three times the time.
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     for band in _filtered(array, alpha):
         if piece := packer.compress(band):
             _put(file, b"IDAT", piece)

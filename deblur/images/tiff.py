@@ -10,7 +10,7 @@ import io
 import logging
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -71,7 +71,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` means nothing here."""
+    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is unused."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
     with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
@@ -105,11 +105,12 @@ def _refuse_hidden_planes(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
     if tif.is_imagej:
         described = int((tif.imagej_metadata or {}).get("images", 1))
     elif tif.is_shaped:
-        described = sum(
-            int(np.prod(record["shape"])) // max(1, int(np.prod(pages[0].shape)))
-            for record in tif.shaped_metadata or ()
-            if record.get("truncated") and "shape" in record
-        )
+        with suppress(ValueError, TypeError, AttributeError):  # a description that only looks like tifffile's
+            described = sum(
+                int(np.prod(record["shape"])) // max(1, int(np.prod(pages[0].shape)))
+                for record in tif.shaped_metadata or ()
+                if record.get("truncated") and "shape" in record
+            )
     if described > len(pages) or any(page.imagedepth > 1 for page in pages):
         raise FileError("holds a stack of planes behind one page; save it again with one page a plane")
 
@@ -119,6 +120,8 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         raise FileError("is in CMYK (print colours), expected gray or RGB; export it as RGB, in 16-bit TIFF or PNG")
     if page.imagewidth == 0 or page.imagelength == 0:
         raise ValueError("its size is zero")
+    if len(page.dataoffsets) != len(page.databytecounts):
+        raise ValueError("its directory makes no sense")
     if any(size == 0 or at + size > len(data) for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise ValueError("it ends too early")
     if page.compression == _JPEG and any(

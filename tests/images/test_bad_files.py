@@ -135,6 +135,20 @@ def test_cut_off_compressed_tiffs_are_never_half_read(compression, part):
     assert line_of(bytes(damaged)).startswith("the given bytes: is a damaged or cut-off TIFF file (")
 
 
+def test_a_header_without_sense_is_said_so():
+    assert line_of(b"\xff\xd8\xff" + bytes(60)) == (
+        "the given bytes: is a damaged or cut-off JPEG file (its header makes no sense); export it again"
+    )
+
+
+def test_a_picture_of_a_billion_pixels_is_refused():
+    data = bytearray(picture("BMP"))
+    data[18:26] = struct.pack("<ii", 1 << 16, 1 << 15)
+    assert line_of(bytes(data)) == (
+        "the given bytes: claims to have more than 1073741824 pixels, which is too many; cut it to pieces"
+    )
+
+
 def test_a_flipped_bit_in_a_png_is_found():
     data = bytearray(picture("PNG"))
     data[len(data) // 2] ^= 1
