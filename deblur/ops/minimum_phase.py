@@ -206,7 +206,8 @@ def _free_of_zeros(slices: torch.Tensor) -> torch.Tensor:
         winding.index_add_(0, which[done], _turn(left, middle, right)[done])
         which, start, left, middle, right = (part[~done] for part in (which, start, left, middle, right))
     free[which] = False
-    return free & (winding.abs() < math.pi)
+    unwound: torch.Tensor = free & (winding.abs() < math.pi)
+    return unwound
 
 
 def _evaluate(polynomials: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
@@ -217,8 +218,7 @@ def _evaluate(polynomials: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
 
 def _resolved(left: torch.Tensor, middle: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     nearest = torch.minimum(torch.minimum(left.abs(), middle.abs()), right.abs())
-    straight: torch.Tensor = (left - 2 * middle + right).abs() <= nearest
-    return straight
+    return (left - 2 * middle + right).abs() <= nearest
 
 
 def _turn(left: torch.Tensor, middle: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

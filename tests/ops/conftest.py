@@ -1,0 +1,16 @@
+"""Both ways to compute: the native kernels, where they loaded, and the reference."""
+
+from __future__ import annotations
+
+import pytest
+
+from deblur.ops import _kernels, _native
+
+
+@pytest.fixture(params=["native", "reference"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "reference":
+        monkeypatch.setattr(_kernels, "_native_serves", lambda image: False)
+    elif not _native.available():
+        pytest.skip(str(_native.why_not()))
+    return str(request.param)

@@ -1,0 +1,121 @@
+"""First and second derivatives: against finite differences, and against plain autograd through the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from laws import ORIENTATIONS, Case
+
+from deblur.ops import log_abs_det, masked_conv2d, masked_conv2d_solve, reference
+
+SMALL = [
+    Case(batch=1, size=(3, 4), taps=(2, 3)),
+    Case(batch=3, channels=2, size=(2, 3), taps=(2, 2)),  # B > C
+    Case(batch=1, channels=3, size=(3, 2), taps=(2, 2)),  # B < C
+    Case(batch=2, channels=4, groups=2, size=(2, 3), taps=(2, 2)),
+    Case(batch=2, channels=2, groups=2, size=(3, 3), taps=(2, 2)),
+    Case(batch=1, channels=2, size=(4, 5), taps=(2, 2), dilation=(2, 3)),
+    Case(batch=2, size=(2, 2), taps=(3, 4)),
+]
+
+each_case = pytest.mark.parametrize("case", SMALL, ids=str)
+each_orientation = pytest.mark.parametrize("orientation", ORIENTATIONS)
+either_way = pytest.mark.parametrize("transpose", [False, True], ids=["plain", "transpose"])
+either_operation = pytest.mark.parametrize(
+    "operation", [masked_conv2d, masked_conv2d_solve], ids=["convolution", "solve"]
+)
+
+
+def leaves(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
+    return case.image().requires_grad_(), case.weight().requires_grad_()
+
+
+@each_case
+@each_orientation
+@either_way
+@either_operation
+def test_first_and_second_derivatives_are_those_of_finite_differences(operation, case, orientation, transpose) -> None:
+    def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return operation(
+            x, weight, orientation=orientation, transpose=transpose, groups=case.groups, dilation=case.dilation
+        )
+
+    assert torch.autograd.gradcheck(function, leaves(case))
+    assert torch.autograd.gradgradcheck(function, leaves(case))
+
+
+@each_case
+@either_way
+@pytest.mark.usefixtures("backend")
+def test_plain_autograd_through_the_reference_gives_the_same(case: Case, transpose: bool) -> None:
+    options = {"orientation": "bottom_left", "transpose": transpose, "groups": case.groups, "dilation": case.dilation}
+    for operation, plain in ((masked_conv2d, reference.conv), (masked_conv2d_solve, reference.solve)):
+        x, weight = leaves(case)
+        found = torch.autograd.grad((operation(x, weight, **options) ** 3).sum(), (x, weight), create_graph=True)
+        wanted = torch.autograd.grad((plain(x, weight, **options) ** 3).sum(), (x, weight), create_graph=True)
+        for mine, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
+        found = torch.autograd.grad(sum(g.square().sum() for g in found), (x, weight))
+        wanted = torch.autograd.grad(sum(g.square().sum() for g in wanted), (x, weight))
+        for mine, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-7)
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("channels", [8, 48])  # below and above where torch's own weight gradient serves
+def test_the_gradient_of_the_solve_is_one_transposed_solve_and_one_correlation(channels: int) -> None:
+    case = Case(batch=2, channels=channels, size=(6, 5))
+    y, weight = case.image(dtype=torch.float32).requires_grad_(), case.weight(torch.float32).requires_grad_()
+    g = case.image(3, torch.float32)
+    x = masked_conv2d_solve(y, weight)
+    found_y, found_weight = torch.autograd.grad(x, (y, weight), g)
+    adjoint = masked_conv2d_solve(g, weight, transpose=True).detach()
+    expected = torch.zeros_like(weight)
+    for a in range(3):
+        for b in range(3):
+            shifted = torch.zeros_like(x)
+            shifted[:, :, a:, b:] = x[:, :, : 6 - a, : 5 - b]
+            expected[:, :, a, b] = -torch.einsum("nohw,nihw->oi", adjoint, shifted)
+    torch.testing.assert_close(found_y, adjoint)
+    torch.testing.assert_close(found_weight, expected.detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_only_the_gradients_asked_for_are_computed() -> None:
+    case = SMALL[0]
+    x, weight = case.image(), case.weight()
+    for operation in (masked_conv2d, masked_conv2d_solve):
+        x_only = operation(x.clone().requires_grad_(), weight)
+        assert x_only.requires_grad
+        weight_only = operation(x, weight.clone().requires_grad_())
+        assert weight_only.requires_grad
+        assert not operation(x, weight).requires_grad
+        with torch.no_grad():
+            assert not operation(x, weight.clone().requires_grad_()).requires_grad
+
+
+def test_an_empty_batch_has_gradients_of_zero() -> None:
+    case = Case(batch=0, channels=2)
+    x, weight = leaves(case)
+    (masked_conv2d_solve(x, weight).sum() + masked_conv2d(x, weight).sum()).backward()
+    assert x.grad is not None
+    assert x.grad.shape == x.shape
+    assert weight.grad is not None
+    assert not weight.grad.any()
+
+
+def test_log_abs_det_is_differentiable_in_the_anchor() -> None:
+    weight = Case(channels=4, groups=2).weight().requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: log_abs_det(w, 3, 5, 2), (weight,))
+    assert torch.autograd.gradgradcheck(lambda w: log_abs_det(w, 3, 5, 2), (weight,))
+
+
+def test_forward_mode_goes_through_the_reference() -> None:
+    case = Case(batch=1, channels=2, size=(3, 3), taps=(2, 2))
+    x, weight = case.image(), case.weight()
+    for operation in (masked_conv2d, masked_conv2d_solve):
+        tangents = (case.image(5), torch.full_like(weight, 0.1))
+        _, tangent = torch.func.jvp(operation, (x, weight), tangents)
+        step = 1e-6
+        ahead = operation(x + step * tangents[0], weight + step * tangents[1])
+        behind = operation(x - step * tangents[0], weight - step * tangents[1])
+        torch.testing.assert_close(tangent, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-6)
