@@ -139,6 +139,8 @@ def run(
     streaming = any(job.output == STREAM for job in jobs)
     if streaming and sys.stdout.isatty():
         raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
+    if STREAM in sources and sys.stdin.isatty():
+        raise OptionError("a picture can't be typed; send a file to stdin or name it")
     truths = None if truth is None else images.read_frames(truth)
     failed = 0
     for job in jobs:
@@ -169,8 +171,8 @@ def restore_file(
         DeblurError: the file, or a page of it, can't be read, restored or written; or the restoration diverged.
     """
     frames = images.read_frames(job.source, black=settings.black, white=settings.white)
-    if job.output != STREAM:
-        images.output_format(job.output)
+    file_format = frames[0].format if job.output == STREAM else images.output_format(job.output)
+    images.check_storable(frames, file_format, settings.quality)
     if truths is not None and len(truths) != len(frames):
         raise ShapeError(f"expected a truth of {len(frames)} page(s) like the picture, got {len(truths)}")
     if job.compare is not None and len(frames) > 1:

@@ -41,6 +41,7 @@ __all__ = [
     "Frame",
     "Metadata",
     "Resolution",
+    "check_storable",
     "check_writable",
     "encode",
     "output_format",
@@ -182,8 +183,17 @@ def _load(source: str | Path | bytes) -> tuple[bytes, str]:
         raise FileError(f"{path}: cannot be read ({reason}); check the name and its permissions") from error
 
 
-def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:
-    """The frames as stored pictures, or the line that says why this format cannot hold them."""
+def check_storable(frames: list[Frame], name: str, quality: int | None = None) -> None:
+    """Raise if a format cannot hold these frames; only their number, kind and alpha are looked at, not their pixels.
+
+    Args:
+        frames: as in `write_frames`.
+        name: a name in `FORMATS`, as `output_format` gives it.
+        quality: as in `write_frames`.
+
+    Raises:
+        FileError, OptionError: as `write_frames` would, without the file's name.
+    """
     format = FORMATS[name]
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"--quality must be 1 to 100, got {quality}")
@@ -196,4 +206,10 @@ def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Store
             raise FileError(f"{name} holds no float values; name the output .tif")
         if frame.alpha is not None and not format.alpha:
             raise FileError(f"{name} holds no alpha; name the output .png or .tif")
+
+
+def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:
+    """The frames as stored pictures, or the line that says why this format cannot hold them."""
+    check_storable(frames, name, quality)
+    format = FORMATS[name]
     return [stored_from_frame(frame, None if frame.dtype in format.depths else format.depths[-1]) for frame in frames]

@@ -321,6 +321,23 @@ def test_what_is_misused(misuse: Any, words: list[str], message: str) -> None:
     misuse("apply", "blurred.png", "--kernel", KERNEL, *words, message=message)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x.png", "PNG holds no float values; name the output .tif"), ("x.jpg", "JPEG holds no float values")],
+)
+def test_a_format_that_cant_hold_the_picture_is_refused_before_the_work(
+    refuse: Any, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    tifffile.imwrite("float.tif", _read("blurred.png").astype(np.float32) / 65535)
+    monkeypatch.setattr(api, "restore", lambda *_, **__: pytest.fail("the work began"))
+    refuse("apply", "float.tif", "--kernel", KERNEL, "-o", name, message=f"float.tif: {message}")
+
+
+def test_a_picture_is_not_typed(refuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    refuse("apply", "-", "--kernel", KERNEL, "-o", "x.png", message="a picture can't be typed")
+
+
 def test_several_pictures_for_one_file_are_refused(refuse: Any) -> None:
     words = ["apply", "blurred.png", "b.png", "--kernel", KERNEL]
     refuse(*words, "-o", "one.png", message="2 images can't go to the one file one.png")

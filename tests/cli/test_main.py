@@ -36,16 +36,13 @@ def test_help_and_version_import_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("words", [["--version"], ["apply", "--help"]])
-def test_help_and_version_answer_within_half_a_second(words: list[str]) -> None:
-    seconds = []
-    for _ in range(5):  # the best of a few: the machine may be busy with something else
-        start = time.perf_counter()
-        result = _python(f"import sys; from deblur.cli import main; sys.exit(main({words}))")
-        seconds.append(time.perf_counter() - start)
-        assert result.returncode == 0
-        if seconds[-1] < 0.5:
-            return
-    pytest.fail(f"took {min(seconds):.2f} s")
+def test_help_and_version_take_less_than_half_a_second(words: list[str]) -> None:
+    """Of the processor's time, so that a busy machine does not matter."""
+    before = os.times()
+    result = _python(f"import sys; from deblur.cli import main; sys.exit(main({words}))")
+    after = os.times()
+    assert result.returncode == 0
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
 
 
 def test_version(run: Any) -> None:
