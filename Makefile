@@ -26,7 +26,9 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python samples/demo.py
+	$(BIN)/deblur apply samples/blurred.png --kernel samples/kernel.npy --truth samples/truth.png --compare --force -o demo/
+	$(BIN)/deblur apply samples/clock_motion.png --kernel motion:length=38,angle=0 --compare --force -o demo/
+	@echo "before, after and the kernel side by side: demo/*.compare.png"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -110,6 +110,17 @@ def test_links_in_the_docs_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_examples_in_the_readme_run() -> None:
+    import numpy as np
+
+    names = {"array": np.full((32, 32, 3), 128, np.uint8), "kernel": np.ones((3, 3)) / 9}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(block, names)
+    assert names["restored"].dtype == np.uint8
+
+
 def test_the_tree_in_the_docs_is_the_tree() -> None:
     """Every folder and module of the package stands in docs/architecture.md."""
     text = (ROOT / "docs" / "architecture.md").read_text()

@@ -65,9 +65,10 @@ class Scores:
     ssim_blurred: float
 
     def __str__(self) -> str:
+        gain = self.psnr - self.psnr_blurred
         return (
-            f"PSNR {self.psnr:.2f} dB (blurred {self.psnr_blurred:.2f}), "
-            f"SSIM {self.ssim:.4f} (blurred {self.ssim_blurred:.4f})"
+            f"PSNR {self.psnr_blurred:.2f} -> {self.psnr:.2f} dB ({gain:+.2f}), "
+            f"SSIM {self.ssim_blurred:.4f} -> {self.ssim:.4f}"
         )
 
 
