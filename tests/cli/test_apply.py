@@ -361,3 +361,16 @@ def test_a_missing_gpu_is_one_line(refuse: Any, monkeypatch: pytest.MonkeyPatch)
     refuse(
         "apply", "blurred.png", "--kernel", KERNEL, "--device", "cuda", message="blurred.png: expected a CUDA device"
     )
+
+
+def test_quality_is_that_of_the_written_file(run: Any, folder: Path) -> None:
+    cv2.imwrite("photo.jpg", _read("b.png"))
+    words = ["apply", "photo.jpg", "--kernel", KERNEL, "--method", "wiener"]
+    for quality in (30, 95):
+        assert run(*words, "--quality", quality, "-o", f"q{quality}.jpg").code == 0
+    assert run(*words).code == 0
+    low, high, default = ((folder / name).stat().st_size for name in ("q30.jpg", "q95.jpg", "photo.deblurred.jpg"))
+    assert low < high / 2
+    assert default >= high / 2
+    assert run(*words, "-o", "photo.png").code == 0
+    assert np.abs(_read("q95.jpg").astype(int) - _read("photo.png")).mean() < 3
