@@ -47,7 +47,8 @@ def transfer_function(taps: Tensor, grid: tuple[int, int], origin: tuple[int, in
     columns = (torch.arange(kw, device=taps.device) - origin[1]) % grid[1]
     flat = (rows[:, None] * grid[1] + columns).reshape(-1)
     placed.view(*taps.shape[:-2], -1).index_add_(-1, flat, taps.reshape(*taps.shape[:-2], -1))
-    return rfft2(placed)
+    spectrum: Tensor = rfft2(placed)
+    return spectrum
 
 
 class Blur:
