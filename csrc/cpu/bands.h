@@ -91,6 +91,7 @@ void run_band(const Sweep<T>& s, std::int64_t task, T* buffer) {
         }
         const std::int64_t count = smaller<std::int64_t>(kChunk, steps - t);
         for (std::int64_t k = 0; k < count; ++k) {
+            prefetch_rows<T>(in, out, view, layout, lanes, t + k);
             pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
             s.column(taps, x + k * layout.column, side + k * layout.side);
         }

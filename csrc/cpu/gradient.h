@@ -148,7 +148,10 @@ void run_share(const Gradient<T>& s, std::int64_t task, T* buffer) {
             read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
             read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
             if (band > 0) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
-            for (std::int64_t k = 0; k < kChunk; ++k) pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+            for (std::int64_t k = 0; k < kChunk; ++k) {
+                prefetch_rows<T>(s.x + offset, s.grad + offset, view, layout, lanes, t + k);
+                pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+            }
             gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);
         }
         for (std::int64_t k = 0; k < s.elements; ++k)

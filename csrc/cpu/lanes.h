@@ -198,6 +198,28 @@ void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view,
         }
 }
 
+// Ask for the pixels that the coming chunks will touch: one cache line of each of many rows, a pattern that no hardware
+// prefetcher follows. Memory likes neighbours, so a row is asked for four chunks at once, and a quarter of the rows in each
+// chunk; processors dislike bursts, so the lines are dealt to the columns of the chunk. This is the share of column t.
+template <class T>
+DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, const Layout& layout, const Lanes& lanes,
+                                 std::int64_t t) {
+    constexpr int ahead = 4;
+    const std::int64_t k = t % kChunk, turn = t / kChunk % ahead;
+    const std::int64_t lines = layout.rows * view.channels * kLanes<T>;
+    for (std::int64_t line = k * lines / kChunk; line < (k + 1) * lines / kChunk; ++line) {
+        const std::int64_t lane = line % kLanes<T>, item = line / kLanes<T>, r = item / view.channels;
+        if (item % ahead != turn || r >= lanes.rows[lane]) continue;
+        const std::int64_t at = lanes.start[lane] + r * view.row_step() + item % view.channels * view.channel;
+        for (int chunk = 2; chunk < 2 + ahead; ++chunk) {
+            const std::int64_t c = t - k + chunk * kChunk - 1 - lanes.delay[lane];
+            if (c < 0 || c >= view.width) continue;
+            __builtin_prefetch(in + at + c * view.col, 0, 2);
+            __builtin_prefetch(out + at + c * view.col, 1, 2);
+        }
+    }
+}
+
 // The halo of the strips that start a band, for a chunk of columns: single numbers, from rows that the bands above finished.
 template <class T>
 void read_upper_halo(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
