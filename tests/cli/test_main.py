@@ -121,6 +121,15 @@ def test_an_interrupt_is_status_130(run: Any, monkeypatch: pytest.MonkeyPatch) -
     assert (result.code, result.out, result.err) == (130, "", "")
 
 
+def test_an_interrupt_before_the_command_began_is_status_130_too(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deblur.cli._application", interrupted)
+    result = run("info")
+    assert (result.code, result.out, result.err) == (130, "", "")
+
+
 def test_the_console_script_is_main() -> None:
     """The installed command and `main` are one, and its status is the process's."""
     command = Path(sys.executable).with_name("deblur")
