@@ -84,6 +84,32 @@ def test_exif_and_profile_survive_writing_and_reading_twice(suffix, order):
             assert found[EXIF][INTEROPERABILITY] == wanted[EXIF][INTEROPERABILITY]
 
 
+def test_big_endian_values_are_turned_round():
+    tags = tags_of(exif_block(6, ">"))
+    assert tags[ORIENTATION] == Entry(3, struct.pack("<H", 6))
+    assert tags[MAKE] == Entry(2, b"Maker of cameras\0")
+    assert tags[EXIF][EXPOSURE] == Entry(12, struct.pack("<d", 0.004))
+    assert tags[GPS][2].value[:16] == struct.pack("<4I", 48, 1, 8, 1)
+    assert tags[EXIF][MAKER_NOTE] == Entry(7, bytes(range(101)))
+
+
+def test_values_and_directories_start_at_even_places():
+    odd = {
+        MAKE: Entry(2, b"12345"),
+        MODEL: Entry(2, b"1234567"),
+        EXIF: {MAKER_NOTE: Entry(7, bytes(9))},
+        GPS: {1: Entry(2, b"N\0")},
+    }
+    block = write_directory(odd, 8)
+    assert [struct.unpack_from("<I", block, 2 + 12 * i + 8)[0] % 2 for i in range(4)] == [0, 0, 0, 0]
+    gray = Frame(pixels=torch.zeros(1, 13, 21), metadata=Metadata(exif=exif_block(), compressed=False))  # 273 bytes
+    with tifffile.TiffFile(io.BytesIO(encode([gray], ".tif"))) as tif:
+        file, tags = tif.filehandle, tif.pages[0].tags
+        for tag in (EXIF, GPS):
+            file.seek(tags[tag].offset + 8)
+            assert struct.unpack("<I", file.read(4))[0] % 2 == 0
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("pages", [1, 3])
 def test_a_tiff_with_exif_is_sound_for_others(dtype, pages):

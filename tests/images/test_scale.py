@@ -90,6 +90,15 @@ def test_flat_pictures_are_not_taken_for_saturated():
     assert math.isinf(frame(page).ceiling)
 
 
+@pytest.mark.parametrize(
+    ("at_the_top", "below", "piled"), [(15, 0, False), (16, 0, True), (79, 20, False), (80, 20, True)]
+)
+def test_a_pile_has_16_samples_and_four_times_those_of_any_level_near_it(at_the_top, below, piled):
+    array = np.zeros(1000, np.uint16)
+    array[:at_the_top], array[at_the_top : at_the_top + below] = 4000, 3990
+    assert (ceiling_level(array.reshape(10, 100), 65535.0) == 4000) == piled
+
+
 def test_the_ceiling_is_found_in_colour_too():
     array = np.minimum(scene((200, 300, 3)) * 5000, [4095, 4095, 3500]).astype(np.uint16)
     assert ceiling_level(array, 65535.0) == 4095

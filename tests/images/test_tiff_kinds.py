@@ -100,24 +100,27 @@ def difference(rows: np.ndarray, predictor: int) -> np.ndarray:
     return rows
 
 
-def hand_made(samples: np.ndarray, *, compress, code: int, predictor: int, order: str, tile: tuple[int, int] | None):
+def hand_made(
+    samples: np.ndarray, *, compress, code: int, predictor: int, order: str, tile: tuple[int, int] | None, planes=False
+):
     """A TIFF with any compression and predictor, in strips of 7 rows or in tiles, in either byte order."""
     cube = samples[..., None] if samples.ndim == 2 else samples
     height, width, channels = cube.shape
     blocks = []
-    if tile:
-        padded = np.pad(cube, ((0, -height % tile[0]), (0, -width % tile[1]), (0, 0)))
-        for top in range(0, height, tile[0]):
-            blocks += [padded[top : top + tile[0], x : x + tile[1]] for x in range(0, width, tile[1])]
-    else:
-        blocks = [cube[top : top + 7] for top in range(0, height, 7)]
+    for part in np.split(cube, channels, axis=2) if planes else [cube]:
+        if tile:
+            padded = np.pad(part, ((0, -height % tile[0]), (0, -width % tile[1]), (0, 0)))
+            for top in range(0, height, tile[0]):
+                blocks += [padded[top : top + tile[0], x : x + tile[1]] for x in range(0, width, tile[1])]
+        else:
+            blocks += [part[top : top + 7] for top in range(0, height, 7)]
     segments = []
     for block in blocks:
         rows = difference(np.ascontiguousarray(block), predictor)
         segments.append(compress(rows.astype(rows.dtype.newbyteorder(order)).tobytes()))
     kind = {"u": 1, "f": 3}[samples.dtype.kind]
     tags = {256: width, 257: height, 258: [8 * samples.itemsize] * channels, 259: code, 262: 2 if channels > 2 else 1}
-    tags |= {277: channels, 284: 1, 317: predictor, 339: [kind] * channels}
+    tags |= {277: channels, 284: 2 if planes else 1, 317: predictor, 339: [kind] * channels}
     tags |= {322: tile[1], 323: tile[0]} if tile else {278: 7}
     if channels in (2, 4):
         tags[338] = 2
@@ -152,6 +155,15 @@ def hand_made(samples: np.ndarray, *, compress, code: int, predictor: int, order
 def test_lzw(make_samples, dtype, predictor, channels, order, tile):
     samples = make_samples(dtype, channels, 37, 53)
     data = hand_made(samples, compress=lzw, code=5, predictor=predictor, order=order, tile=tile)
+    np.testing.assert_array_equal(stored_in(data), samples)
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize(("dtype", "predictor"), [("uint8", 2), ("uint16", 1), ("uint16", 2), ("float32", 3)])
+def test_lzw_in_planes(make_samples, dtype, predictor, channels, tile):
+    samples = make_samples(dtype, channels, 37, 53)
+    data = hand_made(samples, compress=lzw, code=5, predictor=predictor, order="<", tile=tile, planes=True)
     np.testing.assert_array_equal(stored_in(data), samples)
 
 
