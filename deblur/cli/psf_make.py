@@ -36,8 +36,7 @@ def make(
     check_writable(output, force)
     kernel = psf.make(text)
     psf.save(output, kernel, force)
-    size = " x ".join(map(str, kernel.shape))
-    console.line(f"{output}: {text}, {size} taps")
+    console.line(f"{output}: {text}, {kernel.shape[-1]} x {kernel.shape[-2]} taps")
 
 
 def spec(words: Sequence[str]) -> str:
