@@ -42,5 +42,5 @@ def box(*, size: Side = None, width: Side = None, height: Side = None) -> Array:
 
 
 def _coverage(extent: float, count: int) -> Array:
-    """How much of each of `count` pixels the interval [-extent / 2, extent / 2] covers."""
-    return np.clip(extent / 2 - np.abs(offsets(count)) + 0.5, 0, min(1.0, extent))
+    """How much of each of `count` pixels the interval [-extent / 2, extent / 2] covers (one pixel alone: all of it)."""
+    return np.clip(extent / 2 - np.abs(offsets(count)) + 0.5, 0, 1)

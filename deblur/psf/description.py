@@ -15,6 +15,7 @@ from deblur.psf.quadrant import masked_form
 __all__ = ["WEAK", "Description", "describe"]
 
 WEAK = 0.01  # of full contrast: detail that the blur leaves fainter than this drowns in ordinary noise
+_DECAYS = 1e-4  # a minimum-phase margin below this is no decay to rely on
 _CARRIED = 0.99  # of the light: what counts as the support
 
 
@@ -28,7 +29,7 @@ class Description:
         sum: of the taps as they came, before normalising; the other figures are of the kernel with sum 1.
         smallest, largest: taps.
         origin: the origin tap (kh // 2, kw // 2).
-        centroid: relative to the origin tap; a restored picture is shifted by as much.
+        centroid: relative to the origin tap: by this the blur moves the picture, and its restoration moves it back.
         spread: standard deviation of the light along the rows' axis and along the columns' (NaN where negative taps
             make the variance negative).
         support: rows and columns of the box around the fewest taps that carry 99 % of the light.
@@ -105,7 +106,7 @@ def describe(kernel: ArrayLike, *, channel: int = 0) -> Description:
         weak_share=float((gain < WEAK).mean()),
         orientation=None if form is None else form.orientation,
         stability=report,
-        invertible=report is not None and report.trusted and report.margin > 0,
+        invertible=report is not None and report.trusted and report.margin > _DECAYS,
         verdict=verdict,
     )
 

@@ -69,6 +69,13 @@ def test_growing_trail_cannot() -> None:
     assert figures.stability.margin < 0
 
 
+def test_trail_that_does_not_decay_is_not_trusted_though_rounding_alone_would_allow_it() -> None:
+    figures = describe(np.array([[0.0, 1.0, 1.0]]))
+    assert figures.stability is not None
+    assert figures.stability.trusted
+    assert not figures.invertible
+
+
 @pytest.mark.parametrize("spec", ["motion:length=9", "gaussian:sigma=1", "defocus:radius=3", "laplace:decay=1"])
 def test_two_sided_blur_has_no_direct_inverse_and_says_what_to_use(spec: str) -> None:
     figures = describe(psf.make(spec))

@@ -208,6 +208,9 @@ def test_exponential_falls_to_one_over_e_within_its_decay() -> None:
     kernel = psf.exponential(decay=5)
     origin = kernel.shape[1] // 2
     assert kernel[0, origin + 5] / kernel[0, origin] == pytest.approx(math.exp(-1))
+    diagonal = psf.exponential(decay=5, angle=-45)
+    down = diagonal.shape[0] // 2
+    assert diagonal[down + 3, down + 3] / diagonal[down, down] == pytest.approx(math.exp(-math.hypot(3, 3) / 5))
     steep = psf.exponential(decay=5, angle=90)
     np.testing.assert_allclose(steep[::-1, 0], kernel[0])  # up is the first row
     assert kernel[0, -1] / kernel[0, origin] < 1.3e-4
