@@ -6,15 +6,16 @@
 //     thread 1   band 1  ##############............      Each band publishes how many of its columns are in the image
 //     thread 0   band 2  (when band 0 is done)           (release); the one below waits for those it reads (acquire).
 //
-// Tasks are drawn from a ticket, band by band over all vectors of images. A band's upper neighbour was thus drawn earlier, by a
-// thread that is running, so waiting ends however many threads there are; with many images nobody waits at all.
+// Tasks are drawn from a ticket, band by band over all vectors of images. A band's upper neighbour was thus drawn
+// earlier, by a thread that is running, so waiting ends however many threads there are; with many images nobody waits
+// at all.
 #pragma once
+
+#include <sched.h>
 
 #include "columns.h"
 #include "pool.h"
 #include "scratch.h"
-
-#include <sched.h>
 
 namespace {
 
@@ -91,7 +92,7 @@ void run_band(const Sweep<T>& s, std::int64_t task, T* buffer) {
         }
         const std::int64_t count = smaller<std::int64_t>(kChunk, steps - t);
         for (std::int64_t k = 0; k < count; ++k) {
-            prefetch_rows<T>(in, out, view, layout, lanes, t + k);
+            prefetch_rows<T>(in, out, view, lanes, t + k);
             pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
             s.column(taps, x + k * layout.column, side + k * layout.side);
         }
@@ -133,7 +134,8 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.out = static_cast<T*>(out);
     s.tasks = s.view.groups * s.layout.vectors * s.layout.bands;
     s.next_task = s.next_buffer = 0;
-    const std::int64_t groups = s.view.groups, packed = packed_elements(s.view), square = s.view.channels * s.view.channels;
+    const std::int64_t groups = s.view.groups, packed = packed_elements(s.view),
+                       square = s.view.channels * s.view.channels;
     threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
 
     const Scratch<Taps<T>> taps(groups);
@@ -143,8 +145,9 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
     const Scratch<T> buffers(threads * s.layout.buffer_elements());
     if (!taps || !weights || !room || !progress || !buffers) return DEBLUR_NO_MEMORY;
     for (std::int64_t g = 0; g < groups; ++g)
-        taps[g] = pack_taps<T>(s.view, s.layout, p, solve, static_cast<const T*>(weight) + g * square * p.taps_h * p.taps_w,
-                               weights.data() + g * packed, room.data());
+        taps[g] =
+            pack_taps<T>(s.view, s.layout, p, solve, static_cast<const T*>(weight) + g * square * p.taps_h * p.taps_w,
+                         weights.data() + g * packed, room.data());
     for (std::int64_t k = 0; k < progress.size(); ++k) progress[k].columns = 0;
     s.taps = taps.data();
     s.progress = progress.data();

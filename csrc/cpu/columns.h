@@ -1,20 +1,20 @@
 // The arithmetic of one column: in every lane the `rows` pixels of its strip, from columns and rows that are finished.
 //
-// One channel. Eight rows of the column are eight sums in registers. For the taps of one column offset b, the vectors of
-// column t - b slide past them: x[r - a] serves the sums r of all a, so eight taps need fifteen loads for sixty-four
-// multiply-adds. Only in the anchor's own column (b = 0) do the rows depend on each other: the taps that reach above the block come
-// first, then a small triangle, where each finished row is added to the sums below it.
+// One channel. Eight rows of the column are eight sums in registers. For the taps of one column offset b, the vectors
+// of column t - b slide past them: x[r - a] serves the sums r of all a, so eight taps need fifteen loads for
+// sixty-four multiply-adds. Only in the anchor's own column (b = 0) do the rows depend on each other: the taps that
+// reach above the block come first, then a small triangle, where each finished row is added to the sums below it.
 //
-// Several channels. Up to sixteen output channels of a pixel are sums in registers; every input vector is loaded once for all
-// of them and every tap once per vector: a matrix product whose columns are the lanes.
+// Several channels. Up to sixteen output channels of a pixel are sums in registers; every input vector is loaded once
+// for all of them and every tap once per vector: a matrix product whose columns are the lanes.
 #pragma once
 
 #include "taps.h"
 
 namespace {
 
-// sum[m] += w[a] * x[m - a] for M rows and A taps; S > 1 spreads the taps over S sets of sums, to hide the latency of the
-// multiply-add where M alone is too few.
+// sum[m] += w[a] * x[m - a] for M rows and A taps; S > 1 spreads the taps over S sets of sums, to hide the latency of
+// the multiply-add where M alone is too few.
 template <class T, int M, int S, int A>
 DEBLUR_INLINE void add_taps(Vector<T> (&sum)[S * M], const T* x, const T* w) {
 #pragma GCC unroll 8

@@ -8,19 +8,21 @@
 
 namespace {
 
+// The best that this processor has and DEBLUR_ISA, if set, allows.
 const deblur::Kernels& choose() {
     const char* const wish = std::getenv("DEBLUR_ISA");
-    const auto allowed = [wish](const char* name) { return wish == nullptr || *wish == '\0' || std::strcmp(wish, name) == 0; };
-    (void)allowed;
+    const bool any = wish == nullptr || *wish == '\0';
 #if defined(DEBLUR_HAVE_AVX512)
-    if (allowed("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+    const bool avx512 = any || std::strcmp(wish, "avx512") == 0;
+    if (avx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         return deblur::avx512_kernels;
 #endif
 #if defined(DEBLUR_HAVE_AVX2)
-    if ((allowed("avx2") || allowed("avx512")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return deblur::avx2_kernels;
+    const bool avx2 = any || std::strcmp(wish, "baseline") != 0;
+    if (avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return deblur::avx2_kernels;
 #endif
+    (void)any;
     return deblur::baseline_kernels;
 }
 
@@ -31,8 +33,9 @@ const deblur::Kernels& kernels() {
 
 bool valid(const deblur_problem* p) {
     return p != nullptr && p->batch >= 0 && p->height >= 0 && p->width >= 0 && p->channels >= 0 && p->groups >= 1 &&
-           p->channels % p->groups == 0 && p->taps_h >= 1 && p->taps_w >= 1 && p->dilation_h >= 1 && p->dilation_w >= 1 &&
-           (p->dtype == DEBLUR_FLOAT32 || p->dtype == DEBLUR_FLOAT64) && p->corner >= 0 && p->corner <= 3;
+           p->channels % p->groups == 0 && p->taps_h >= 1 && p->taps_w >= 1 && p->dilation_h >= 1 &&
+           p->dilation_w >= 1 && (p->dtype == DEBLUR_FLOAT32 || p->dtype == DEBLUR_FLOAT64) && p->corner >= 0 &&
+           p->corner <= 3;
 }
 
 bool empty(const deblur_problem& p) { return p.batch == 0 || p.channels == 0 || p.height == 0 || p.width == 0; }

@@ -4,8 +4,8 @@
 //
 //     y[o, p] = sum over i, a >= 0, b >= 0 of  w[o, i, a, b] * x[i, p - (a * dilation_h, b * dilation_w)]
 //
-// The other three corners are flips of the image and the adjoint (`transpose`) is the flip in both axes with the roles of
-// o and i exchanged, so all eight cases are one recursion on an image read with other strides (see view.h).
+// The other three corners are flips of the image and the adjoint (`transpose`) is the flip in both axes with the roles
+// of o and i exchanged, so all eight cases are one recursion on an image read with other strides (see view.h).
 //
 // Tensors are contiguous: x, y, grad (batch, channels, height, width), w (channels, channels / groups, taps_h, taps_w).
 // Every function returns 0, or DEBLUR_NO_MEMORY, or DEBLUR_BAD_PROBLEM; the caller has checked shapes and anchors.
@@ -37,8 +37,8 @@ static_assert(sizeof(deblur_problem) == 88, "deblur/ops/_native.py mirrors this 
 #define DEBLUR_ABI_VERSION 1
 
 DEBLUR_EXPORT int deblur_abi_version(void);
-// The instruction set the kernels run with on this machine: "AVX-512", "AVX2", "NEON" or "baseline".
-// The environment variable DEBLUR_ISA (avx512, avx2, neon, baseline), read once, asks for a lesser one.
+// The instruction set the kernels run with on this machine: "AVX-512", "AVX2", "NEON" or "baseline (SSE2)". The
+// environment variable DEBLUR_ISA (avx512, avx2 or baseline), read once, asks for a lesser one.
 DEBLUR_EXPORT const char* deblur_instruction_set(void);
 
 // y = masked convolution of x.
@@ -46,5 +46,6 @@ DEBLUR_EXPORT int deblur_conv(const deblur_problem* problem, const void* x, cons
 // x such that the masked convolution of x is y.
 DEBLUR_EXPORT int deblur_solve(const deblur_problem* problem, const void* y, const void* w, void* x, int threads);
 // dw = d <grad, masked convolution of x> / dw.
-DEBLUR_EXPORT int deblur_weight_grad(const deblur_problem* problem, const void* grad, const void* x, void* dw, int threads);
+DEBLUR_EXPORT int deblur_weight_grad(const deblur_problem* problem, const void* grad, const void* x, void* dw,
+                                     int threads);
 }

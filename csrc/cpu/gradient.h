@@ -1,11 +1,12 @@
 // The weight gradient: dw[o, i, a, b] = sum over images and pixels of grad[o, p] * x[i, p - (a, b)].
 //
-// The layout is that of bands.h, grad in the side buffer and x with its halo in the columns, so that the product of one
-// vector of grad with one of x belongs to one tap in every lane. A few taps (or a few channels by a few channels) are sums in registers
-// over the pixels of a chunk and are then added to one vector per tap; the lanes are summed at the end, in double.
+// The layout is that of bands.h, grad in the side buffer and x with its halo in the columns, so that the product of
+// one vector of grad with one of x belongs to one tap in every lane. A few taps (or a few channels by a few channels)
+// are sums in registers over the pixels of a chunk and are then added to one vector per tap; the lanes are summed at
+// the end, in double.
 //
-// Every group's vectors are dealt to a fixed number of tasks, each with sums of its own, which are added in order: the result
-// does not depend on which thread did what.
+// Every group's vectors are dealt to a fixed number of tasks, each with sums of its own, which are added in order: the
+// result does not depend on which thread did what.
 #pragma once
 
 #include "bands.h"
@@ -42,7 +43,8 @@ void gradient_taps(const Layout& layout, const T* x, const T* grad, std::int64_t
 
 // Several channels: O outputs by I inputs of one tap.
 template <class T, int O, int I>
-void gradient_channels(const Layout& layout, const T* x, const T* grad, std::int64_t count, T* sums, std::int64_t step) {
+void gradient_channels(const Layout& layout, const T* x, const T* grad, std::int64_t count, T* sums,
+                       std::int64_t step) {
     constexpr int n = kLanes<T>;
     Vector<T> sum[O][I] = {};
     for (std::int64_t k = 0; k < count; ++k, x += layout.column, grad += layout.side)
@@ -90,11 +92,14 @@ void gradient_chunk(const View& view, const Layout& layout, const T* x, const T*
             continue;
         }
         using Block = void (*)(const Layout&, const T*, const T*, std::int64_t, T*, std::int64_t);
-        static constexpr Block blocks[4][4] = {
-            {gradient_channels<T, 1, 1>, gradient_channels<T, 1, 2>, gradient_channels<T, 1, 3>, gradient_channels<T, 1, 4>},
-            {gradient_channels<T, 2, 1>, gradient_channels<T, 2, 2>, gradient_channels<T, 2, 3>, gradient_channels<T, 2, 4>},
-            {gradient_channels<T, 3, 1>, gradient_channels<T, 3, 2>, gradient_channels<T, 3, 3>, gradient_channels<T, 3, 4>},
-            {gradient_channels<T, 4, 1>, gradient_channels<T, 4, 2>, gradient_channels<T, 4, 3>, gradient_channels<T, 4, 4>}};
+        static constexpr Block blocks[4][4] = {{gradient_channels<T, 1, 1>, gradient_channels<T, 1, 2>,
+                                                gradient_channels<T, 1, 3>, gradient_channels<T, 1, 4>},
+                                               {gradient_channels<T, 2, 1>, gradient_channels<T, 2, 2>,
+                                                gradient_channels<T, 2, 3>, gradient_channels<T, 2, 4>},
+                                               {gradient_channels<T, 3, 1>, gradient_channels<T, 3, 2>,
+                                                gradient_channels<T, 3, 3>, gradient_channels<T, 3, 4>},
+                                               {gradient_channels<T, 4, 1>, gradient_channels<T, 4, 2>,
+                                                gradient_channels<T, 4, 3>, gradient_channels<T, 4, 4>}};
         const std::int64_t c = view.channels;
         for (std::int64_t a = 0; a < view.taps_h; ++a, from -= layout.row, sums += c * c * n)
             for (std::int64_t o = 0; o < c; o += 4)
@@ -110,10 +115,10 @@ struct Gradient {
     Layout layout;
     const T* grad;
     const T* x;
-    std::int64_t shares;          // tasks of a group
-    std::int64_t elements;        // taps * channels^2
-    double* totals;               // [group][share][element]
-    T* buffers;                   // [thread]: columns, side, sums
+    std::int64_t shares;    // tasks of a group
+    std::int64_t elements;  // taps * channels^2
+    double* totals;         // [group][share][element]
+    T* buffers;             // [thread]: columns, side, sums
     std::int64_t buffer_elements;
     std::int64_t tasks, next_task, next_buffer;
 };
@@ -149,7 +154,7 @@ void run_share(const Gradient<T>& s, std::int64_t task, T* buffer) {
             read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
             if (band > 0) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
             for (std::int64_t k = 0; k < kChunk; ++k) {
-                prefetch_rows<T>(s.x + offset, s.grad + offset, view, layout, lanes, t + k);
+                prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
                 pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
             }
             gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);

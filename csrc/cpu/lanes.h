@@ -1,19 +1,18 @@
 // Where a pixel lives in a vector: strips of rows, one a lane, each a column behind the one above it.
 //
-// An image band of `strips * rows` rows is cut into strips of `rows` adjacent rows, one per lane; in step t the lane of strip s
-// stands at column t - s. With 4 strips of 2 rows (the numbers are the steps in which a pixel is computed):
+// An image band of `strips * rows` rows is cut into strips of `rows` adjacent rows, one per lane; in step t the lane
+// of strip s stands at column t - s. With 4 strips of 2 rows (the numbers are the steps in which a pixel is computed):
 //
-//     lane 0   row 0   0 1 2 3 4 5 ...        All that a pixel needs lies in an earlier step of its own lane, or higher in
-//              row 1   0 1 2 3 4 5 ...        its own column of the strip, save for the rows above the strip: those belong
-//     lane 1   row 2     0 1 2 3 4 ...        to the lane before, which passed this column one step earlier. So before
-//              row 3     0 1 2 3 4 ...        step t the vectors of step t - 1 are moved up by one lane into `halo` rows
-//     lane 2   row 4       0 1 2 3 ...        on top of the strip, and from there on
-//              row 5       0 1 2 3 ...
-//     lane 3   ...           0 1 2 ...        the recursion is the scalar one with every number replaced by a vector:
-//                                             all loads aligned, no masks, no gathers.
+//     lane 0   row 0   0 1 2 3 4 5 ...      All that a pixel needs lies in an earlier step of its own lane, or higher
+//              row 1   0 1 2 3 4 5 ...      in its own column of the strip, save for the rows above the strip: those
+//     lane 1   row 2     0 1 2 3 4 ...      belong to the lane before, which passed this column one step earlier. So
+//              row 3     0 1 2 3 4 ...      before step t the vectors of step t - 1 move up by one lane into `halo`
+//     lane 2   row 4       0 1 2 3 ...      rows on top of the strip, and from there on the recursion is the scalar
+//              row 5       0 1 2 3 ...      one with every number replaced by a vector: all loads aligned, no masks,
+//     lane 3   ...           0 1 2 ...      no gathers.
 //
-// A vector may hold several images (strips < lanes), so that small ones fill it too. Strip 0 of a band takes its halo from
-// the band above, which is finished there. In memory: column [t], row [-halo .. rows), channel, lane.
+// A vector may hold several images (strips < lanes), so that small ones fill it too. Strip 0 of a band takes its halo
+// from the band above, which is finished there. In memory: column [t], row [-halo .. rows), channel, lane.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +24,18 @@ namespace {
 constexpr int kChunk = 16;  // columns moved between image and lanes at a time; a multiple of every lane count
 constexpr int kMostLanes = 16;
 
-// How a problem is laid over vectors, bands and columns. It depends on the sizes and the instruction set alone, never on the
-// thread count, so results do not either.
+// How a problem is laid over vectors, bands and columns. It depends on the sizes and the instruction set alone, never
+// on the thread count, so results do not either.
 struct Layout {
     int strips = 1, images_per_vector = 1;
-    std::int64_t rows = 1;     // of a strip
-    std::int64_t bands = 1;    // of an image
-    std::int64_t vectors = 0;  // that hold all images of a group
-    std::int64_t halo = 0;     // rows above a strip
-    std::int64_t keep = 1;     // earlier columns that the taps, or the halo, look back to
+    std::int64_t rows = 1;      // of a strip
+    std::int64_t bands = 1;     // of an image
+    std::int64_t vectors = 0;   // that hold all images of a group
+    std::int64_t halo = 0;      // rows above a strip
+    std::int64_t keep = 1;      // earlier columns that the taps, or the halo, look back to
     std::int64_t capacity = 0;  // columns in memory; when full, the last `keep` move to the front
-    // Steps in elements: from row to row, from column to column, and from column to column of the side buffer, which holds
-    // the right-hand side of a solve or the output of a convolution (no halo, one chunk).
+    // Steps in elements: from row to row, from column to column, and from column to column of the side buffer, which
+    // holds the right-hand side of a solve or the output of a convolution (no halo, one chunk).
     std::int64_t row = 0, column = 0, side = 0;
 
     std::int64_t buffer_elements() const { return column * capacity + side * kChunk; }
@@ -116,8 +115,8 @@ Lanes lanes_of(const View& view, const Layout& layout, std::int64_t vector, std:
     return lanes;
 }
 
-// One block of lanes x lanes pixels: vector l holds the columns that lane l visits in steps t .. t + lanes - 1, in the order in
-// which they lie in memory (backwards in time where view.col is -1), zeros outside the frame.
+// One block of lanes x lanes pixels: vector l holds the columns that lane l visits in steps t .. t + lanes - 1, in the
+// order in which they lie in memory (backwards in time where view.col is -1), zeros outside the frame.
 template <class T>
 DEBLUR_INLINE void gather(Vector<T> (&block)[kLanes<T>], const T* row, const View& view, const Lanes& lanes,
                           std::int64_t r, std::int64_t t, bool inside) {
@@ -145,8 +144,8 @@ bool inside(const View& view, const Layout& layout, const Lanes& lanes, std::int
 
 // A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns.
 template <class T>
-void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, const Layout& layout, const Lanes& lanes,
-                std::int64_t t) {
+void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, const Layout& layout,
+                const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
     const bool all = inside<T>(view, layout, lanes, t);
     for (std::int64_t r = 0; r < layout.rows; ++r)
@@ -167,8 +166,8 @@ void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, 
 
 // And back.
 template <class T>
-void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view, const Layout& layout, const Lanes& lanes,
-                 std::int64_t t) {
+void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view, const Layout& layout,
+                 const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
     const bool all = inside<T>(view, layout, lanes, t);
     for (std::int64_t r = 0; r < layout.rows; ++r)
@@ -198,29 +197,31 @@ void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view,
         }
 }
 
-// Ask for the pixels that the coming chunks will touch: one cache line of each of many rows, a pattern that no hardware
-// prefetcher follows. Memory likes neighbours, so a row is asked for four chunks at once, and a quarter of the rows in each
-// chunk; processors dislike bursts, so the lines are dealt to the columns of the chunk. This is the share of column t.
+// Ask for the pixels that the coming chunks will touch: one cache line of each of many rows, a pattern that no
+// hardware prefetcher follows. Memory likes neighbours, so a row is asked for four chunks at once, and a quarter of
+// the rows in each chunk; processors dislike bursts, so the lines are dealt to the columns of the chunk. This is the
+// share of column t.
 template <class T>
-DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, const Layout& layout, const Lanes& lanes,
-                                 std::int64_t t) {
-    constexpr int ahead = 4;
+DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, const Lanes& lanes, std::int64_t t) {
+    constexpr int ahead = 4, n = kLanes<T>;
     const std::int64_t k = t % kChunk, turn = t / kChunk % ahead;
-    const std::int64_t lines = layout.rows * view.channels * kLanes<T>;
-    for (std::int64_t line = k * lines / kChunk; line < (k + 1) * lines / kChunk; ++line) {
-        const std::int64_t lane = line % kLanes<T>, item = line / kLanes<T>, r = item / view.channels;
-        if (item % ahead != turn || r >= lanes.rows[lane]) continue;
-        const std::int64_t at = lanes.start[lane] + r * view.row_step() + item % view.channels * view.channel;
-        for (int chunk = 2; chunk < 2 + ahead; ++chunk) {
-            const std::int64_t c = t - k + chunk * kChunk - 1 - lanes.delay[lane];
-            if (c < 0 || c >= view.width) continue;
-            __builtin_prefetch(in + at + c * view.col, 0, 2);
-            __builtin_prefetch(out + at + c * view.col, 1, 2);
-        }
+    for (std::int64_t lane = k * n / kChunk; lane < (k + 1) * n / kChunk; ++lane) {
+        const std::int64_t c = t - k + 2 * kChunk - 1 - lanes.delay[lane];
+        std::int64_t item = 0;
+        for (std::int64_t r = 0; r < lanes.rows[lane] && c < view.width; ++r)
+            for (std::int64_t ch = 0; ch < view.channels; ++ch, ++item) {
+                if (item % ahead != turn) continue;
+                const std::int64_t at = lanes.start[lane] + r * view.row_step() + ch * view.channel;
+                for (std::int64_t j = c; j < smaller(view.width, c + ahead * kChunk); j += kChunk) {
+                    __builtin_prefetch(in + at + j * view.col, 0, 2);
+                    __builtin_prefetch(out + at + j * view.col, 1, 2);
+                }
+            }
     }
 }
 
-// The halo of the strips that start a band, for a chunk of columns: single numbers, from rows that the bands above finished.
+// The halo of the strips that start a band, for a chunk of columns: single numbers, from rows that the bands above
+// finished.
 template <class T>
 void read_upper_halo(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
     for (int lane = 0; lane < kLanes<T>; lane += layout.strips)
@@ -230,7 +231,8 @@ void read_upper_halo(T* x, const T* image, const View& view, const Layout& layou
             const std::int64_t end = exists ? smaller<std::int64_t>(kChunk, view.width - t) : 0;
             for (std::int64_t ch = 0; ch < view.channels; ++ch) {
                 T* to = x - m * layout.row + ch * kLanes<T> + lane;
-                const T* from = image + lanes.image_start[lane] + row * view.row_step() + ch * view.channel + t * view.col;
+                const T* from =
+                    image + lanes.image_start[lane] + row * view.row_step() + ch * view.channel + t * view.col;
                 std::int64_t k = 0;
                 for (; k < end; ++k) to[k * layout.column] = from[k * view.col];
                 for (; k < kChunk; ++k) to[k * layout.column] = T(0);
@@ -238,8 +240,8 @@ void read_upper_halo(T* x, const T* image, const View& view, const Layout& layou
         }
 }
 
-// The halo of one column: every strip's from the strip above it, one step ago; `first` marks the lanes that start a band,
-// which keep what read_upper_halo put there (or zero, in the topmost band).
+// The halo of one column: every strip's from the strip above it, one step ago; `first` marks the lanes that start a
+// band, which keep what read_upper_halo put there (or zero, in the topmost band).
 template <class T>
 DEBLUR_INLINE void pass_halo_down(T* x, const Layout& layout, Mask<T> first, bool topmost) {
     const std::int64_t vectors = layout.halo * layout.row;

@@ -10,7 +10,8 @@ template <class T>
 class Scratch {
 public:
     explicit Scratch(std::int64_t count)
-        : size_(count), block_(std::malloc(std::size_t(count) * sizeof(T) + kLine)),
+        : size_(count),
+          block_(std::malloc(std::size_t(count) * sizeof(T) + kLine)),
           data_(reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(block_) + kLine - 1) / kLine * kLine)) {}
     ~Scratch() { std::free(block_); }
     Scratch(const Scratch&) = delete;

@@ -1,7 +1,8 @@
 // Vectors of the widest kind this file is compiled for, written with the vector extension that GCC and Clang share.
 //
-// Everything that the per-instruction-set files include lives in an unnamed namespace and calls no inline function of the
-// standard library: a linker keeps one copy of such a function, and if that were the AVX-512 one, older machines would crash.
+// Everything that the per-instruction-set files include lives in an unnamed namespace and calls no inline function of
+// the standard library: a linker keeps one copy of such a function, and if that were the AVX-512 one, older machines
+// would crash.
 #pragma once
 
 #include <cstdint>

@@ -2,10 +2,10 @@
 //
 // For a solve the anchor is folded in once, in double precision: with D = w[:, :, 0, 0],
 //
-//     sum_{a, b} w[a, b] x[p - (a, b)] = y[p]    <=>    x[p] = D^-1 y[p] - sum_{(a, b) != 0} (D^-1 w[a, b]) x[p - (a, b)]
+//     sum_{a, b} w[a, b] x[p - (a, b)] = y[p]   <=>   x[p] = D^-1 y[p] - sum_{(a, b) != 0} (D^-1 w[a, b]) x[p - (a, b)]
 //
-// so the recursion has no loop over channels left, and every pixel is one matrix-vector product. Taps are stored negated,
-// to be added.
+// so the recursion has no loop over channels left, and every pixel is one matrix-vector product. Taps are stored
+// negated, to be added.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +69,8 @@ inline void invert(double* a, double* inverse, std::int64_t n) {
 
 // Reads `weight` (one group, torch's layout), writes `packed`; `room` holds 4 * channels^2 doubles.
 template <class T>
-Taps<T> pack_taps(const View& view, const Layout& layout, const deblur_problem& p, bool solve, const T* weight, T* packed,
-                  double* room) {
+Taps<T> pack_taps(const View& view, const Layout& layout, const deblur_problem& p, bool solve, const T* weight,
+                  T* packed, double* room) {
     const std::int64_t n = view.channels, area = p.taps_h * p.taps_w;
     Taps<T> taps;
     taps.taps_h = view.taps_h;

@@ -1,7 +1,7 @@
 // The one canonical problem behind corners, transposes and dilations.
 //
-// A tensor is read as if its anchor corner were the top-left one: `origin` is the element at that corner, `row` and `col`
-// are the (possibly negative) steps away from it. The transposed operation has the opposite corner.
+// A tensor is read as if its anchor corner were the top-left one: `origin` is the element at that corner, `row` and
+// `col` are the (possibly negative) steps away from it. The transposed operation has the opposite corner.
 //
 // A row dilation of d lets rows i, i + d, i + 2d, ... talk only to each other, so the frame is d independent images of
 // every d-th row, each with row dilation 1: they simply join the batch. A column dilation stays a step between columns.
@@ -24,7 +24,9 @@ struct View {
     std::int64_t taps_h, taps_w;    // without those that only ever read outside the frame
     std::int64_t dilation_w;
 
-    std::int64_t rows_of(std::int64_t image) const { return divide_up(larger<std::int64_t>(height - image % split, 0), split); }
+    std::int64_t rows_of(std::int64_t image) const {
+        return divide_up(larger<std::int64_t>(height - image % split, 0), split);
+    }
     std::int64_t start_of(std::int64_t image) const { return image / split * frame + origin + image % split * row; }
     std::int64_t tallest() const { return divide_up(height, split); }
     std::int64_t row_step() const { return row * split; }

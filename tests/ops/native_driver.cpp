@@ -1,5 +1,6 @@
-// Solves, convolves and differentiates a row of problems with several threads, for the sanitizers (test_native_sanitizers.py).
-// Ends with 0 when every result is bit-identical to the one of a single thread and the solve inverts the convolution.
+// Solves, convolves and differentiates a row of problems with several threads, for the sanitizers
+// (test_native_sanitizers.py). Ends with 0 when every result is bit-identical to the one of a single thread and the
+// solve inverts the convolution.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
