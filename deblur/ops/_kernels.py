@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.autograd import forward_ad
 
 from deblur.ops import _checks, _native, jacobi, reference
 
-__all__ = ["conv", "forward_mode", "solve", "weight_grad"]
+__all__ = ["conv", "solve", "weight_grad"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -25,17 +24,8 @@ _HALF = (torch.float16, torch.bfloat16)
 _WIDE = 32
 
 
-def forward_mode() -> bool:
-    """Say whether a forward-mode derivative is being taken.
-
-    `torch.library` takes no forward-mode formula: tangents would come out as zero without a word. The entries then
-    come here directly and the reference serves, which is plain PyTorch and has them.
-    """
-    return forward_ad._current_level >= 0
-
-
 def _native_serves(image: torch.Tensor) -> bool:
-    return image.device.type == "cpu" and not forward_mode() and _native.available()
+    return image.device.type == "cpu" and _native.available()
 
 
 def conv(
@@ -67,9 +57,8 @@ def solve(
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
         return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method).to(y.dtype)
-    if not forward_mode():  # there, values may be out of reach
-        _checks.check_anchor(weight, groups)
-    if method == "jacobi" and not forward_mode():
+    _checks.check_anchor(weight, groups)
+    if method == "jacobi":
         x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, conv=conv)
         if x is not None:
             return x

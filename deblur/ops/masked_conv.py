@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 
 from deblur.errors import OptionError
-from deblur.ops import _checks, _register, geometry
+from deblur.ops import _autograd, _checks, geometry
 
 __all__ = ["log_abs_det", "masked_conv2d", "masked_conv2d_solve"]
 
@@ -59,7 +59,7 @@ def masked_conv2d(
     _checks.check_weight(weight, groups)
     _checks.check_image("x", x, weight)
     _checks.check_orientation(orientation)
-    return _register.conv(x, weight, orientation, transpose, groups, _checks.pair(dilation))
+    return _autograd.conv(x, weight, orientation, transpose, groups, _checks.pair(dilation))
 
 
 def masked_conv2d_solve(
@@ -115,7 +115,7 @@ def masked_conv2d_solve(
     _checks.check_orientation(orientation)
     if method not in _METHODS:
         raise OptionError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-    return _register.solve(y, weight, orientation, transpose, groups, _checks.pair(dilation), method)
+    return _autograd.solve(y, weight, orientation, transpose, groups, _checks.pair(dilation), method)
 
 
 def log_abs_det(weight: torch.Tensor, H: int, W: int, groups: int = 1) -> torch.Tensor:

@@ -35,10 +35,10 @@ from deblur.ops import geometry
 __all__ = ["minimum_phase_margin"]
 
 _SLICES = 64  # angles theta in [0, pi], at least; conjugate symmetry gives the other half
+_BASINS = 3  # local minima over theta that are looked into
 _HALVINGS = 24  # of a stretch of the circle, before it counts as passing through a zero
-_COARSE, _FINE = 1e-3, 1e-6  # relative precision of the radius, before and after looking closer at the worst slice
-_FARTHEST = 2.0**40  # a zero beyond is as good as none
-_NEAREST = 2.0**-40
+_COARSE, _FINE = 1e-3, 1e-5  # relative precision of the radius, before and after looking closer
+_NEAREST, _FARTHEST = 2.0**-40, 2.0**40  # a zero beyond is as good as one at 0, or as none
 
 
 def minimum_phase_margin(weight: torch.Tensor, groups: int = 1, dilation: tuple[int, int] = (1, 1)) -> float:
@@ -78,21 +78,28 @@ def _radius(taps: torch.Tensor, dilation: tuple[int, int], known: float) -> floa
     if safe >= min(known, _FARTHEST):
         return math.inf
     nearest = _nearest_by_winding if len(taps) == 1 else _nearest_by_eigenvalues
+    if 1 in taps.shape[2:]:  # one variable: every slice is the same
+        found = float(nearest(taps, dilation, torch.zeros(1, dtype=torch.float64), safe, _FINE))
+        return found if found < _FARTHEST else math.inf
     count = max(_SLICES, 4 * (taps.shape[3] - 1) * dilation[1]) + 1
-    step = math.pi / (count - 1)
     angles = torch.linspace(0, math.pi, count, dtype=torch.float64)
-    if (
-        len(taps) == 1
-        and known < _FARTHEST
-        and bool(_free_of_zeros(_slices(taps, dilation, angles, 1.01 * known)).all())
-    ):
-        return math.inf
-    radius, worst = nearest(taps, dilation, angles, safe, 2.0, _COARSE)
-    for _ in range(3):  # the true minimum lies between the sampled angles
-        closer = worst + torch.linspace(-step, step, 9, dtype=torch.float64)
-        radius, worst = nearest(taps, dilation, closer, radius, 1 + step * step, _FINE)
+    if len(taps) == 1 and known < _FARTHEST:
+        beyond = torch.full_like(angles, 1.01 * known)
+        if bool(_free_of_zeros(_slices(taps, dilation, angles, beyond)).all()):
+            return math.inf
+    radii = nearest(taps, dilation, angles, safe, _COARSE)
+    step = math.pi / (count - 1)
+    for _ in range(3):  # the minimum lies between the sampled angles: look closer beside the smallest ones
+        left, right = radii.roll(1), radii.roll(-1)
+        left[0], right[-1] = right[0], left[-1]
+        basins = ((radii <= left) & (radii <= right)).nonzero()[:, 0]
+        basins = basins[radii[basins].argsort(stable=True)][:_BASINS]
+        found = float(radii.min())
+        angles = (angles[basins, None] + torch.linspace(-step, step, 9, dtype=torch.float64)).flatten()
+        radii = nearest(taps, dilation, angles, found, _FINE)
         step /= 4
-    return radius if radius < _FARTHEST else math.inf
+    found = min(found, float(radii.min()))
+    return found if found < _FARTHEST else math.inf
 
 
 def _safe_radius(taps: torch.Tensor, dilation: tuple[int, int]) -> float:
@@ -114,12 +121,12 @@ def _degrees(taps: torch.Tensor, dilation: tuple[int, int]) -> torch.Tensor:
     return rows[:, None] + columns
 
 
-def _slices(taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, radius: float) -> torch.Tensor:
+def _slices(taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
     """Return M[m] with A(radius z, radius z e^(i theta)) = c * sum of M[m] z^m: (slices, degree + 1, C, C), c > 0."""
     degree = _degrees(taps, dilation)
     entries = taps.permute(2, 3, 0, 1)
-    size = entries.abs().log2() + math.log2(radius) * degree.double()[..., None, None]
-    scaled = torch.exp2(size - size.max()) * entries.sign()  # no overflow, whatever the radius
+    size = entries.abs().log2() + radii.log2()[:, None, None, None, None] * degree.double()[..., None, None]
+    scaled = torch.exp2(size - size.amax((1, 2, 3, 4), keepdim=True)) * entries.sign()  # no overflow at any radius
     phase = torch.polar(
         torch.ones(1, dtype=angles.dtype), angles[:, None] * (torch.arange(taps.shape[3]) * dilation[1])
     )
@@ -129,56 +136,63 @@ def _slices(taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor,
 
 
 def _nearest_by_eigenvalues(
-    taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, start: float, factor: float, precision: float
-) -> tuple[float, torch.Tensor]:
-    """Return the smallest modulus of a zero over these slices, and the slice that has it.
+    taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, start: float, precision: float
+) -> torch.Tensor:
+    """Return the smallest modulus of a zero, per slice.
 
     det(M[0] z^0 + ... + M[n] z^n) = 0  exactly where 1 / z is an eigenvalue of the block companion matrix.
     """
-    blocks = _slices(taps, dilation, angles, start)
+    blocks = _slices(taps, dilation, angles, torch.full_like(angles, start))
     blocks = torch.linalg.solve(blocks[:, :1], blocks[:, 1:])
     count, degree, size, _ = blocks.shape
     companion = torch.zeros(count, degree * size, degree * size, dtype=blocks.dtype)
     companion[:, :size] = -blocks.transpose(1, 2).flatten(2)
     companion[:, size:, :-size] = torch.eye((degree - 1) * size, dtype=blocks.dtype)
-    largest = torch.linalg.eigvals(companion).abs().amax(1)
-    worst = int(largest.argmax())
-    return start / max(float(largest[worst]), start / _FARTHEST), angles[worst]
+    largest: torch.Tensor = torch.linalg.eigvals(companion).abs().amax(1)
+    return start / largest.clamp_min(start / _FARTHEST)
 
 
 def _nearest_by_winding(
-    taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, start: float, factor: float, precision: float
-) -> tuple[float, torch.Tensor]:
-    """Return the smallest modulus of a zero over these slices, and the slice that has it, by bisection.
+    taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, start: float, precision: float
+) -> torch.Tensor:
+    """Return the smallest modulus of a zero, per slice, by bisection from `start`; only roughly where it is not small.
 
-    The search leaves `start` in steps of `factor`, squared each time.
+    Slices whose nearest zero is surely farther than that of another are left where they are.
     """
 
-    def free(radius: float) -> torch.Tensor:
-        return _free_of_zeros(_slices(taps, dilation, angles, radius))
+    def free(radii: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        return _free_of_zeros(_slices(taps, dilation, angles[which], radii[which]))
 
-    low, high, growth = start, start * factor, factor
-    while not bool(free(low).all()) and low > _NEAREST:
-        low, high, growth = low / growth, low, growth * growth
-    while bool((clear := free(high)).all()) and high < _FARTHEST:
-        low, high, growth = high, high * growth, growth * growth
-    angles = angles[~clear] if not bool(clear.all()) else angles
-    while high / low - 1 > precision:
-        middle = math.sqrt(low * high)
-        clear = free(middle)
-        if bool(clear.all()):
-            low = middle
-        else:  # only the slices that have a zero by now can have the first one
-            high, angles = middle, angles[~clear]
-    return low, angles[len(angles) // 2]
+    low, high = torch.full_like(angles, start), torch.full_like(angles, math.inf)
+    factor = 1 + 100 * precision
+    which = torch.arange(len(angles))
+    while len(which := which[~free(low, which)]) and factor < _FARTHEST:
+        high[which] = low[which]
+        low[which] /= factor
+        factor *= factor
+    factor = 1 + 100 * precision
+    which = torch.arange(len(angles))
+    while not bool(high.isfinite().any()):
+        if float(low.min()) > _FARTHEST:
+            return low
+        further = low * factor
+        clear = free(further, which)
+        low[clear], high[~clear] = further[clear], further[~clear]
+        factor *= factor
+    while len(which := ((low * (1 + precision) < high) & (low <= high.min())).nonzero()[:, 0]):
+        middle = (low * high.clamp(max=2 * float(high.min()))).sqrt()
+        clear = free(middle, which)
+        low[which[clear]], high[which[~clear]] = middle[which[clear]], middle[which[~clear]]
+    return low
 
 
 def _free_of_zeros(slices: torch.Tensor) -> torch.Tensor:
     """Say per slice (slices, degree + 1, 1, 1) whether its polynomial has no zero for |z| <= 1, by its winding number.
 
     A stretch of the circle with the values l, m, r at its ends and its middle is resolved where the values run nearly
-    straight compared with their distance from 0, |l - 2 m + r| <= min(|l|, |m|, |r|): then the phase turns as the
-    angles from l to m and from m to r say. Others are halved. A value that rounding could have made is a zero.
+    straight compared with their distance from 0, |l - 2 m + r| <= min(|l|, |m|, |r|), and turn by at most a quarter
+    from l to m and from m to r: so they pass 0 on the side that these angles say. Others are halved. A value that
+    rounding could have made is a zero.
     """
     slices = slices[:, :, 0, 0]
     floor = 8 * torch.finfo(torch.float64).eps * slices.shape[1] * slices.abs().sum(1)
@@ -218,7 +232,9 @@ def _evaluate(polynomials: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
 
 def _resolved(left: torch.Tensor, middle: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     nearest = torch.minimum(torch.minimum(left.abs(), middle.abs()), right.abs())
-    return (left - 2 * middle + right).abs() <= nearest
+    straight = (left - 2 * middle + right).abs() <= nearest
+    ahead = ((middle * left.conj()).real >= 0) & ((right * middle.conj()).real >= 0)
+    return straight & ahead
 
 
 def _turn(left: torch.Tensor, middle: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

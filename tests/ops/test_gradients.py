@@ -109,13 +109,14 @@ def test_log_abs_det_is_differentiable_in_the_anchor() -> None:
     assert torch.autograd.gradgradcheck(lambda w: log_abs_det(w, 3, 5, 2), (weight,))
 
 
-def test_forward_mode_goes_through_the_reference() -> None:
+@either_way
+@either_operation
+def test_forward_mode_and_forward_over_reverse_agree_with_finite_differences(operation, transpose: bool) -> None:
     case = Case(batch=1, channels=2, size=(3, 3), taps=(2, 2))
-    x, weight = case.image(), case.weight()
-    for operation in (masked_conv2d, masked_conv2d_solve):
-        tangents = (case.image(5), torch.full_like(weight, 0.1))
-        _, tangent = torch.func.jvp(operation, (x, weight), tangents)
-        step = 1e-6
-        ahead = operation(x + step * tangents[0], weight + step * tangents[1])
-        behind = operation(x - step * tangents[0], weight - step * tangents[1])
-        torch.testing.assert_close(tangent, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-6)
+    for inputs in (leaves(case), (leaves(case)[0], case.weight()), (case.image(), leaves(case)[1])):
+
+        def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return operation(x, weight, transpose=transpose, orientation="bottom_left")
+
+        assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True, check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(function, inputs, check_fwd_over_rev=True, check_rev_over_rev=False)
