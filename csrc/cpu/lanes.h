@@ -87,6 +87,7 @@ Layout layout_for(const View& view) {
 // The lanes of one vector over one band: where each strip starts and how many rows of it exist.
 struct Lanes {
     std::int64_t start[kMostLanes];  // element of row 0, column 0, first channel, relative to the group's first channel
+    std::int64_t delayed[kMostLanes];  // the same, as many columns back as the lane is late
     std::int64_t image_start[kMostLanes];
     std::int64_t image_rows[kMostLanes];
     std::int64_t rows[kMostLanes];  // 0 for an idle lane
@@ -110,36 +111,47 @@ Lanes lanes_of(const View& view, const Layout& layout, std::int64_t vector, std:
         lanes.start[lane] = lanes.image_start[lane] + row * view.row_step();
         lanes.rows[lane] = larger<std::int64_t>(0, smaller(layout.rows, lanes.image_rows[lane] - row));
         lanes.delay[lane] = strip;
+        lanes.delayed[lane] = lanes.start[lane] - strip * view.col;
         lanes.full = lanes.full && lanes.rows[lane] == layout.rows;
     }
     return lanes;
 }
 
-// One block of lanes x lanes pixels: vector l holds the columns that lane l visits in steps t .. t + lanes - 1, in the
-// order in which they lie in memory (backwards in time where view.col is -1), zeros outside the frame.
-template <class T>
-DEBLUR_INLINE void gather(Vector<T> (&block)[kLanes<T>], const T* row, const View& view, const Lanes& lanes,
-                          std::int64_t r, std::int64_t t, bool inside) {
-    constexpr int n = kLanes<T>;
-    for (int lane = 0; lane < n; ++lane) {
-        const std::int64_t c = t - lanes.delay[lane];
-        if (inside || (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)) {
-            block[lane] = load_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c));
-            continue;
-        }
-        alignas(kVectorBytes) T edge[n] = {};
-        if (r < lanes.rows[lane])
-            for (int k = 0; k < n; ++k)
-                if (c + k >= 0 && c + k < view.width)
-                    edge[view.col > 0 ? k : n - 1 - k] = row[lanes.start[lane] + (c + k) * view.col];
-        block[lane] = load(edge);
-    }
+// Whether steps t .. t + kChunk - 1 stay inside the frame in every lane, so that no pixel needs a question.
+inline bool inside(const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
+    return lanes.full && t >= layout.strips - 1 && t + kChunk <= view.width;
 }
 
-// Whether steps t .. t + kChunk - 1 stay inside the frame in every lane.
+// As many pixels of one row as there are lanes: those that `lane` visits from step t on, in the order in which they
+// lie in memory (backwards in time where view.col is -1). `row` is row r of the strips; zeros outside the frame.
 template <class T>
-bool inside(const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
-    return lanes.full && t >= layout.strips - 1 && t + kChunk <= view.width;
+Vector<T> read_at_the_edge(const T* row, const View& view, const Lanes& lanes, int lane, std::int64_t r,
+                           std::int64_t t) {
+    constexpr int n = kLanes<T>;
+    const std::int64_t c = t - lanes.delay[lane];
+    if (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)
+        return load_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c));
+    alignas(kVectorBytes) T pixels[n] = {};
+    if (r < lanes.rows[lane])
+        for (int k = 0; k < n; ++k)
+            if (c + k >= 0 && c + k < view.width)
+                pixels[view.col > 0 ? k : n - 1 - k] = row[lanes.start[lane] + (c + k) * view.col];
+    return load(pixels);
+}
+
+template <class T>
+void write_at_the_edge(T* row, Vector<T> v, const View& view, const Lanes& lanes, int lane, std::int64_t r,
+                       std::int64_t t) {
+    constexpr int n = kLanes<T>;
+    const std::int64_t c = t - lanes.delay[lane];
+    if (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)
+        return store_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c), v);
+    alignas(kVectorBytes) T pixels[n];
+    store(pixels, v);
+    if (r < lanes.rows[lane])
+        for (int k = 0; k < n; ++k)
+            if (c + k >= 0 && c + k < view.width)
+                row[lanes.start[lane] + (c + k) * view.col] = pixels[view.col > 0 ? k : n - 1 - k];
 }
 
 // A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns.
@@ -147,21 +159,25 @@ template <class T>
 void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, const Layout& layout,
                 const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
-    const bool all = inside<T>(view, layout, lanes, t);
+    const bool all = inside(view, layout, lanes, t);
+    const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
     for (std::int64_t r = 0; r < layout.rows; ++r)
-        for (std::int64_t c = 0; c < view.channels; ++c) {
-            const T* row = image + r * view.row_step() + c * view.channel;
+        for (std::int64_t ch = 0; ch < view.channels; ++ch)
             for (int k = 0; k < kChunk; k += n) {
+                const T* const row = image + r * view.row_step() + ch * view.channel;
+                const T* const from = row + (t + k) * view.col - (view.col > 0 ? 0 : n - 1);
                 Vector<T> block[n];
-                gather<T>(block, row, view, lanes, r, t + k, all);
-                transpose<T>(block);
-                T* to = buffer + k * step + r * layout.row + c * n;
-                if (view.col > 0)
-                    for (int j = 0; j < n; ++j) store(to + j * step, block[j]);
+                if (all)
+#pragma GCC unroll 16
+                    for (int lane = 0; lane < n; ++lane) block[lane] = load_anywhere(from + lanes.delayed[lane]);
                 else
-                    for (int j = 0; j < n; ++j) store(to + (n - 1 - j) * step, block[j]);
+                    for (int lane = 0; lane < n; ++lane)
+                        block[lane] = read_at_the_edge<T>(row, view, lanes, lane, r, t + k);
+                transpose<T>(block);
+                T* const to = buffer + k * step + r * layout.row + ch * n + first;
+#pragma GCC unroll 16
+                for (int j = 0; j < n; ++j) store(to + j * next, block[j]);
             }
-        }
 }
 
 // And back.
@@ -169,32 +185,25 @@ template <class T>
 void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view, const Layout& layout,
                  const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
-    const bool all = inside<T>(view, layout, lanes, t);
+    const bool all = inside(view, layout, lanes, t);
+    const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
     for (std::int64_t r = 0; r < layout.rows; ++r)
-        for (std::int64_t ch = 0; ch < view.channels; ++ch) {
-            T* row = image + r * view.row_step() + ch * view.channel;
+        for (std::int64_t ch = 0; ch < view.channels; ++ch)
             for (int k = 0; k < kChunk; k += n) {
+                const T* const from = buffer + k * step + r * layout.row + ch * n + first;
                 Vector<T> block[n];
-                const T* from = buffer + k * step + r * layout.row + ch * n;
-                if (view.col > 0)
-                    for (int j = 0; j < n; ++j) block[j] = load(from + j * step);
-                else
-                    for (int j = 0; j < n; ++j) block[j] = load(from + (n - 1 - j) * step);
+#pragma GCC unroll 16
+                for (int j = 0; j < n; ++j) block[j] = load(from + j * next);
                 transpose<T>(block);
-                for (int lane = 0; lane < n; ++lane) {
-                    const std::int64_t c = t + k - lanes.delay[lane];
-                    if (all || (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)) {
-                        store_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c), block[lane]);
-                    } else if (r < lanes.rows[lane]) {
-                        alignas(kVectorBytes) T edge[n];
-                        store(edge, block[lane]);
-                        for (int j = 0; j < n; ++j)
-                            if (c + j >= 0 && c + j < view.width)
-                                row[lanes.start[lane] + (c + j) * view.col] = edge[view.col > 0 ? j : n - 1 - j];
-                    }
-                }
+                T* const row = image + r * view.row_step() + ch * view.channel;
+                T* const to = row + (t + k) * view.col - (view.col > 0 ? 0 : n - 1);
+                if (all)
+#pragma GCC unroll 16
+                    for (int lane = 0; lane < n; ++lane) store_anywhere(to + lanes.delayed[lane], block[lane]);
+                else
+                    for (int lane = 0; lane < n; ++lane)
+                        write_at_the_edge<T>(row, block[lane], view, lanes, lane, r, t + k);
             }
-        }
 }
 
 // Ask for the pixels that the coming chunks will touch: one cache line of each of many rows, a pattern that no
