@@ -54,13 +54,10 @@ def refuse(run: Run, folder: Path) -> Run:
     """Run a command that must fail with status 1 and one line that holds `message`, and write nothing."""
 
     def call(*words: object, message: str) -> Result:
-        before = _contents(folder)
-        result = run(*words)
+        result = _failing(run, folder, *words)
         assert result.code == 1
         assert message in result.error
         assert result.out == ""
-        assert "Traceback" not in result.err
-        assert _contents(folder) == before
         return result
 
     return call
@@ -71,15 +68,21 @@ def misuse(run: Run, folder: Path) -> Run:
     """Run a command whose words are wrong: status 2, a message after the usage, and nothing written."""
 
     def call(*words: object, message: str) -> Result:
-        before = _contents(folder)
-        result = run(*words)
+        result = _failing(run, folder, *words)
         assert result.code == 2
         assert result.err.startswith("Usage: deblur")
         assert message in " ".join(result.err.split())
-        assert _contents(folder) == before
         return result
 
     return call
+
+
+def _failing(run: Run, folder: Path, *words: object) -> Result:
+    before = _contents(folder)
+    result = run(*words)
+    assert _contents(folder) == before
+    assert "Traceback" not in result.err
+    return result
 
 
 def _contents(folder: Path) -> dict[Path, bytes | None]:
