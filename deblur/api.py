@@ -29,7 +29,7 @@ from deblur.images.scale import ceiling_level
 from deblur.psf.operator import BOUNDARIES
 from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
 from deblur.restoration.base import OnStep
-from deblur.restoration.noise import contrast, effective_sigma, estimate_sigma
+from deblur.restoration.noise import effective_sigma, estimate_sigma, span
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS, Transfer
 
@@ -141,7 +141,7 @@ def restore(
         stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
         light, scale = _to_light(sampled[0], curve, None)
         sigma = effective_sigma(
-            stored_sigma * _slope(sampled[0], curve) / scale, contrast(light, sampled[1]), options.strength
+            stored_sigma * _slope(sampled[0], curve) / scale, span(light, sampled[1]), options.strength
         )
         tiles = _tiles(pixels, taps, options, restorer)
         restored = torch.zeros_like(pixels) if len(tiles) > 1 else torch.empty(0)

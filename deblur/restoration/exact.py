@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deblur.errors import UnstableInverseError
-from deblur.ops import masked_conv2d_solve
+from deblur.ops import masked_conv2d_solve, stability
 from deblur.psf.array import trim
 from deblur.psf.operator import Blur, transfer_function
 from deblur.psf.quadrant import MaskedForm, masked_form
@@ -89,15 +89,13 @@ class Exact(Restorer):
         depth = self._reach(blur) if problem.boundary == "unknown" else 0
         if depth:
             grown = torch.nn.functional.pad(frame[None], (depth,) * 4, mode="replicate")[0]
-        from deblur.ops.stability import stability
-
         planes = []
         for channel, plane in enumerate(grown):
             form = forms[channel if len(forms) > 1 else 0]
             weight = torch.as_tensor(form.weight)[None, None]
             report = stability(weight, height, width, groups=1)
-            if not report.margin > 0 or report.gain > self.max_gain:
-                raise _refusal(f"its inverse amplifies by {report.gain:.3g} at this size")
+            if not report.margin > 0 or report.noise_gain > self.max_gain:
+                raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
             planes.append(masked_conv2d_solve(plane[None, None], weight.to(plane), orientation=form.orientation)[0, 0])
         restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
         scene = blur.embed(restored) if problem.boundary == "unknown" else restored

@@ -40,7 +40,7 @@ def four_quadrant(blur: Blur, symbol: Symbol, q: float) -> Precondition:
     Falls back to `circulant` where a factor's inverse is not proved stable.
     """
 
-    factors = factorize(blur.psf.double().cpu(), q, tolerance=TOLERANCE, regulariser=symbol)
+    factors = factorize(blur.psf.double().cpu().numpy(), q, tolerance=TOLERANCE, regulariser=symbol)
     if not factors.stable:
         return circulant(blur, symbol, q)
     return lambda residual: factors.solve(residual[None])[0]

@@ -32,9 +32,9 @@ class Wiener(Restorer):
         0.5
     """
 
-    weight: float = 150.0
-    tolerance: float = 1e-3
-    limit: int = 60
+    weight: float = 100.0
+    tolerance: float = 3e-5
+    limit: int = 100
 
     def __post_init__(self) -> None:
         check_positive(weight=self.weight, tolerance=self.tolerance, limit=self.limit)

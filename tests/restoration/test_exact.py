@@ -1,0 +1,90 @@
+"""The exact inverse: above 60 dB where the blur has a stable one, a refusal where it has none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from pictures import picture, psnr
+
+from deblur import psf as psfs
+from deblur.errors import UnstableInverseError
+from deblur.psf.operator import blur
+from deblur.restoration import RESTORERS, Problem, configured
+
+
+def _stored(frame: torch.Tensor) -> torch.Tensor:
+    """As a 16-bit file keeps it."""
+    return torch.round(frame.clamp(0, 1) * 65535) / 65535
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "exponential:decay=4,angle=0",
+        "exponential:decay=3,angle=90",
+        "exponential:decay=2,angle=200",
+        "exponential:decay=2,angle=300",
+        "laplace:decay=1.5",
+    ],
+)
+def test_above_60_db_on_a_noise_free_frame_with_a_zero_boundary(spec: str) -> None:
+    truth, kernel = picture(80, 90), psfs.make(spec)
+    result = RESTORERS["exact"](Problem(blurred=_stored(blur(truth, kernel, "zero")), psf=kernel, boundary="zero"))
+    assert psnr(result.image, truth) > 60
+    assert result.status == "converged"
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("spec", ["exponential:decay=3,angle=200", "laplace:decay=1.5"])
+def test_unknown_border_is_restored_inside_and_says_where_not(spec: str) -> None:
+    scene, kernel = picture(120, 130), psfs.make(spec)
+    frame = _stored(blur(scene, kernel))
+    top, left = ((k - 1 - k // 2) for k in kernel.shape)
+    truth = scene[:, top : top + frame.shape[1], left : left + frame.shape[2]]
+    result = RESTORERS["exact"](Problem(blurred=frame, psf=kernel))
+    (note,) = result.notes
+    reach = int(re.search(r"about (\d+) pixels", note).group(1))  # type: ignore[union-attr]
+    assert 1 <= reach < 30
+    inside = (..., slice(reach, -reach), slice(reach, -reach))
+    assert psnr(result.image[inside], truth[inside]) > 45
+    deep = (..., slice(3 * reach, -3 * reach), slice(3 * reach, -3 * reach))
+    assert psnr(result.image[deep], truth[deep]) > 60
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "replicate"])
+def test_other_boundaries_go_through_the_normal_equations(boundary: str) -> None:
+    truth, kernel = picture(60, 60), psfs.make("exponential:decay=2,angle=200")
+    frame = _stored(blur(truth, kernel, boundary))
+    result = RESTORERS["exact"](Problem(blurred=frame, psf=kernel, boundary=boundary))
+    assert psnr(result.image, truth) > 60
+
+
+@pytest.mark.parametrize("spec", ["motion:length=15,angle=30", "gaussian:sigma=2", "defocus:radius=4"])
+@pytest.mark.parametrize("boundary", ["unknown", "zero"])
+def test_unstable_inverse_is_refused(spec: str, boundary: str) -> None:
+    problem = Problem(blurred=picture(), psf=psfs.make(spec), boundary=boundary)
+    with pytest.raises(UnstableInverseError, match=r"not stable \(its spectrum falls to .* use --method wiener"):
+        RESTORERS["exact"](problem)
+
+
+def test_a_causal_kernel_that_amplifies_is_refused() -> None:
+    kernel = torch.zeros(1, 3)
+    kernel[0, 1], kernel[0, 2] = 0.4, 0.6  # the later tap is the larger: the inverse grows along the row
+    with pytest.raises(UnstableInverseError, match="amplifies noise"):
+        RESTORERS["exact"](Problem(blurred=picture(), psf=kernel.numpy(), boundary="zero"))
+
+
+def test_largest_gain_is_a_setting() -> None:
+    problem = Problem(blurred=picture(), psf=psfs.make("exponential:decay=4,angle=0"), boundary="zero")
+    with pytest.raises(UnstableInverseError):
+        configured("exact", {"max_gain": 1.5})(problem)
+
+
+def test_mask_is_not_used_and_that_is_said() -> None:
+    frame = picture()
+    problem = Problem(
+        blurred=frame, psf=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=torch.zeros_like(frame)
+    )
+    assert "as they are" in RESTORERS["exact"](problem).notes[0]

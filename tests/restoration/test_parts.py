@@ -1,0 +1,172 @@
+"""The parts that restorers are made of: conjugate gradients, normal equations, shrinkage, tiles, noise."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from pictures import picture
+
+from deblur import psf as psfs
+from deblur.errors import OptionError
+from deblur.psf.operator import BOUNDARIES
+from deblur.restoration import PRECONDITIONERS, Problem
+from deblur.restoration.conjugate_gradients import conjugate_gradients
+from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
+from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.priors.gradients import SparseGradients, shrink
+from deblur.restoration.symbols import gradients, on_grid
+from deblur.restoration.tiles import cut, cut_axis
+
+
+def test_conjugate_gradients_solve_in_as_many_steps_as_unknowns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(2, 6, 6, dtype=torch.float64, generator=generator)
+    matrix = root @ root.mT + torch.eye(6, dtype=torch.float64)
+    truth = torch.randn(2, 6, 1, dtype=torch.float64, generator=generator)
+    steps = conjugate_gradients(lambda x: matrix @ x, matrix @ truth, torch.zeros_like(truth), lambda r: r)
+    last = next(itertools.islice(steps, 5, None))
+    torch.testing.assert_close(last.scene, truth)
+    assert last.residual < 1e-10
+
+
+def test_channels_are_solved_independently() -> None:
+    right = torch.tensor([[[1.0]], [[1e6]]], dtype=torch.float64)
+    scale = torch.tensor([[[2.0]], [[5.0]]], dtype=torch.float64)
+    first = next(conjugate_gradients(lambda x: scale * x, right, torch.zeros_like(right), lambda r: r))
+    torch.testing.assert_close(first.scene, right / scale)
+
+
+def _equations(boundary: str, preconditioner: str = "circulant", q: float = 0.01) -> NormalEquations:
+    psf = psfs.make("motion:length=5,angle=20")
+    mask = (torch.rand(2, 20, 22, generator=torch.Generator().manual_seed(3)) > 0.1).double()
+    problem = Problem(
+        blurred=torch.rand(2, 20, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(4)),
+        psf=psf, boundary=boundary, mask=mask, preconditioner=preconditioner,
+    )  # fmt: skip
+    return NormalEquations(problem, gradients, q)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_normal_equations_are_those_of_the_blur(boundary: str) -> None:
+    equations = _equations(boundary, q=0.0)
+    blur, mask = equations.problem.blur, equations.problem.mask
+    assert mask is not None
+    x = torch.rand(2, *blur.scene, dtype=torch.float64)
+    torch.testing.assert_close(equations.apply(x), blur.adjoint(mask * blur(x)))
+    torch.testing.assert_close(equations.data, blur.adjoint(mask * equations.problem.blurred))
+
+
+@pytest.mark.parametrize("preconditioner", PRECONDITIONERS)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_system_and_preconditioner_are_symmetric_and_positive(boundary: str, preconditioner: str) -> None:
+    equations = _equations(boundary, preconditioner)
+    generator = torch.Generator().manual_seed(0)
+    u, v = torch.randn(2, 2, *equations.problem.blur.scene, dtype=torch.float64, generator=generator)
+    inverse = PRECONDITIONERS[preconditioner](equations.problem.blur, gradients, equations.q)
+    for operator in (equations.apply, inverse):
+        torch.testing.assert_close((operator(u) * v).sum(), (u * operator(v)).sum(), rtol=1e-8, atol=1e-8)
+        assert float((operator(u) * u).sum()) > 0
+
+
+def test_gradient_symbol_is_that_of_the_differences() -> None:
+    delta = torch.zeros(6, 7, dtype=torch.float64)
+    delta[0, 0] = 1
+    dx, dy = (torch.roll(delta, 1, axis) - delta for axis in (0, 1))
+    expected = torch.fft.rfft2(dx).abs().square() + torch.fft.rfft2(dy).abs().square()
+    torch.testing.assert_close(on_grid(gradients, (6, 7), delta), expected)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.8, 0.5])
+@pytest.mark.parametrize("beta", [1.0, 16.0, 256.0])
+def test_shrink_is_the_minimiser(power: float, beta: float) -> None:
+    magnitude = torch.linspace(0, 2, 41, dtype=torch.float64)
+    w = torch.linspace(0, 2, 20_001, dtype=torch.float64)[:, None]
+    energy = w**power + beta / 2 * (w - magnitude) ** 2
+    best, reached = energy.min(0).values, shrink(magnitude, beta, power)
+    assert float((reached**power + beta / 2 * (reached - magnitude) ** 2 - best).max()) < 2e-3
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_pull_of_a_weak_penalty_is_the_laplacian(joint: bool) -> None:
+    prior = SparseGradients(power=1.0, joint=joint)
+    image = picture(20, 24).double()
+    level = prior.schedule(0.01)[0]
+    pulled = prior.pull(image, type(level)(q=level.q, penalty=1e12))
+    expected = torch.fft.irfft2(torch.fft.rfft2(image) * on_grid(gradients, (20, 24), image), s=(20, 24))
+    torch.testing.assert_close(pulled, expected, atol=1e-9, rtol=0)
+
+
+def test_schedule_grows_and_repeats() -> None:
+    levels = SparseGradients(first=1, last=16, factor=4, repeats=2).schedule(0.01)
+    assert [level.penalty for level in levels] == [1, 1, 4, 4, 16, 16]
+    assert levels[2].q == pytest.approx(4 * levels[0].q)
+
+
+@pytest.mark.parametrize(("length", "size", "overlap"), [(100, 40, 8), (41, 40, 10), (1000, 64, 32), (7, 40, 8)])
+def test_weights_of_tiles_sum_to_one(length: int, size: int, overlap: int) -> None:
+    total = torch.zeros(length, dtype=torch.float64)
+    for span_ in cut_axis(length, size, overlap):
+        total[span_.start : span_.stop] += span_.weight
+    torch.testing.assert_close(total, torch.ones(length, dtype=torch.float64))
+
+
+def test_pixels_at_an_inner_border_of_a_tile_count_for_nothing() -> None:
+    first, second, *_ = cut_axis(100, 40, 8)
+    assert bool((first.weight[-4:] == 0).all())
+    assert bool((second.weight[:4] == 0).all())
+    assert first.weight[0] == 1
+
+
+def test_tiles_put_a_frame_together_again() -> None:
+    frame = torch.rand(3, 130, 170, dtype=torch.float64)
+    together = torch.zeros_like(frame)
+    for tile in cut((130, 170), 50, 12):
+        tile.add(together, tile.take(frame).clone())
+    torch.testing.assert_close(together, frame)
+
+
+@pytest.mark.parametrize("sigma", [0.003, 0.01, 0.04])
+def test_noise_is_found_under_a_blurred_picture(sigma: float) -> None:
+    smooth = torch.nn.functional.avg_pool2d(picture(160, 160), 7, stride=1, padding=3)
+    noise = torch.randn(3, *smooth.shape[-2:], generator=torch.Generator().manual_seed(0))
+    assert estimate_sigma(smooth + sigma * noise) == pytest.approx(sigma, rel=0.15)
+
+
+def test_noise_estimate_leaves_out_what_is_masked_or_clipped() -> None:
+    noise = 0.01 * torch.randn(1, 200, 200, generator=torch.Generator().manual_seed(0))
+    frame = (noise + 0.5).clone()
+    frame[:, :, :120] = 1.0
+    assert estimate_sigma(frame) == pytest.approx(0.01, rel=0.1)
+    frame[:, :, :120] += torch.rand(1, 200, 120)
+    mask = torch.ones_like(frame)
+    mask[:, :, :120] = 0
+    assert estimate_sigma(frame, mask) == pytest.approx(0.01, rel=0.1)
+
+
+def test_noise_of_a_constant_or_tiny_frame_is_zero() -> None:
+    assert estimate_sigma(torch.full((3, 40, 40), 0.3)) == 0
+    assert estimate_sigma(torch.rand(1, 2, 50)) == 0
+
+
+def test_misfit_follows_the_exposure() -> None:
+    frame = picture()
+    assert span(3 * frame) == pytest.approx(3 * span(frame))
+    assert effective_sigma(0.0, span(frame)) == pytest.approx(MISFIT * span(frame))
+    assert effective_sigma(0.01, 0.5, strength=2) == pytest.approx(2 * math.hypot(0.01, MISFIT * 0.5))
+    assert span(frame, torch.zeros_like(frame)) == 0
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, math.nan, math.inf])
+def test_strength_must_be_positive(strength: float) -> None:
+    with pytest.raises(OptionError, match="expected a strength above 0"):
+        effective_sigma(0.01, 1.0, strength)
+
+
+def test_problem_without_a_mask_believes_every_pixel() -> None:
+    frame = torch.rand(1, 6, 6)
+    problem = Problem(blurred=frame, psf=np.ones((1, 1)))
+    assert problem.masked(frame) is frame
