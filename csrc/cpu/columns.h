@@ -5,8 +5,9 @@
 // sixty-four multiply-adds. Only in the anchor's own column (b = 0) do the rows depend on each other: the taps that
 // reach above the block come first, then a small triangle, where each finished row is added to the sums below it.
 //
-// Several channels. Up to sixteen output channels of a pixel are sums in registers; every input vector is loaded once
-// for all of them and every tap once per vector: a matrix product whose columns are the lanes.
+// Several channels. Up to twelve output channels of two rows are sums in registers, so that every tap is loaded once
+// for two vectors and every vector once for twelve taps: a matrix product whose columns are the lanes. What the lower
+// row takes from the upper one (the tap above the anchor) is added when the upper one is finished.
 #pragma once
 
 #include "taps.h"
@@ -107,56 +108,90 @@ void one_channel_column(const Taps<T>& taps, T* x, T* side) {
     if (rows & 1) block(std::integral_constant<int, 1>());
 }
 
-// One source of one pixel (a tap, or the right-hand side): all input channels into M sums.
-template <class T, int M, int S>
-DEBLUR_INLINE void add_channels(Vector<T> (&sum)[S * M], const T* x, const T*& w, std::int64_t channels) {
+// One source (a tap, or the right-hand side) of the first `Used` of N rows: all input channels into M sums a row.
+template <class T, int M, int N, int S, int Used>
+DEBLUR_INLINE void add_channels(Vector<T> (&sum)[N][S * M], const T* x, std::int64_t row, const T*& w,
+                                std::int64_t channels) {
     constexpr int n = kLanes<T>;
     std::int64_t i = 0;
     for (; i + S <= channels; i += S, x += S * n, w += S * M)
 #pragma GCC unroll 4
-        for (int s = 0; s < S; ++s) {
-            const Vector<T> v = load(x + s * n);
-#pragma GCC unroll 16
-            for (int m = 0; m < M; ++m) sum[s * M + m] += v * w[s * M + m];
-        }
-    for (; i < channels; ++i, x += n, w += M) {
-        const Vector<T> v = load(x);
-#pragma GCC unroll 16
-        for (int m = 0; m < M; ++m) sum[m] += v * w[m];
-    }
+        for (int s = 0; s < S; ++s)
+#pragma GCC unroll 12
+            for (int m = 0; m < M; ++m)
+#pragma GCC unroll 2
+                for (int j = 0; j < Used; ++j) sum[j][s * M + m] += load(x + j * row + s * n) * w[s * M + m];
+    for (; i < channels; ++i, x += n, w += M)
+#pragma GCC unroll 12
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 2
+            for (int j = 0; j < Used; ++j) sum[j][m] += load(x + j * row) * w[m];
 }
 
-// M output channels of one pixel.
-template <class T, int M, bool Solve>
+// Whether the second of two rows waits for the first: the tap above the anchor is the last of the sources.
+template <class T, bool Solve>
+bool rows_are_chained(const Taps<T>& taps) {
+    return Solve && taps.taps_h > 1;
+}
+
+// M output channels of N rows, save for what the second row takes from the first.
+template <class T, int M, int N, bool Solve>
 void pixel_block(const Taps<T>& taps, const T* w, const T* x, const T* side, T* out) {
-    constexpr int S = M >= 8 ? 1 : M >= 4 ? 2 : M >= 2 ? M : 1;
-    Vector<T> sum[S * M] = {};
-    if constexpr (Solve) add_channels<T, M, S>(sum, side, w, taps.channels);
-    for (std::int64_t b = taps.taps_w - 1; b >= 0; --b)
-        for (std::int64_t a = taps.taps_h - 1; a >= (Solve && b == 0 ? 1 : 0); --a)
-            add_channels<T, M, S>(sum, x - b * taps.step - a * taps.row, w, taps.channels);
-#pragma GCC unroll 16
-    for (int m = 0; m < M; ++m) {
-#pragma GCC unroll 4
-        for (int s = 1; s < S; ++s) sum[m] += sum[s * M + m];
-        store(out + m * kLanes<T>, sum[m]);
+    constexpr int S = N * M >= 8 ? 1 : N * M >= 4 ? 2 : larger(M, 1);
+    Vector<T> sum[N][S * M] = {};
+    const bool chained = N > 1 && rows_are_chained<T, Solve>(taps);
+    if constexpr (Solve) add_channels<T, M, N, S, N>(sum, side, taps.row, w, taps.channels);
+    for (std::int64_t b = taps.taps_w - 1; b >= 0; --b) {
+        const std::int64_t last = Solve && b == 0 ? (chained ? 2 : 1) : 0;
+        for (std::int64_t a = taps.taps_h - 1; a >= last; --a)
+            add_channels<T, M, N, S, N>(sum, x - b * taps.step - a * taps.row, taps.row, w, taps.channels);
     }
+    if (chained) add_channels<T, M, N, S, 1>(sum, x - taps.row, taps.row, w, taps.channels);
+#pragma GCC unroll 2
+    for (int j = 0; j < N; ++j)
+#pragma GCC unroll 12
+        for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+            for (int s = 1; s < S; ++s) sum[j][m] += sum[j][s * M + m];
+            store(out + j * taps.row + m * kLanes<T>, sum[j][m]);
+        }
+}
+
+// The rest of a second row: x is the row above, out the unfinished one.
+template <class T, int M>
+void finish_block(const Taps<T>& taps, const T* w, const T* x, const T*, T* out) {
+    Vector<T> sum[1][M];
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) sum[0][m] = load(out + m * kLanes<T>);
+    add_channels<T, M, 1, 1, 1>(sum, x, taps.row, w, taps.channels);
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) store(out + m * kLanes<T>, sum[0][m]);
 }
 
 template <class T, bool Solve, int... size>
-void pixel(const Taps<T>& taps, T* x, T* side, std::integer_sequence<int, size...>) {
-    using Block = void (*)(const Taps<T>&, const T*, const T*, const T*, T*);
-    static constexpr Block blocks[] = {pixel_block<T, size + 1, Solve>...};
-    const std::int64_t n = taps.channels, width = outputs_in_block(n);
-    for (std::int64_t o = 0; o < n; o += width)
-        blocks[smaller(width, n - o) - 1](taps, taps.weight + o * n * taps.taps_h * taps.taps_w, x, side,
-                                          (Solve ? x : side) + o * kLanes<T>);
+void pixels(const Taps<T>& taps, T* x, T* side, std::integer_sequence<int, size...>) {
+    using Block = void (*)(const Taps<T>&, const T* w, const T* x, const T* side, T* out);
+    static constexpr Block one_row[] = {pixel_block<T, size + 1, 1, Solve>...};
+    static constexpr Block two_rows[] = {pixel_block<T, size + 1, 2, Solve>...};
+    static constexpr Block finish[] = {finish_block<T, size + 1>...};
+    const std::int64_t n = taps.channels, sources = taps.taps_h * taps.taps_w, block = outputs_in_block(n);
+    const auto all = [&](const Block* kernels, std::int64_t source, T* out) {
+        for (std::int64_t o = 0; o < n; o += block) {
+            const std::int64_t width = smaller(block, n - o);
+            kernels[width - 1](taps, taps.weight + o * n * sources + source * n * width, x, side, out + o * kLanes<T>);
+        }
+    };
+    std::int64_t r = 0;
+    for (; r + 2 <= taps.rows; r += 2, x += 2 * taps.row, side += 2 * taps.row) {
+        all(two_rows, 0, Solve ? x : side);
+        if (rows_are_chained<T, Solve>(taps)) all(finish, sources - 1, x + taps.row);
+    }
+    if (r < taps.rows) all(one_row, 0, Solve ? x : side);
 }
 
 template <class T, bool Solve>
 void many_channel_column(const Taps<T>& taps, T* x, T* side) {
-    for (std::int64_t r = 0; r < taps.rows; ++r, x += taps.row, side += taps.row)
-        pixel<T, Solve>(taps, x, side, std::make_integer_sequence<int, kMostOutputs>());
+    pixels<T, Solve>(taps, x, side, std::make_integer_sequence<int, kMostOutputs>());
 }
 
 template <class T>

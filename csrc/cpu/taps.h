@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr int kMostOutputs = kManyRegisters ? 16 : 12;  // channels whose sums are held in registers at once
+constexpr int kMostOutputs = kManyRegisters ? 12 : 6;  // channels whose sums are held in registers at once
 
 template <class T>
 struct Taps {
