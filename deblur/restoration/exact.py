@@ -22,6 +22,9 @@ from deblur.restoration.symbols import gradients
 
 __all__ = ["Exact"]
 
+LEAST_MARGIN = 1e-4
+"""Minimum-phase margin below which an inverse does not decay: a uniform trail has 0, and its noise adds up."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exact(Restorer):
@@ -94,7 +97,7 @@ class Exact(Restorer):
             form = forms[channel if len(forms) > 1 else 0]
             weight = torch.as_tensor(form.weight)[None, None]
             report = stability(weight, height, width, groups=1)
-            if not report.margin > 0 or report.noise_gain > self.max_gain:
+            if report.margin < LEAST_MARGIN or report.noise_gain > self.max_gain:
                 raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
             planes.append(masked_conv2d_solve(plane[None, None], weight.to(plane), orientation=form.orientation)[0, 0])
         restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
