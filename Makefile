@@ -43,6 +43,8 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 bench: $(STAMP)
+	$(BIN)/python benchmarks/restore.py
+	$(BIN)/python benchmarks/preconditioners.py
 	$(BIN)/python benchmarks/solve.py
 
 format: $(STAMP)

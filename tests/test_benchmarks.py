@@ -1,0 +1,132 @@
+"""The benchmarks run, at toy sizes, and their peers compute what they are compared with."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import skimage.io
+import torch
+
+from deblur import psf
+from deblur.ops import _native, masked_conv2d, masked_conv2d_solve
+from deblur.restoration import PRECONDITIONERS, RESTORERS
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+Benchmark = Callable[[str], ModuleType]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Benchmark]:
+    """Import a benchmark by its name; torch gets its threads back afterwards."""
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(FOLDER)
+    yield importlib.import_module
+    torch.set_num_threads(threads)
+
+
+def rows(table: str) -> dict[str, list[float]]:
+    """The numbers of every row that has some, by its name."""
+    found = {}
+    for line in table.splitlines():
+        name, numbers = line[:34].strip(), line[34:].split()
+        if name and numbers and all(number.replace(".", "").isdigit() for number in numbers):
+            found[name] = [float(number) for number in numbers]
+    return found
+
+
+def test_restore_scores_methods_and_peers(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    restore = benchmark("restore")
+    monkeypatch.setattr(restore, "KERNELS", ("defocus:radius=2",))
+    restore.main(["--limit", "2", "--size", "72", "--sigma", "0.003", "--threads", "1"])
+    printed = capsys.readouterr().out
+    table = rows(printed)
+    assert set(table) == {"blurred", *map(restore.label, set(RESTORERS) - {"exact"}), *restore.PEERS}
+    assert "deblur exact                        refuses 2 of 2 frames" in printed
+    blurred = table["blurred"]
+    for name in map(restore.label, set(RESTORERS) - {"exact"}):
+        assert table[name][0] > blurred[0] + 2, name
+        assert 0.5 < table[name][1] <= 1, name
+
+
+def test_restore_takes_folders_of_pictures_and_kernels(benchmark: Benchmark, tmp_path: Path, capsys: Captured) -> None:
+    restore = benchmark("restore")
+    pictures, kernels = tmp_path / "pictures", tmp_path / "kernels"
+    pictures.mkdir()
+    kernels.mkdir()
+    skimage.io.imsave(pictures / "a.png", np.uint8(restore.picture("coins")[:60, :70] * 255))
+    psf.save(kernels / "even.npy", np.full((2, 4), 1 / 8))
+    restore.main(
+        [
+            "--images",
+            str(pictures),
+            "--kernels",
+            str(kernels),
+            "--method",
+            "wiener",
+            "--sigma",
+            "0.003",
+            "--threads",
+            "1",
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 frames")
+    table = rows(printed)
+    assert table["deblur wiener"][0] > table["blurred"][0]
+    assert table["skimage richardson_lucy (oracle)"][0] > table["blurred"][0]  # not moved by the even sides
+
+
+def test_preconditioners_reach_every_residual_in_fewer_steps_than_none(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    module = benchmark("preconditioners")
+    spec = "gaussian:sigma=1.2"
+    monkeypatch.setitem(PRECONDITIONERS, "none", lambda blur, symbol, q: lambda residual: residual)
+    runs = {name: module.solve(module.Case(64, spec, 0.01, name, 1)) for name in PRECONDITIONERS}
+    for name in ("four-quadrant", "circulant"):
+        assert sorted(runs[name].steps) == list(runs[name].steps)
+        assert runs[name].steps[-1] < runs["none"].steps[-1]
+    assert runs["four-quadrant"].taps > 0 == runs["circulant"].taps
+    monkeypatch.delitem(PRECONDITIONERS, "none")
+    monkeypatch.setattr(module, "alone", module.solve)
+    module.main(["--sizes", "48", "--kernels", spec, "--rounds", "1", "--threads", "1"])
+    assert "four-quadrant / circulant" in capsys.readouterr().out
+
+
+def test_preconditioners_run_in_a_process_of_their_own(benchmark: Benchmark) -> None:
+    module = benchmark("preconditioners")
+    run = module.alone(module.Case(48, "gaussian:sigma=1", 0.01, "circulant", 1))
+    assert len(run.steps) == len(module.RESIDUALS)
+    assert run.memory >= 0
+
+
+def test_solve_compares_with_the_same_arithmetic(benchmark: Benchmark) -> None:
+    solve = benchmark("solve")
+    y, weight = solve.problem(2, 3, 9, 3)
+    torch.testing.assert_close(solve.conv2d_peer(y, weight)(), masked_conv2d(y, weight))
+    solved = torch.from_numpy(solve.superlu_peer(y, weight)()).reshape(9, 9, 3, 2).permute(3, 2, 0, 1)
+    torch.testing.assert_close(solved, masked_conv2d_solve(y, weight), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not _native.available(), reason="no native kernels")
+def test_solve_prints_a_case(benchmark: Benchmark, capsys: Captured) -> None:
+    benchmark("solve").small(1)
+    assert "solve / 15 us" in capsys.readouterr().out
+
+
+def test_race_judges_by_the_median_of_the_ratios_within_a_round(benchmark: Benchmark) -> None:
+    bar = benchmark("interleaved").Bar
+    ratios = np.array([0.5, 0.6, 9.0])
+    assert bar("ours / theirs", ratios, 0.7).kept
+    assert not bar("ours / theirs", ratios, 0.55).kept
+    assert bar("theirs / ours", ratios, 0.6, least=True).kept
