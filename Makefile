@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 
 demo: $(STAMP)
 	$(BIN)/deblur apply samples/blurred.png --kernel samples/kernel.npy --truth samples/truth.png --compare --force -o demo/
-	$(BIN)/deblur apply samples/clock_motion.png --kernel motion:length=38,angle=0 --compare --force -o demo/
+	$(BIN)/deblur apply samples/clock_motion.png --kernel motion:length=37,angle=0.5 --strength 2 --compare --force -o demo/
 	@echo "before, after and the kernel side by side: demo/*.compare.png"
 
 lint: $(STAMP)

@@ -27,7 +27,7 @@ from deblur.restoration.base import Problem, Restoration, Restorer, Step
 from deblur.restoration.exact import Exact
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.preconditioners import PRECONDITIONERS
-from deblur.restoration.priors.gradients import SparseGradients
+from deblur.restoration.priors.derivatives import SparseDerivatives
 from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.wiener import Wiener
 
@@ -45,8 +45,8 @@ __all__ = [
 RESTORERS: dict[str, Restorer] = {
     "exact": Exact(),
     "wiener": Wiener(),
-    "tv": HalfQuadraticSplitting(prior=SparseGradients(power=1.0, weight=0.12, joint=True)),
-    "hyperlaplacian": HalfQuadraticSplitting(prior=SparseGradients(power=0.8, weight=0.2, joint=False)),
+    "tv": HalfQuadraticSplitting(prior=SparseDerivatives(power=1.0, weight=0.15, second=0.0, first=1.0, factor=2.0)),
+    "hyperlaplacian": HalfQuadraticSplitting(prior=SparseDerivatives()),
     "rl": RichardsonLucy(),
 }
 

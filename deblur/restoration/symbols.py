@@ -10,10 +10,15 @@ from torch import Tensor
 from deblur.psf.cepstrum import Symbol
 from deblur.psf.factorization import REGULARISERS
 
-__all__ = ["Symbol", "gradients", "on_grid"]
+__all__ = ["Symbol", "curvature", "gradients", "on_grid"]
 
 gradients: Symbol = REGULARISERS["gradient"]
 """|D_x|^2 + |D_y|^2 of the forward differences."""
+
+
+def curvature(w1: Tensor, w2: Tensor) -> Tensor:
+    """|D_xx|^2 + |D_yy|^2 + 2 |D_xy|^2 of the second differences: the square of `gradients`."""
+    return gradients(w1, w2).square()
 
 
 def on_grid(symbol: Symbol, grid: tuple[int, int], like: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ from deblur.restoration import PRECONDITIONERS, Problem
 from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
 from deblur.restoration.normal_equations import NormalEquations
-from deblur.restoration.priors.gradients import SparseGradients, shrink
-from deblur.restoration.symbols import gradients, on_grid
+from deblur.restoration.priors.base import Level
+from deblur.restoration.priors.derivatives import SparseDerivatives, shrink
+from deblur.restoration.symbols import curvature, gradients, on_grid
 from deblur.restoration.tiles import cut, cut_axis
 
 
@@ -78,6 +79,7 @@ def test_gradient_symbol_is_that_of_the_differences() -> None:
     dx, dy = (torch.roll(delta, 1, axis) - delta for axis in (0, 1))
     expected = torch.fft.rfft2(dx).abs().square() + torch.fft.rfft2(dy).abs().square()
     torch.testing.assert_close(on_grid(gradients, (6, 7), delta), expected)
+    torch.testing.assert_close(on_grid(curvature, (6, 7), delta), expected.square())
 
 
 @pytest.mark.parametrize("power", [1.0, 0.8, 0.5])
@@ -90,18 +92,28 @@ def test_shrink_is_the_minimiser(power: float, beta: float) -> None:
     assert float((reached**power + beta / 2 * (reached - magnitude) ** 2 - best).max()) < 2e-3
 
 
-@pytest.mark.parametrize("joint", [True, False])
-def test_pull_of_a_weak_penalty_is_the_laplacian(joint: bool) -> None:
-    prior = SparseGradients(power=1.0, joint=joint)
+@pytest.mark.parametrize("second", [0.0, 0.4])
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_pull_of_a_weak_penalty_is_the_symbol(isotropic: bool, second: float) -> None:
+    prior = SparseDerivatives(power=1.0, isotropic=isotropic, second=second)
     image = picture(20, 24).double()
-    level = prior.schedule(0.01)[0]
-    pulled = prior.pull(image, type(level)(q=level.q, penalty=1e12))
-    expected = torch.fft.irfft2(torch.fft.rfft2(image) * on_grid(gradients, (20, 24), image), s=(20, 24))
-    torch.testing.assert_close(pulled, expected, atol=1e-9, rtol=0)
+    pulled = prior.pull(image, Level(q=1.0, penalty=1e12))
+    expected = torch.fft.irfft2(torch.fft.rfft2(image) * on_grid(prior.symbol, (20, 24), image), s=(20, 24))
+    torch.testing.assert_close(pulled, expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("second", [0.0, 0.4])
+def test_pull_of_a_strong_penalty_is_zero(second: float) -> None:
+    pulled = SparseDerivatives(second=second).pull(picture(20, 24), Level(q=1.0, penalty=1e-4))
+    assert float(pulled.abs().max()) == 0
+
+
+def test_equal_priors_share_one_symbol() -> None:
+    assert SparseDerivatives(second=0.3).symbol is SparseDerivatives(second=0.3, weight=2).symbol
 
 
 def test_schedule_grows_and_repeats() -> None:
-    levels = SparseGradients(first=1, last=16, factor=4, repeats=2).schedule(0.01)
+    levels = SparseDerivatives(first=1, last=16, factor=4, repeats=2).schedule(0.01)
     assert [level.penalty for level in levels] == [1, 1, 4, 4, 16, 16]
     assert levels[2].q == pytest.approx(4 * levels[0].q)
 
