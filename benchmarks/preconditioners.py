@@ -39,6 +39,7 @@ from deblur.restoration.wiener import Wiener
 KERNELS = ("shake:size=9,seed=1", "shake:size=25,seed=1")
 RESIDUALS = (1e-3, 1e-4, 3e-5)
 LIMIT = 1000  # steps
+CORNER = 128  # pixels down and to the right
 PER_MIB = 2**20 if sys.platform == "darwin" else 2**10  # of what ru_maxrss counts in: bytes there, else kibibytes
 
 
@@ -65,12 +66,15 @@ class Run:
 
 
 def frame(size: int, kernel: NDArray[np.float64], sigma: float) -> torch.Tensor:
-    """A blurred photograph (1, size, size): scikit-image's camera, reflected as often as it takes."""
-    rows, columns = (size + length - 1 for length in kernel.shape)
+    """A blurred photograph (1, size, size): scikit-image's camera, reflected as often as it takes.
+
+    It starts off the corner, so that no size has only the sky along its border: that would be too easy a one.
+    """
     pictures: Any = skimage.data  # which has no types
     camera = pictures.camera().astype(np.float32) / 255
-    missing = [(0, max(0, wanted - length)) for wanted, length in zip((rows, columns), camera.shape, strict=True)]
-    scene = torch.from_numpy(np.pad(camera, missing, mode="symmetric")[:rows, :columns])
+    grown = [(0, max(0, CORNER + size + k - 1 - side)) for k, side in zip(kernel.shape, camera.shape, strict=True)]
+    rows, columns = (slice(CORNER, CORNER + size + k - 1) for k in kernel.shape)
+    scene = torch.from_numpy(np.pad(camera, grown, mode="symmetric")[rows, columns].copy())
     noise = torch.randn(1, size, size, generator=torch.Generator().manual_seed(0))
     return blur(scene[None], kernel).add_(noise, alpha=sigma)
 
