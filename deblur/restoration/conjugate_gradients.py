@@ -9,10 +9,10 @@ from torch import Tensor
 
 from deblur.restoration.base import Estimate
 
-__all__ = ["conjugate_gradients"]
+__all__ = ["channel_dot", "conjugate_gradients"]
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def channel_dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner products of every channel by itself, (C, 1, 1): the channels are independent systems."""
     return torch.sum(a * b, dim=(-2, -1), keepdim=True)
 
@@ -22,6 +22,7 @@ def conjugate_gradients(
     right: Tensor,
     start: Tensor,
     precondition: Callable[[Tensor], Tensor],
+    dot: Callable[[Tensor, Tensor], Tensor] = channel_dot,
 ) -> Iterator[Estimate]:
     """Solve apply(x) = right for symmetric positive definite `apply` and `precondition`, from `start`.
 
@@ -33,20 +34,20 @@ def conjugate_gradients(
         >>> next(solved).scene[0, 0, 0].item()
         0.5
     """
-    scale = _dot(right, right).sqrt().clamp_min(torch.finfo(right.dtype).tiny)
+    scale = dot(right, right).sqrt().clamp_min(1e-30)
     x, residual = start, right - apply(start)
     z = precondition(residual)
-    direction, product = z, _dot(residual, z)
+    direction, product = z, dot(residual, z)
     while True:
         applied = apply(direction)
-        curvature = _dot(direction, applied)
+        curvature = dot(direction, applied)
         length = torch.where(curvature > 0, product / curvature, 0)
         x = x + length * direction
         residual = residual - length * applied
-        relative = float((_dot(residual, residual).sqrt() / scale).max())
+        relative = float((dot(residual, residual).sqrt() / scale).max())
         yield Estimate(x, relative)
         if relative == 0:
             return
         z = precondition(residual)
-        product, previous = _dot(residual, z), product
+        product, previous = dot(residual, z), product
         direction = z + torch.where(previous > 0, product / previous, 0) * direction

@@ -56,9 +56,6 @@ class HalfQuadraticSplitting(Restorer):
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
             pull = self.prior.pull(blur.to_grid(scene), level)
             right = blur.from_grid(pull).mul_(level.q).add_(data)
-            estimate = Estimate(scene, 0.0)
-            for count, estimate in enumerate(equations.solve(right, scene), 1):
-                if count == self.inner or estimate.residual <= self.inner_tolerance:
-                    break
+            estimate = equations.refine(right, scene, self.inner, self.inner_tolerance)
             scene = estimate.scene
             yield estimate
