@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from deblur import psf as psfs
-from deblur.errors import DtypeError, KernelError, OptionError, ShapeError
+from deblur.config import number, suggestion
+from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.images.scale import ceiling_level
 from deblur.psf.operator import BOUNDARIES
 from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
@@ -37,7 +38,10 @@ __all__ = ["ApplyOptions", "apply", "restore"]
 
 ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 
-TILE = 1024
+BEYOND_WHITE = 1.05
+"""A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
+
+TILE = 896
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
 
 
@@ -47,7 +51,8 @@ class ApplyOptions:
 
     Args:
         method: a name in `deblur.restoration.RESTORERS`, or `auto`, the one that restores best.
-        noise: standard deviation of the noise as a fraction of full scale in stored values, in [0, 1), or `auto`.
+        noise: standard deviation of the noise as a fraction of full scale in stored values, in [0, 1), a number or a
+            text such as `2.5/255`, or `auto`.
         strength: of the regularisation: above 1 smoother, below 1 sharper.
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate`, `circular`.
         saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out of
@@ -76,6 +81,14 @@ class ApplyOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("noise", "saturation"):  # "2.5/255"
+            value = getattr(self, name)
+            if isinstance(value, str) and value[:1].isdigit():
+                object.__setattr__(self, name, number(value))
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise OptionError(f"expected {name} to be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
         configured(self.method, self.settings)
         _one_of("boundary", self.boundary, BOUNDARIES)
         _one_of("transfer", self.transfer, tuple(TRANSFERS))
@@ -90,12 +103,24 @@ class ApplyOptions:
             )
         if isinstance(self.saturation, str):
             _one_of("saturation", self.saturation, ("auto", "none"))
-        elif not self.saturation > 0:
-            raise OptionError(f"expected a saturation level above 0, got {self.saturation:g}")
+        elif not 0 < self.saturation < 2:
+            raise OptionError(
+                f"expected saturation as a fraction of full scale, above 0 and below 2, got {self.saturation:g}; "
+                f"for {self.saturation:g} of 255 levels give {self.saturation:g}/255"
+            )
         if not (math.isfinite(self.strength) and self.strength > 0):
             raise OptionError(f"expected a strength above 0, got {self.strength:g}")
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"expected at least 1 thread, got {self.threads}")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("method", "boundary", "transfer", "preconditioner", "device"), (str,)),
+    **dict.fromkeys(("noise", "saturation"), (int, float, str)),
+    "strength": (int, float),
+    "threads": (int, type(None)),
+    "settings": (Mapping,),
+}
 
 
 def restore(
@@ -134,7 +159,19 @@ def restore(
     taps = _checked_kernel(kernel, pixels)
     restorer = configured(options.method, options.settings)
     curve = TRANSFERS["linear"] if options.transfer == "linear" else (transfer or TRANSFERS["srgb"])
+    notes = []
+    if curve.name == "srgb" and _bright(pixels) > BEYOND_WHITE:
+        curve = TRANSFERS["linear"]
+        notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
+    if ceiling is not None and ceiling < 0.5:
+        notes.append(f"the brightest value is {ceiling:.3g} of full scale and saturated; --white N sets the range")
     believed = _believed(pixels, alpha, _saturation_level(options, ceiling))
+    hidden = None if alpha is None or bool((alpha > 0).all()) else alpha <= 0
+    stored = pixels
+    if hidden is not None:  # colours that nobody sees must not reach those that are seen
+        pixels = torch.where(hidden, _mean_seen(pixels, hidden), pixels)
+    if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
+        notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = _device(options.device)
     with _threads(options.threads):
         sampled = _sample(pixels, believed)
@@ -165,7 +202,9 @@ def restore(
                 tile.add(restored, image)
             else:
                 restored = image
-    return _summary(records, restored, options, stored_sigma, time.perf_counter() - start)
+    if hidden is not None:
+        restored = torch.where(hidden, stored, restored)
+    return _summary(records, restored, options, stored_sigma, time.perf_counter() - start, notes)
 
 
 def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **options: Any) -> ArrayT:
@@ -189,7 +228,7 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
         >>> apply(blurred, "gaussian:sigma=1").dtype
         dtype('uint8')
     """
-    array = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    array = _as_numpy(image) if isinstance(image, Tensor) else np.asarray(image)
     taps = psfs.resolve(kernel) if isinstance(kernel, str | os.PathLike) else kernel
     white = _full_scale(array)
     planes = array[..., None] if array.ndim == 2 else array
@@ -203,7 +242,7 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
     result = restore(
         stored[:colours],
         taps,
-        ApplyOptions(**options),
+        _options(options),
         alpha=stored[-1] if colours < len(stored) else None,
         ceiling=None if level is None else level / white,
     )
@@ -216,9 +255,23 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
     return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
 
 
+def _options(given: Mapping[str, Any]) -> ApplyOptions:
+    known = [option.name for option in dataclasses.fields(ApplyOptions)]
+    for name in given:
+        if name not in known:
+            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
+    return ApplyOptions(**given)
+
+
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise OptionError(f"expected {what} to be one of {', '.join(known)}, got {value!r}")
+
+
+def _as_numpy(image: Tensor) -> npt.NDArray[Any]:
+    """A tensor as an array; bfloat16, which NumPy has not, as float32."""
+    image = image.detach().cpu()
+    return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
 
 
 def _full_scale(array: npt.NDArray[Any]) -> float:
@@ -237,11 +290,7 @@ def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.flo
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
     taps = psfs.check(kernel)
-    if taps.ndim == 3 and len(taps) not in (1, len(pixels)):
-        raise KernelError(
-            f"expected one kernel, or one for each of the picture's {len(pixels)} channels, got {len(taps)}"
-        )
-    psfs.fits(taps, tuple(pixels.shape[-2:]))
+    psfs.fits(taps, tuple(pixels.shape))
     return taps
 
 
@@ -260,6 +309,12 @@ def _believed(pixels: Tensor, alpha: Tensor | None, level: float) -> Tensor | No
     return None if believed is None or bool(believed.all()) else believed
 
 
+def _mean_seen(pixels: Tensor, hidden: Tensor) -> Tensor:
+    """The mean of each channel over the pixels that are not hidden, (C, 1, 1)."""
+    seen = (~hidden).to(pixels)
+    return ((pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1))[:, None, None]
+
+
 def _sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """A frame of at most 2 megapixels a channel to estimate levels from: the middle of the picture."""
     (height, width), side = pixels.shape[-2:], 1448
@@ -269,13 +324,15 @@ def _sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | N
 
 
 def _to_light(stored: Tensor, curve: Transfer, scale: float | None) -> tuple[Tensor, float]:
-    """Linear light, divided by its own scale where its values exceed the unit range by far (float files of
-    counts)."""
+    """Linear light, divided by `scale` or its brightest thousandth, so that the exposure changes nothing."""
     light = curve.decode(stored)
-    if scale is None:
-        bright = float(light.flatten()[:: max(1, light.numel() // 1_000_000)].abs().quantile(0.999))
-        scale = bright if bright > 2 else 1.0
-    return (light.div_(scale) if scale != 1 else light), scale
+    scale = scale or _bright(light) or 1.0
+    return light.div_(scale), scale
+
+
+def _bright(values: Tensor) -> float:
+    """The .999 quantile of the magnitudes."""
+    return float(values.flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))
 
 
 def _slope(stored: Tensor, curve: Transfer) -> float:
@@ -287,7 +344,7 @@ def _slope(stored: Tensor, curve: Transfer) -> float:
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
     height, width = pixels.shape[-2:]
     whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * TILE**2
-    overlap = 2 * max(taps.shape[-2:]) + 32
+    overlap = 4 * max(taps.shape[-2:]) + 32
     return cut((height, width), max(height, width) if whole else TILE, overlap)
 
 
@@ -301,7 +358,8 @@ def _device(name: str) -> torch.device:
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    cores = max(before, os.cpu_count() or 1)  # more threads than these only fight each other
+    torch.set_num_threads(min(count or before, cores))
     try:
         yield
     finally:
@@ -316,7 +374,12 @@ def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
 
 
 def _summary(
-    records: list[Restoration], image: Tensor, options: ApplyOptions, sigma: float, seconds: float
+    records: list[Restoration],
+    image: Tensor,
+    options: ApplyOptions,
+    sigma: float,
+    seconds: float,
+    notes: list[str],
 ) -> Restoration:
     order = ("converged", "limit", "diverged")
     return Restoration(
@@ -327,5 +390,5 @@ def _summary(
         seconds=seconds,
         method=DEFAULT_METHOD if options.method == "auto" else options.method,
         sigma=float(sigma),
-        notes=tuple(dict.fromkeys(note for record in records for note in record.notes)),
+        notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
     )

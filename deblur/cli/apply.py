@@ -54,7 +54,8 @@ def apply(
         str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
     ] = None,
     transfer: Annotated[
-        Color | None, typer.Option(help="srgb: restore in linear light; linear: take the stored values as they are.")
+        Color | None,
+        typer.Option(help="srgb (default): restore in linear light; linear: take stored values as they are."),
     ] = None,
     preconditioner: Annotated[
         Literal["auto", "four-quadrant", "circulant"] | None,

@@ -48,6 +48,11 @@ def expose(
     """Blur the picture in one file into another and return the line to report; errors as `images` and `psf` raise."""
     if sigma < 0:
         raise OptionError(f"expected a --sigma of 0 or more, got {sigma:g}")
+    if sigma >= 1:
+        raise OptionError(
+            f"expected --sigma as a fraction of full scale below 1, got {sigma:g}; "
+            f"for {sigma:g} of 255 levels give {sigma:g}/255"
+        )
     plan([source], output, force=force, read=[kernel])
     taps = psf.resolve(kernel, flip=flip)
     frames = images.read_frames(source)

@@ -115,7 +115,8 @@ def _check_writable(jobs: Sequence[Job], output: str | None, force: bool) -> Non
         raise FileError(f"{output}: can't be made, the folder {Path(output or '').parent} does not exist")
     if output is not None and output != STREAM and not _is_folder(output):
         output_format(output)
+    sources = [job.source for job in jobs if job.source != STREAM]
     for job in jobs:
         missing = job.source != STREAM and not Path(job.source).exists()
         for target in () if made or missing else job.targets:
-            check_writable(target, force=force)
+            check_writable(target, force=force, sources=sources)

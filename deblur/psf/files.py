@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -174,6 +175,8 @@ def _table(data: bytes) -> NDArray[Any]:
     rows: list[list[float]] = []
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
+        if ";" in content and re.search(r"\d,\d", content):
+            raise FileError(f"line {number} has commas inside its numbers; decimal points were expected")
         words = content.replace(";", ",").rstrip(",").split(",") if {",", ";"} & set(content) else content.split()
         try:
             row = [float(word) for word in words]

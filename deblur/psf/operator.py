@@ -29,6 +29,9 @@ from deblur.errors import KernelError, OptionError, ShapeError
 
 __all__ = ["BOUNDARIES", "Blur", "blur", "transfer_function"]
 
+SPARE = 32
+"""Pixels of the grid that nothing in the frame sees, between what lies beyond opposite borders of an unknown scene."""
+
 BOUNDARIES = ("unknown", "zero", "reflect", "replicate", "circular")
 
 
@@ -94,7 +97,9 @@ class Blur:
         self.origin = (kh // 2, kw // 2)
         # Frame pixel p reads the scene from p - (k - 1 - k // 2) to p + k // 2.
         self.offset = (0, 0) if boundary == "circular" else (kh - 1 - kh // 2, kw - 1 - kw // 2)
-        margins = (0, 0) if boundary == "circular" else (kh - 1, kw - 1)
+        # Nothing needs the spare pixels, but they keep a regulariser from tying opposite borders together.
+        spare = SPARE if boundary == "unknown" else 0
+        margins = (0, 0) if boundary == "circular" else (kh - 1 + spare, kw - 1 + spare)
         self.grid = frame if boundary == "circular" else (_fast(frame[0] + margins[0]), _fast(frame[1] + margins[1]))
         self.free = boundary in ("unknown", "circular")
         self.scene = self.grid if self.free else frame

@@ -18,10 +18,10 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from deblur.config import suggestion
 from deblur.errors import OptionError
 from deblur.restoration.base import Problem, Restoration, Restorer, Step
 from deblur.restoration.exact import Exact
@@ -72,7 +72,7 @@ def configured(method: str, settings: Mapping[str, Any] | None = None) -> Restor
     """
     name = DEFAULT_METHOD if method == "auto" else method
     if name not in RESTORERS:
-        raise OptionError(_unknown("method", method, ["auto", *RESTORERS]))
+        raise OptionError(f"unknown method {method!r}{suggestion(method, ['auto', *RESTORERS])}")
     restorer: Restorer = _changed(RESTORERS[name], settings or {}, name)
     return restorer
 
@@ -82,7 +82,7 @@ def _changed(record: Any, settings: Mapping[str, Any], path: str) -> Any:
     changes = {}
     for name, value in settings.items():
         if name not in fields:
-            raise OptionError(_unknown(f"setting of {path}", name, list(fields)))
+            raise OptionError(f"unknown setting of {path} {name!r}{suggestion(name, fields)}")
         changes[name] = _fitting(fields[name], value, f"{path}.{name}")
     return dataclasses.replace(record, **changes)
 
@@ -96,13 +96,3 @@ def _fitting(present: Any, value: Any, path: str) -> Any:
     if type(value) is not type(present):
         raise OptionError(f"expected {path} to be a {type(present).__name__} like {present!r}, got {value!r}")
     return value
-
-
-def _unknown(what: str, name: object, known: list[str]) -> str:
-    closest = difflib.get_close_matches(str(name), known, n=1)
-    hint = f", did you mean {closest[0]!r}?" if closest else ""
-    return (
-        f"unknown {what} {name!r}{hint} Known: {', '.join(known)}"
-        if hint
-        else f"unknown {what} {name!r}; known: {', '.join(known)}"
-    )

@@ -51,7 +51,7 @@ class Exact(Restorer):
 
     whole: ClassVar[bool] = True
 
-    max_gain: float = 100.0
+    max_gain: float = 1000.0
     tolerance: float = 1e-9
     limit: int = 500
 
@@ -133,5 +133,5 @@ def _spectrum_on_fine_grid(blur: Blur, *, keep_phase: bool = False) -> Tensor:
 def _refusal(why: str) -> UnstableInverseError:
     return UnstableInverseError(
         f"the exact inverse of this kernel is not stable ({why}); expected a decaying causal trail or a kernel whose "
-        "spectrum has no zeros; use --method wiener or the default"
+        "spectrum has no zeros; use --method wiener or the default, or raise the setting max_gain"
     )

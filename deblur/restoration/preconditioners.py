@@ -19,8 +19,8 @@ __all__ = ["PRECONDITIONERS", "Precondition", "circulant", "four_quadrant"]
 
 Precondition = Callable[[Tensor], Tensor]
 
-TOLERANCE = 0.1
-"""Of the factorisation: as a preconditioner an error of order 1 would do, and every tap costs time."""
+TOLERANCE = 3.0
+"""Of the factorisation: as a preconditioner an error of order 1 does, and every tap costs time in every step."""
 
 
 def _inner(blur: Blur, inverse: Callable[[Tensor], Tensor]) -> Precondition:

@@ -32,7 +32,7 @@ class Wiener(Restorer):
         0.5
     """
 
-    weight: float = 100.0
+    weight: float = 75.0
     tolerance: float = 3e-5
     limit: int = 100
 

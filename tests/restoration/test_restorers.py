@@ -132,7 +132,7 @@ def test_auto_is_the_default_method() -> None:
     [
         ("winer", {}, "unknown method 'winer', did you mean 'wiener'?"),
         ("wiener", {"wieght": 1}, "unknown setting of wiener 'wieght', did you mean 'weight'?"),
-        ("wiener", {"weight": "much"}, "expected wiener.weight to be a float like 100.0, got 'much'"),
+        ("wiener", {"weight": "much"}, "expected wiener.weight to be a float like 75.0, got 'much'"),
         ("wiener", {"weight": -1}, "expected weight to be a finite number above 0, got -1.0"),
         ("tv", {"prior": {"powr": 1.0}}, "unknown setting of tv.prior 'powr', did you mean 'power'?"),
         ("tv", {"prior": {"power": 2}}, r"expected power in \(0, 1\], got 2.0"),

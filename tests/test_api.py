@@ -1,0 +1,243 @@
+"""`deblur.apply` and `deblur.restore`: any kind of array in, the same out; what does not fit is said in one line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pictures import picture, psnr
+
+import deblur
+from deblur import psf as psfs
+from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
+from deblur.psf.operator import blur
+from deblur.restoration import RESTORERS, Step
+from deblur.transfer import TRANSFERS
+
+KERNEL = psfs.make("motion:length=7,angle=30")
+SRGB = TRANSFERS["srgb"]
+
+
+def _colour(height: int = 56, width: int = 64) -> torch.Tensor:
+    gray = picture(height, width)
+    return torch.cat([gray, 0.9 * gray.flip(-1), 0.5 + 0.4 * gray.flip(-2)]).clamp(0, 1)
+
+
+def _stored(light: torch.Tensor) -> torch.Tensor:
+    """What a camera stores of a scene in light: blurred, with noise, through the curve."""
+    frame = blur(light, KERNEL)
+    return SRGB.encode(frame + 0.003 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def _seen(image: torch.Tensor) -> torch.Tensor:
+    top, left = ((k - 1 - k // 2) for k in KERNEL.shape)
+    return image[
+        :, top : image.shape[1] - KERNEL.shape[0] + 1 + top, left : image.shape[2] - KERNEL.shape[1] + 1 + left
+    ]
+
+
+@pytest.fixture(scope="module")
+def colour() -> tuple[torch.Tensor, torch.Tensor]:
+    """A stored colour frame and its truth, (3, H, W)."""
+    light = SRGB.decode(_colour())
+    return _stored(light), _seen(SRGB.encode(light))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("shape", ["HW", "HW1", "HW3", "HWA", "HW3A"])
+def test_array_in_array_out(dtype: type, shape: str, colour: tuple[torch.Tensor, torch.Tensor]) -> None:
+    frame, truth = colour
+    channels = 3 if "3" in shape else 1
+    white = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    array = np.moveaxis(frame[:channels].numpy(), 0, 2)
+    if shape.endswith("A"):
+        array = np.concatenate([array, np.full_like(array[..., :1], 0.5)], 2)
+    array = (array.clip(0, 1) * white + (0.5 if white > 1 else 0)).astype(dtype)
+    array = array[..., 0] if shape == "HW" else array
+    restored = deblur.apply(array, KERNEL)
+    assert restored.dtype == array.dtype
+    assert restored.shape == array.shape
+    planes = restored.reshape(*restored.shape[:2], -1)[..., :channels].astype(np.float64) / white
+    gain = psnr(torch.tensor(np.moveaxis(planes, 2, 0)), truth[:channels]) - psnr(frame[:channels], truth[:channels])
+    assert gain > 3
+    if shape.endswith("A"):
+        np.testing.assert_array_equal(restored[..., -1], array[..., -1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
+def test_tensor_in_tensor_out(dtype: torch.dtype) -> None:
+    frame = (blur(picture(), KERNEL)[0] * (255 if dtype == torch.uint8 else 1)).to(dtype)
+    restored = deblur.apply(frame, "motion:length=7,angle=30", transfer="linear")
+    assert isinstance(restored, torch.Tensor)
+    assert restored.dtype == dtype
+    assert restored.shape == frame.shape
+
+
+@pytest.mark.parametrize("exposure", [1e-3, 0.1, 100.0])
+def test_exposure_changes_nothing_in_light(exposure: float) -> None:
+    frame = blur(picture(), KERNEL)[0].numpy()
+    plain = deblur.apply(frame, KERNEL, transfer="linear")
+    np.testing.assert_allclose(
+        deblur.apply(frame * np.float32(exposure), KERNEL, transfer="linear") / exposure, plain, atol=2e-3
+    )
+
+
+def test_restoring_in_light_beats_restoring_stored_values() -> None:
+    """On a photograph with highlights, blurred in light as cameras do: the reason for the default."""
+    samples = Path(__file__).parent.parent / "samples"
+    frame, truth = (cv2.imread(str(samples / f"{name}.png"), cv2.IMREAD_UNCHANGED) for name in ("blurred", "truth"))
+    kernel = np.load(samples / "kernel.npy")
+    top, left = ((k - 1 - k // 2) for k in kernel.shape)
+    seen = torch.tensor(truth[top : top + frame.shape[0], left : left + frame.shape[1]] / 255)
+    in_light, as_stored = (
+        psnr(torch.tensor(deblur.apply(frame, kernel, method="wiener", transfer=transfer) / 65535), seen)
+        for transfer in ("srgb", "linear")
+    )
+    assert in_light > as_stored + 3
+
+
+def test_values_beyond_white_are_taken_as_light_and_that_is_said() -> None:
+    frame = 50 * blur(picture(), KERNEL)
+    default = deblur.restore(frame, KERNEL)
+    linear = deblur.restore(frame, KERNEL, deblur.ApplyOptions(transfer="linear"))
+    torch.testing.assert_close(default.image, linear.image)
+    assert "taken as linear light" in default.notes[0]
+
+
+def test_float_pictures_are_not_clipped() -> None:
+    frame = 3 * blur(picture(), KERNEL)[0].numpy() - 0.5
+    restored = deblur.apply(frame, KERNEL, transfer="linear")
+    assert restored.max() > 2
+    assert restored.min() < 0
+
+
+def test_one_kernel_per_channel(colour: tuple[torch.Tensor, torch.Tensor]) -> None:
+    frame = np.moveaxis(colour[0].numpy(), 0, 2)
+    same = deblur.apply(frame, np.stack([KERNEL] * 3))
+    np.testing.assert_allclose(same, deblur.apply(frame, KERNEL), atol=1e-3)
+
+
+def test_saturated_pixels_are_left_out_of_the_data() -> None:
+    scene = picture()
+    scene[:, 30:34, 20:24] = 4.0  # a light far beyond white
+    frame = blur(scene, KERNEL).clamp(max=1)
+    masked, believed = (
+        deblur.restore(frame, KERNEL, deblur.ApplyOptions(transfer="linear", saturation=saturation, noise=0.003)).image
+        for saturation in (1.0, "none")
+    )
+    away = (..., slice(12, 40), slice(34, 44))
+    assert psnr(masked[away], _seen(scene)[away]) > psnr(believed[away], _seen(scene)[away])
+
+
+def test_frame_saturated_everywhere_survives() -> None:
+    result = deblur.restore(torch.ones(1, 30, 30), KERNEL, ceiling=1.0)
+    assert bool(torch.isfinite(result.image).all())
+    assert "100% of the pixels" in result.notes[0]
+
+
+def test_transparent_pixels_keep_their_colour_and_do_not_reach_the_others() -> None:
+    frame = blur(picture(), KERNEL)
+    alpha = torch.ones(frame.shape[-2:])
+    alpha[:, 40:44] = 0
+    spoilt = torch.where(alpha > 0, frame, 0.9)
+    images = [deblur.restore(f, KERNEL, alpha=alpha).image for f in (frame, spoilt)]
+    torch.testing.assert_close(images[0][:, alpha > 0], images[1][:, alpha > 0])
+    assert bool((images[1][:, alpha == 0] == 0.9).all())
+
+
+@pytest.mark.parametrize("method", ["wiener", "auto"])
+def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = blur(torch.nn.functional.avg_pool2d(picture(640, 600), 3, stride=1), KERNEL)
+    frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
+    options = deblur.ApplyOptions(method=method, transfer="linear")
+    whole = deblur.restore(frame, KERNEL, options).image
+    monkeypatch.setattr("deblur.api.TILE", 240)
+    told: list[Step] = []
+    tiled = deblur.restore(frame, KERNEL, options, on_step=told.append).image
+    rim = 16  # what lies beyond the frame's own border is a guess, and differs
+    difference = (tiled - whole).abs()[:, rim:-rim, rim:-rim]
+    # A prior that is not convex may decide differently on a pixel here and there, wherever the seams are.
+    assert float((difference < 1 / 255).double().mean()) > (1 if method == "wiener" else 0.9995) - 1e-9
+    assert float(difference.max()) < (1 if method == "wiener" else 4) / 255
+    assert told[-1].index <= told[-1].total
+    assert [step.index for step in told] == sorted(step.index for step in told)
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    deblur.restore(torch.rand(1, 20, 20), KERNEL, deblur.ApplyOptions(threads=1))
+    assert torch.get_num_threads() == before
+
+
+def test_strength_smooths() -> None:
+    frame = blur(picture(), KERNEL)
+    frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
+    rough, smooth = (
+        deblur.restore(frame, KERNEL, deblur.ApplyOptions(strength=strength)).image.diff().abs().mean()
+        for strength in (0.5, 4.0)
+    )
+    assert smooth < rough
+
+
+def test_record_says_what_was_done() -> None:
+    result = deblur.restore(torch.rand(1, 24, 24), KERNEL, deblur.ApplyOptions(noise="2.5/255", method="tv"))
+    assert result.method == "tv"
+    assert result.sigma == pytest.approx(2.5 / 255)
+    assert result.seconds > 0
+    assert math.isfinite(result.residual)
+
+
+@pytest.mark.parametrize("method", [*RESTORERS, "auto"])
+def test_every_method_by_name(method: str) -> None:
+    kernel = "exponential:decay=1,angle=0" if method == "exact" else KERNEL
+    assert deblur.apply(np.full((24, 30), 0.5, np.float32), kernel, method=method).shape == (24, 30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strenght": 2}, "unknown option 'strenght', did you mean 'strength'?"),
+        ({"method": "winer"}, "unknown method 'winer', did you mean 'wiener'?"),
+        ({"noise": 3}, r"expected noise as a fraction of full scale in \[0, 1\), got 3; .* give 3/255"),
+        ({"noise": "high"}, "expected noise to be one of auto, got 'high'"),
+        ({"noise": None}, "expected noise to be int or float or str, got None"),
+        ({"saturation": 250}, "above 0 and below 2, got 250; for 250 of 255 levels give 250/255"),
+        ({"strength": 0}, "expected a strength above 0, got 0"),
+        ({"threads": "2"}, "expected threads to be int or NoneType, got '2'"),
+        ({"threads": 0}, "expected at least 1 thread, got 0"),
+        ({"boundary": "mirror"}, "expected boundary to be one of unknown, zero"),
+        ({"transfer": "gamma"}, "expected transfer to be one of srgb, linear"),
+        ({"preconditioner": "ilu"}, "expected preconditioner to be one of auto, four-quadrant, circulant"),
+        ({"device": "tpu"}, "expected device to be one of auto, cpu, cuda"),
+        ({"settings": {"wieght": 1}}, "unknown setting of hyperlaplacian 'wieght'"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message) as error:
+        deblur.apply(np.zeros((20, 20)), KERNEL, **options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "kernel", "kind"),
+    [
+        (np.zeros((20, 20), np.int32), KERNEL, DtypeError),
+        (np.zeros((20, 20), bool), KERNEL, DtypeError),
+        (np.zeros(20), KERNEL, ShapeError),
+        (np.zeros((0, 20)), KERNEL, ShapeError),
+        (np.zeros((20, 20, 5)), KERNEL, ShapeError),
+        (np.full((20, 20), np.nan), KERNEL, ShapeError),
+        (np.zeros((4, 4)), KERNEL, KernelError),
+        (np.zeros((20, 20)), np.zeros((3, 3)), KernelError),
+        (np.zeros((20, 20)), np.ones((2, 3, 3)), KernelError),
+        (np.zeros((20, 20)), "missing.npy", DeblurError),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(array: np.ndarray, kernel: object, kind: type[Exception]) -> None:
+    with pytest.raises(kind) as error:
+        deblur.apply(array, kernel)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
