@@ -32,9 +32,9 @@ class Wiener(Restorer):
         0.5
     """
 
-    weight: float = 75.0
-    tolerance: float = 3e-5
-    limit: int = 100
+    weight: float = 65.0
+    tolerance: float = 5e-5
+    limit: int = 200
 
     def __post_init__(self) -> None:
         check_positive(weight=self.weight, tolerance=self.tolerance, limit=self.limit)
