@@ -41,7 +41,7 @@ ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 BEYOND_WHITE = 1.05
 """A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
 
-TILE = 896
+TILE = 640
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
 
 
