@@ -181,7 +181,7 @@ def restore(
             stored_sigma * _slope(sampled[0], curve) / scale, span(light, sampled[1]), options.strength
         )
         tiles = _tiles(pixels, taps, options, restorer)
-        restored = torch.zeros_like(pixels) if len(tiles) > 1 else torch.empty(0)
+        restored = torch.zeros_like(pixels)
         records = []
         for index, tile in enumerate(tiles):
             problem = Problem(
@@ -198,10 +198,7 @@ def restore(
             if record.status == "diverged":
                 restored = pixels.clone()
                 break
-            if len(tiles) > 1:
-                tile.add(restored, image)
-            else:
-                restored = image
+            tile.add(restored, image)
     if hidden is not None:
         restored = torch.where(hidden, stored, restored)
     return _summary(records, restored, options, stored_sigma, time.perf_counter() - start, notes)
@@ -213,9 +210,8 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
     Args:
         image: (H, W), or (H, W, C) with C = 1 to 4 (2 and 4: the last channel is alpha, and kept), a NumPy array or a
             tensor; unsigned integers with their full scale, or floats with white at 1.
-        kernel: an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name such as
-        `motion:length=15,angle=30`. **options: the fields of `ApplyOptions`: method, noise, strength, boundary,
-        saturation, transfer, ...
+        kernel: an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name (`motion:length=15,angle=30`).
+        **options: the fields of `ApplyOptions`: method, noise, strength, boundary, saturation, transfer, ...
 
     Returns:
         The restored picture: of the kind, shape and dtype of `image`. Integers are rounded and clipped, floats not.

@@ -179,8 +179,7 @@ def _fast(length: int) -> int:
 
 
 def _source(grid: int, size: int, offset: int, after: int, kind: str) -> npt.NDArray[np.int64]:
-    """The frame index that each index of a grid axis takes; the grid is circular, its spare part lies after the
-    frame."""
+    """The frame index that each index of a grid axis takes; its spare part lies after the frame."""
     position = np.arange(grid) - offset
     spare = position >= size + after  # nothing in the frame reads these: share them between both borders
     middle = (size + after + grid - offset) // 2

@@ -92,13 +92,15 @@ class Exact(Restorer):
         depth = self._reach(blur) if problem.boundary == "unknown" else 0
         if depth:
             grown = torch.nn.functional.pad(frame[None], (depth,) * 4, mode="replicate")[0]
-        planes = []
-        for channel, plane in enumerate(grown):
-            form = forms[channel if len(forms) > 1 else 0]
-            weight = torch.as_tensor(form.weight)[None, None]
+        weights = [torch.as_tensor(form.weight)[None, None] for form in forms]
+        for weight in weights:
             report = stability(weight, height, width, groups=1)
             if report.margin < LEAST_MARGIN or report.noise_gain > self.max_gain:
                 raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
+        planes = []
+        for channel, plane in enumerate(grown):
+            which = channel if len(forms) > 1 else 0
+            form, weight = forms[which], weights[which]
             planes.append(masked_conv2d_solve(plane[None, None], weight.to(plane), orientation=form.orientation)[0, 0])
         restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
         scene = blur.embed(restored) if problem.boundary == "unknown" else restored
@@ -106,7 +108,7 @@ class Exact(Restorer):
         return Estimate(scene, float(residual.norm() / frame.norm().clamp_min(1e-300)))
 
     def _refuse_zeros(self, blur: Blur) -> None:
-        lowest = float(_spectrum_on_fine_grid(blur).min())
+        lowest = float(_spectrum_on_fine_grid(blur).abs().min())
         if lowest * self.max_gain < 1:
             raise _refusal(
                 f"its spectrum falls to {lowest:.2g}, so noise would grow {1 / max(lowest, 1e-300):.2g} times"
@@ -114,7 +116,7 @@ class Exact(Restorer):
 
     def _reach(self, blur: Blur) -> int:
         """Pixels after which the inverse's impulse response has fallen below 1/255 of its first value."""
-        spectrum = _spectrum_on_fine_grid(blur, keep_phase=True)
+        spectrum = _spectrum_on_fine_grid(blur)
         response = torch.fft.irfft2(1 / torch.where(spectrum.abs() < 1e-12, 1, spectrum)).abs()
         size = response.shape[-1]
         profile = torch.maximum(response.amax((0, 1)), response.amax((0, 2)))
@@ -123,11 +125,10 @@ class Exact(Restorer):
         return min(int(above.max()) if len(above) else 0, *blur.frame)
 
 
-def _spectrum_on_fine_grid(blur: Blur, *, keep_phase: bool = False) -> Tensor:
+def _spectrum_on_fine_grid(blur: Blur) -> Tensor:
     """The psf's transfer function on a square grid four times its size, at least 512."""
     side = max(512, 4 * max(blur.psf.shape[-2:]))
-    spectrum = transfer_function(blur.psf.double(), (side, side), blur.origin)
-    return spectrum if keep_phase else spectrum.abs()
+    return transfer_function(blur.psf.double(), (side, side), blur.origin)
 
 
 def _refusal(why: str) -> UnstableInverseError:

@@ -39,7 +39,6 @@ def four_quadrant(blur: Blur, symbol: Symbol, q: float) -> Precondition:
 
     Falls back to `circulant` where a factor's inverse is not proved stable.
     """
-
     factors = factorize(blur.psf.double().cpu().numpy(), q, tolerance=TOLERANCE, regulariser=symbol)
     if not factors.stable:
         return circulant(blur, symbol, q)

@@ -76,9 +76,7 @@ class SparseDerivatives:
     isotropic: bool = True
 
     def __post_init__(self) -> None:
-        check_positive(
-            power=self.power, weight=self.weight, first=self.first, last=self.last, repeats=self.repeats
-        )  # fmt: skip
+        check_positive(power=self.power, weight=self.weight, first=self.first, last=self.last, repeats=self.repeats)
         if self.power > 1:
             raise OptionError(f"expected power in (0, 1], got {self.power}; larger powers are no longer sparse")
         if not 0 <= self.second < math.inf:
@@ -113,8 +111,7 @@ class SparseDerivatives:
         return _backward(dx, -1).add_(_backward(dy, -2)).neg_()
 
     def _shrink(self, parts: Iterable[tuple[Tensor, int]], scale: float, level: Level) -> None:
-        """Replace responses d, counted so many times, by scale * prox(scale * d), in place, with one joint
-        magnitude."""
+        """Replace responses d, counted so many times, by scale * prox(scale * d), in place; one magnitude."""
         squared = sum(count * d.square().sum(0, keepdim=True) for d, count in parts)
         magnitude = torch.as_tensor(squared).sqrt_().mul_(scale)
         factor = shrink(magnitude, level.penalty, self.power).div_(magnitude.clamp_min_(1e-20)).mul_(scale**2)
