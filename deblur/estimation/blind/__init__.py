@@ -1,0 +1,1 @@
+"""The blur kernel from blurred frames alone, tap by tap."""
