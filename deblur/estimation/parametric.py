@@ -1,0 +1,194 @@
+"""A blur with a name from blurred frames alone: motion, defocus or a Gaussian, by evidence."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deblur.errors import OptionError
+from deblur.estimation.base import Estimate, OnStep, Step
+from deblur.estimation.families import FAMILIES
+from deblur.estimation.search import descend
+from deblur.estimation.simplex import Array
+from deblur.estimation.spectrum import Evidence, periodogram
+from deblur.restoration.noise import estimate_sigma
+
+__all__ = ["MODELS", "Parametric"]
+
+MODELS: dict[str, tuple[str, ...]] = {
+    "motion": ("motion",),
+    "defocus": ("defocus",),
+    "gaussian": ("gaussian", "elliptic"),
+    "auto": ("motion", "defocus", "gaussian", "elliptic"),
+}
+"""The families that are tried for each value of the option."""
+
+_BATCH = 2_000_000
+"""Frequencies times candidates that are looked at at once."""
+
+_WINDOWS = (512, 256)
+"""Sides of the windows: the larger where the frame has twice as many pixels a side."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best of one family: its parameters, minus its log evidence, and by how much a distant other one is worse."""
+
+    family: str
+    parameters: Array
+    cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parametric:
+    """Maximise the marginal likelihood of a few parameters (see `deblur.estimation.spectrum`).
+
+    A grid over all parameters first, since the zeros of motion and defocus make the likelihood ripple, then Newton
+    steps from the three best places that are apart. Families are compared by their evidence, each parameter costing
+    log(n) / 2 for n frequencies (Schwarz 1978); no blur at all is a family without parameters.
+
+    Args:
+        model: a name in `MODELS`.
+        size: odd, the largest kernel that is looked for, or None for what the frame allows: a sixth of its side.
+
+    Raises:
+        OptionError: an unknown model.
+
+    Example:
+        >>> Parametric(model="motoin")
+        Traceback (most recent call last):
+        ...
+        deblur.errors.OptionError: expected a parametric model out of motion, defocus, gaussian, auto, got 'motoin'
+    """
+
+    model: str = "auto"
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise OptionError(f"expected a parametric model out of {', '.join(MODELS)}, got {self.model!r}")
+
+    def __call__(
+        self,
+        frames: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor | None] | None = None,
+        sigma: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Estimate:
+        """Fit the blur that all frames (C, H, W) share.
+
+        Args:
+            frames: in linear light, of at least 64 pixels a side.
+            masks: 1 where a pixel is believed, broadcasting to the frame, or None.
+            sigma: standard deviation of the noise, or None to estimate it.
+            on_step: told of the progress.
+        """
+        start = time.perf_counter()
+        masks = [None] * len(frames) if masks is None else masks
+        shortest = min(min(frame.shape[-2:]) for frame in frames)
+        if sigma is None:
+            sigma = max(estimate_sigma(frame, mask) for frame, mask in zip(frames, masks, strict=True))
+        side = next((window for window in _WINDOWS if shortest >= 2 * window), min(256, (shortest - 1) // 2 * 2))
+        reach = (self.size - 1) / 2 if self.size else min(shortest / 12, side / 5)
+        power = periodogram(frames, masks, side)
+        coarse, fine = Evidence(power, sigma, stride=4), Evidence(power, sigma, stride=2)
+        plain = fine(torch.ones(1, fine.count, dtype=torch.float64))
+        families = MODELS[self.model]
+        found, steps = [], 0
+        for number, name in enumerate(families):
+
+            def tell(share: float, name: str = name, number: int = number) -> None:
+                if on_step is not None:
+                    on_step(Step(name, (number + share) / len(families)))
+
+            best, tried = _search(name, reach, coarse, fine, tell)
+            found.append(best)
+            steps += tried
+        best = min(found, key=lambda one: _criterion(one, fine.count))
+        return _record(best, found, float(plain.cost[0]), fine.count, sigma, steps, time.perf_counter() - start)
+
+
+def _search(
+    name: str, reach: float, coarse: Evidence, fine: Evidence, tell: Callable[[float], None]
+) -> tuple[_Found, int]:
+    family = FAMILIES[name]
+    grid = family.grid(reach)
+    batch = max(1, _BATCH // coarse.count)
+    costs = []
+    for first in range(0, len(grid), batch):
+        costs.append(_Cost(name, coarse, rounds=7)(grid[first : first + batch]))
+        tell(0.8 * min(1.0, (first + batch) / len(grid)))
+    order = np.argsort(np.concatenate(costs))
+    starts: list[Array] = []
+    for candidate in grid[order]:
+        scales = family.scales(candidate)
+        if all(np.abs((candidate - other) / scales).max() > 6 for other in starts):
+            starts.append(candidate)
+        if len(starts) == 3:
+            break
+    lowest = np.array(family.lowest)
+    ends = []
+    for number, start in enumerate(starts):
+        end = descend(_Cost(name, fine, rounds=6), start, family.scales(start), lowest, rounds=8)
+        ends.append(_Found(name, end, float(_Cost(name, fine, rounds=20)(end[None])[0])))
+        tell(0.8 + 0.2 * (number + 1) / len(starts))
+    return min(ends, key=lambda end: end.cost), len(grid) + 100 * len(starts)
+
+
+class _Cost:
+    """Minus the log evidence of a batch of parameters; each call starts where the best of the one before ended."""
+
+    def __init__(self, name: str, evidence: Evidence, rounds: int) -> None:
+        self._spectrum, self._evidence, self._rounds = FAMILIES[name].spectrum, evidence, rounds
+        self._start: Tensor | None = None
+
+    def __call__(self, parameters: Array) -> Array:
+        values = torch.from_numpy(np.ascontiguousarray(parameters))
+        spectra = self._spectrum(values, self._evidence.down, self._evidence.across)
+        fit = self._evidence(spectra.square(), self._start, self._rounds)
+        self._start = fit.parameters[fit.cost.argmin()]
+        return np.asarray(fit.cost)
+
+
+def _criterion(found: _Found, count: int) -> float:
+    return found.cost + 0.5 * len(found.parameters) * math.log(count)
+
+
+def _record(
+    best: _Found, found: Sequence[_Found], plain: float, count: int, sigma: float, steps: int, seconds: float
+) -> Estimate:
+    family = FAMILIES[best.family]
+    gain = plain - _criterion(best, count)
+    rivals = [_criterion(other, count) - _criterion(best, count) for other in found if other is not best]
+    warnings = []
+    if gain <= 0:
+        warnings.append("no blur explains the frame as well as any: there may be nothing to remove")
+    spec = family.spec(best.parameters)
+    return Estimate(
+        kernel=family.kernel(best.parameters),
+        method=spec.partition(":")[0],
+        sigma=sigma,
+        confidence=_confidence(gain, count),
+        warnings=tuple(warnings),
+        seconds=seconds,
+        steps=steps,
+        details={
+            "spec": spec,
+            **dict(zip(family.names, map(float, best.parameters), strict=True)),
+            "evidence": gain,
+            "ahead": min(rivals) if rivals else None,
+        },
+    )
+
+
+def _confidence(gain: float, count: int) -> float:
+    """0 without a gain in evidence, a half at 1 per cent of a unit per frequency, 1 far above."""
+    share = max(gain, 0.0) / count
+    return share / (share + 0.01)
