@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PUBLIC = {
     "deblur": ["ApplyOptions", "__version__", "apply", "restore"],
     "deblur.api": ["ApplyOptions", "apply", "restore"],
-    "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability"],
+    "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"],
     "deblur.restoration": [
         "DEFAULT_METHOD",
         "PRECONDITIONERS",

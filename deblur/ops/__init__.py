@@ -11,7 +11,8 @@ Example:
 
 from __future__ import annotations
 
+from deblur.ops._cuda import warmup
 from deblur.ops.masked_conv import log_abs_det, masked_conv2d, masked_conv2d_solve
 from deblur.ops.stability import StabilityReport, stability
 
-__all__ = ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability"]
+__all__ = ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"]

@@ -1,7 +1,11 @@
-"""Which code computes: the native kernels on the CPU, the readable reference everywhere else.
+"""Which code computes: the native kernels on the CPU, the CUDA kernels on a GPU, the readable reference elsewhere.
 
 Here, and only here, values exist and a choice is made. float16 and bfloat16 are computed in float32 (a recursion in
 half precision would lose a bit a step) and returned in their own type.
+
+On a GPU the solve is ours; convolution and weight gradient are torch's own there, through the reference, which is
+nothing but they. No value is read from a GPU whose kernels serve, so nothing waits for it: an anchor without an
+inverse, an error on the CPU and wherever the reference solves, gives NaN there.
 
 Weight gradients on the CPU: ours, save for 32 or more channels a group in float32, where torch's `conv2d_weight`, a
 blocked matrix product there, takes half the time (48 channels, 32 x 32, 3 x 3: 6 ms against 14 on one core; depthwise
@@ -14,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from deblur.ops import _checks, _native, jacobi, reference
+from deblur.ops import _checks, _cuda, _native, jacobi, reference
 
 __all__ = ["conv", "solve", "weight_grad"]
 
@@ -26,6 +30,10 @@ _WIDE = 32
 
 def _native_serves(image: torch.Tensor) -> bool:
     return image.device.type == "cpu" and _native.available()
+
+
+def _cuda_serves(image: torch.Tensor) -> bool:
+    return image.device.type == "cuda" and _cuda.serves(image)
 
 
 def conv(
@@ -57,12 +65,18 @@ def solve(
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
         return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method).to(y.dtype)
-    _checks.check_anchor(weight, groups)
+    on_gpu = _cuda_serves(y)
+    if not on_gpu:
+        _checks.check_anchor(weight, groups)
     if method == "jacobi":
         x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, conv=conv)
         if x is not None:
             return x
-    compute: Callable[..., torch.Tensor] = _native.solve if _native_serves(y) else reference.solve
+    compute: Callable[..., torch.Tensor] = reference.solve
+    if on_gpu:
+        compute = _cuda.solve
+    elif _native_serves(y):
+        compute = _native.solve
     return compute(
         y.contiguous(),
         weight.contiguous(),

@@ -68,7 +68,7 @@ def conv(
     weight = geometry.reachable(weight, x.shape[2], x.shape[3], dilation)
     if x.numel() == 0:
         return torch.zeros_like(x, memory_format=torch.contiguous_format)
-    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         return F.conv2d(
             _pad(x, weight.shape[2:], orientation, dilation),
             _as_correlation(weight, orientation),
@@ -141,7 +141,7 @@ def weight_grad(
     if x.numel() == 0:
         return result
     seen = geometry.reachable(result, height, width, dilation)
-    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         correlation: torch.Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
             _pad(x, seen.shape[2:], orientation, dilation),
             list(seen.shape),

@@ -1,0 +1,100 @@
+// CUDA's words for the host compiler: what csrc/cuda/dev.cuh includes in place of the device's own.
+//
+// Every word that lets another thread come in between (barriers, warp synchronisation, shuffles, atomics, flags) is a
+// *switch point*: the fiber says what it waits for and the scheduler (emulator.cpp) decides who goes on. Ordinary loads
+// and stores are ordinary; the orders that ThreadSanitizer knows of are those of barriers and of acquire and release.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace emulator {
+
+struct Index {
+    unsigned x, y, z;
+};
+
+// Where a switch point stands in the source.
+struct Place {
+    const char* file;
+    int line;
+};
+
+// By value: a sanitizer must not see a look at the emulator's own memory.
+Index thread_index();
+Index block_index();
+Index block_size();
+Index grid_size();
+void* shared_memory();
+
+void barrier(Place place);
+void warp_barrier(unsigned mask, Place place);
+// The value that `source` of the warp's lanes brought to the same shuffle.
+std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place);
+void before_atomic(Place place);        // any thread may come first
+void after_store(const void* flag);     // whoever waits for this flag looks again
+void before_load(const void* flag, Place place);
+void wait(Place place);                 // until the flag that was loaded last is stored to
+
+}  // namespace emulator
+
+#define DEBLUR_DEVICE inline
+#define DEBLUR_KERNEL(name, threads) extern "C" void name(const Problem& problem)
+#define DEBLUR_SHARED_MEMORY(name) Scalar* const name = static_cast<Scalar*>(emulator::shared_memory())
+#define __host__
+#define __device__
+#define __restrict__ __restrict
+#define threadIdx (emulator::thread_index())
+#define blockIdx (emulator::block_index())
+#define blockDim (emulator::block_size())
+#define gridDim (emulator::grid_size())
+#define EMULATOR_HERE (emulator::Place{__builtin_FILE(), __builtin_LINE()})
+
+inline void __syncthreads(emulator::Place here = EMULATOR_HERE) { emulator::barrier(here); }
+
+inline void __syncwarp(unsigned mask = 0xffffffffu, emulator::Place here = EMULATOR_HERE) {
+    emulator::warp_barrier(mask, here);
+}
+
+template <class T>
+inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, emulator::Place here = EMULATOR_HERE) {
+    static_assert(sizeof(T) <= sizeof(std::uint64_t));
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof value);
+    bits = emulator::shuffle(mask, bits, int(threadIdx.x % 32) ^ distance, here);
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+inline int atomicAdd(int* target, int value, emulator::Place here = EMULATOR_HERE) {
+    emulator::before_atomic(here);
+    const int before = __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
+    emulator::after_store(target);
+    return before;
+}
+
+inline int load_acquire(const int* flag, emulator::Place here = EMULATOR_HERE) {
+    emulator::before_load(flag, here);
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+inline void store_release(int* flag, int value, emulator::Place here = EMULATOR_HERE) {
+    emulator::before_atomic(here);
+    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
+    emulator::after_store(flag);
+}
+
+// No kernel uses these two; the tests plant them, to see that they are found.
+inline int load_relaxed(const int* flag, emulator::Place here = EMULATOR_HERE) {
+    emulator::before_load(flag, here);
+    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+
+inline void store_relaxed(int* flag, int value, emulator::Place here = EMULATOR_HERE) {
+    emulator::before_atomic(here);
+    __atomic_store_n(flag, value, __ATOMIC_RELAXED);
+    emulator::after_store(flag);
+}
+
+inline void pause(emulator::Place here = EMULATOR_HERE) { emulator::wait(here); }

@@ -1,0 +1,413 @@
+// The scheduler. Fibers only say what they wait for; all that is decided is decided here, on the scheduler's own stack.
+//
+// This file is compiled without instrumentation: to the sanitizers the emulator does not exist, except for the orders
+// that it declares (barriers) and the fibers that it announces.
+#include "emulator.h"
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "emulated.h"
+#include "fiber.h"
+
+#undef threadIdx
+#undef blockIdx
+#undef blockDim
+#undef gridDim
+
+namespace emulator {
+namespace {
+
+constexpr unsigned kWarp = 32;
+#if EMULATOR_TSAN || EMULATOR_ASAN
+constexpr std::size_t kStack = 256 << 10;
+#else
+constexpr std::size_t kStack = 64 << 10;
+#endif
+
+enum class State { kReady, kAtBarrier, kAtWarpBarrier, kAtShuffle, kAtFlag, kDone };
+
+const char* const kWaitsAt[] = {"is ready at", "waits at the barrier", "waits for its warp at", "waits for its warp's shuffle at",
+                                "waits for a flag at", "is done at"};
+
+struct Block;
+struct Thread;
+
+// Where the threads of a block, or of a warp, meet. Two objects in turn carry ThreadSanitizer's order, so that a thread
+// that is already at the next meeting adds nothing to what a late one takes from this one.
+struct Meeting {
+    unsigned arrived = 0;
+    unsigned generation = 0;
+    const Thread* first = nullptr;
+    char order[2] = {};
+    void* now() { return &order[generation & 1]; }
+};
+
+struct Thread {
+    Context context;
+    Block* block = nullptr;
+    Index index = {};
+    State state = State::kReady;
+    Place place = {"the kernel's start", 0};
+    unsigned mask = 0;
+    std::uint64_t brought = 0, taken = 0;
+    int source = 0;
+    std::uint64_t stores_seen = 0;  // when this thread last loaded a flag
+};
+
+struct Block {
+    Index index = {};
+    std::vector<Thread> threads;
+    std::vector<Meeting> warps;
+    Meeting all;
+    unsigned done = 0;
+    void* shared = nullptr;
+    void* stacks = nullptr;
+};
+
+struct Scheduler {
+    Context context;
+    const emulator_launch* launch = nullptr;
+    Thread* running = nullptr;
+    Index block_size = {1, 1, 1}, grid_size = {1, 1, 1};
+    std::deque<Thread*> ready;
+    std::vector<Thread*> at_flags;
+    std::map<unsigned, std::unique_ptr<Block>> resident;
+    std::deque<unsigned> pending;
+    std::uint64_t stores = 0, random = 0;
+    bool stored = false;
+    std::string report;
+    char finished = 0;  // carries the order from every thread's end to the launch's end
+
+    std::uint64_t next_random() {  // xorshift64*
+        random ^= random >> 12, random ^= random << 25, random ^= random >> 27;
+        return random * 2685821657736338717ull;
+    }
+};
+
+Scheduler* scheduler = nullptr;
+
+std::string at(const Place& place) {
+    const char* const slash = std::strrchr(place.file, '/');
+    return std::string(slash ? slash + 1 : place.file) + ":" + std::to_string(place.line);
+}
+
+bool differ(const Place& a, const Place& b) { return a.line != b.line || std::strcmp(a.file, b.file) != 0; }
+
+std::string name(const Thread& thread) {
+    return "thread " + std::to_string(thread.index.x) + " of block " + std::to_string(thread.block->index.x);
+}
+
+// --- on a fiber ----------------------------------------------------------------------------------------------------
+
+void leave(State state, Place place) {
+    Thread& self = *scheduler->running;
+    self.state = state;
+    self.place = place;
+    switch_to(self.context, scheduler->context);
+}
+
+void run_thread() {
+    arrived(scheduler->context);
+    scheduler->launch->kernel(scheduler->launch->arguments);
+#if EMULATOR_TSAN
+    __tsan_release(&scheduler->finished);
+#endif
+    leave(State::kDone, scheduler->running->place);
+    std::abort();  // a thread that is done is not resumed
+}
+
+void meet(Meeting& meeting, State state, Place place) {
+    [[maybe_unused]] void* const order = meeting.now();
+#if EMULATOR_TSAN
+    __tsan_release(order);
+#endif
+    leave(state, place);
+#if EMULATOR_TSAN
+    __tsan_acquire(order);
+#endif
+}
+
+Meeting& warp_of(const Thread& thread) { return thread.block->warps[thread.index.x / kWarp]; }
+
+// --- on the scheduler's stack --------------------------------------------------------------------------------------
+
+// The stacks of a block's fibers. Sanitizers keep notes on memory, so with them every block gets fresh pages: one block's
+// stacks must not be seen in another's. Without, the stacks of the blocks that ended serve again.
+#if EMULATOR_TSAN || EMULATOR_ASAN
+void* take_stacks(std::size_t bytes) {
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+void give_stacks(void* stacks, std::size_t bytes) { munmap(stacks, bytes); }
+#else
+std::map<std::size_t, std::vector<void*>> spare_stacks;
+void* take_stacks(std::size_t bytes) {
+    std::vector<void*>& spare = spare_stacks[bytes];
+    if (spare.empty())
+        return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const stacks = spare.back();
+    spare.pop_back();
+    return stacks;
+}
+void give_stacks(void* stacks, std::size_t bytes) { spare_stacks[bytes].push_back(stacks); }
+#endif
+
+void start_block(unsigned number) {
+    Scheduler& s = *scheduler;
+    auto block = std::make_unique<Block>();
+    block->index = {number, 0, 0};
+    block->threads.resize(s.launch->block);
+    block->warps.resize((s.launch->block + kWarp - 1) / kWarp);
+    const std::size_t bytes = s.launch->shared_bytes;
+    block->stacks = take_stacks(kStack * s.launch->block);
+#if EMULATOR_TSAN
+    block->shared = mmap(nullptr, bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+#else
+    block->shared = std::malloc(bytes);  // AddressSanitizer knows its end
+#endif
+    std::memset(block->shared, 0xff, bytes);
+    for (unsigned k = 0; k < s.launch->block; ++k) {
+        Thread& thread = block->threads[k];
+        thread.block = block.get();
+        thread.index = {k, 0, 0};
+        prepare(thread.context, static_cast<char*>(block->stacks) + k * kStack, kStack, run_thread);
+#if EMULATOR_TSAN
+        thread.context.tsan = __tsan_create_fiber(0);
+#endif
+        s.ready.push_back(&thread);
+    }
+    s.resident[number] = std::move(block);
+}
+
+void end_block(Block& block) {
+#if EMULATOR_TSAN
+    for (Thread& thread : block.threads) __tsan_destroy_fiber(thread.context.tsan);
+    munmap(block.shared, scheduler->launch->shared_bytes + 1);
+#else
+    std::free(block.shared);
+#endif
+    give_stacks(block.stacks, kStack * scheduler->launch->block);
+}
+
+void fail(const std::string& what) {
+    if (scheduler->report.empty()) scheduler->report = what;
+}
+
+void resume(Thread& thread) {
+    thread.state = State::kReady;
+    scheduler->ready.push_back(&thread);
+}
+
+void at_barrier(Thread& thread) {
+    Block& block = *thread.block;
+    if (block.done)
+        fail(name(thread) + " waits at the barrier " + at(thread.place) + ", but " + std::to_string(block.done) +
+             " threads of its block have ended before it");
+    if (block.all.arrived == 0) block.all.first = &thread;
+    const Thread& first = *block.all.first;
+    if (differ(first.place, thread.place))
+        return fail("divergent barriers: " + name(thread) + " at " + at(thread.place) + ", " + name(first) + " at " +
+                    at(first.place));
+    if (++block.all.arrived < block.threads.size()) return;
+    block.all.arrived = 0;
+    ++block.all.generation;
+    for (Thread& other : block.threads) resume(other);
+}
+
+// Threads of a warp that wait at `place` as `thread` does, once all of its mask are there; else none.
+std::vector<Thread*> gathered(Thread& thread) {
+    Block& block = *thread.block;
+    const unsigned base = thread.index.x / kWarp * kWarp;
+    std::vector<Thread*> lanes;
+    if (!(thread.mask >> (thread.index.x - base) & 1))
+        fail(name(thread) + " is missing from its own mask at " + at(thread.place));
+    bool complete = true;
+    for (unsigned lane = 0; lane < kWarp; ++lane) {
+        if (!(thread.mask >> lane & 1)) continue;
+        if (base + lane >= block.threads.size()) {
+            if (thread.mask != 0xffffffffu) fail("a mask names lanes that do not exist at " + at(thread.place));
+            continue;
+        }
+        Thread& other = block.threads[base + lane];
+        if (other.state == State::kDone) {
+            fail(name(thread) + " waits for its warp at " + at(thread.place) + ", but " + name(other) + " has ended");
+        } else if (other.state == thread.state) {
+            if (differ(other.place, thread.place) || other.mask != thread.mask)
+                fail("divergent warp: " + name(thread) + " at " + at(thread.place) + ", " + name(other) + " at " +
+                     at(other.place));
+            lanes.push_back(&other);
+        } else {
+            complete = false;
+        }
+    }
+    if (!complete) lanes.clear();
+    return lanes;
+}
+
+void at_warp(Thread& thread) {
+    const std::vector<Thread*> lanes = gathered(thread);
+    if (lanes.empty() || !scheduler->report.empty()) return;
+    if (thread.state == State::kAtShuffle) {
+        const unsigned base = thread.index.x / kWarp * kWarp;
+        for (Thread* lane : lanes) {
+            if (!(lane->mask >> lane->source & 1))
+                return fail(name(*lane) + " reads a lane that is missing from the mask at " + at(lane->place));
+            lane->taken = thread.block->threads[base + lane->source].brought;
+        }
+    } else {
+        ++warp_of(thread).generation;
+    }
+    for (Thread* lane : lanes) resume(*lane);
+}
+
+void wake_flags() {
+    for (Thread* thread : scheduler->at_flags) resume(*thread);
+    scheduler->at_flags.clear();
+    scheduler->stored = false;
+}
+
+void at_end(Thread& thread) {
+    Block& block = *thread.block;
+    ++block.done;
+    if (block.all.arrived)
+        for (const Thread& other : block.threads)
+            if (other.state == State::kAtBarrier)
+                return fail(name(thread) + " ended while " + name(other) + " waits at the barrier " + at(other.place));
+    if (block.done < block.threads.size()) return;
+    end_block(block);
+    scheduler->resident.erase(block.index.x);
+}
+
+void report_deadlock() {
+    std::string who = "deadlock:";
+    for (const auto& [number, block] : scheduler->resident) {
+        std::map<std::string, unsigned> places;
+        for (const Thread& thread : block->threads)
+            if (thread.state != State::kDone) ++places[std::string(kWaitsAt[int(thread.state)]) + " " + at(thread.place)];
+        for (const auto& [place, count] : places)
+            who += "\n  block " + std::to_string(number) + ": " + std::to_string(count) + " threads, each " + place;
+    }
+    if (!scheduler->pending.empty()) who += "\n  " + std::to_string(scheduler->pending.size()) + " blocks have not started";
+    fail(who);
+}
+
+void fill_device() {
+    Scheduler& s = *scheduler;
+    while (!s.pending.empty() && s.resident.size() < s.launch->resident) {
+        const unsigned number = s.pending.front();
+        s.pending.pop_front();
+        start_block(number);
+    }
+}
+
+Thread* choose() {
+    Scheduler& s = *scheduler;
+    if (s.ready.empty()) return nullptr;
+    if (s.random) std::swap(s.ready.front(), s.ready[s.next_random() % s.ready.size()]);
+    Thread* const thread = s.ready.front();
+    s.ready.pop_front();
+    return thread;
+}
+
+void run_all() {
+    Scheduler& s = *scheduler;
+    for (unsigned k = 0; k < s.launch->grid; ++k) s.pending.push_back(k);
+    if (s.random)
+        for (std::size_t k = s.pending.size(); k > 1; --k) std::swap(s.pending[k - 1], s.pending[s.next_random() % k]);
+    for (;;) {
+        fill_device();
+        Thread* const thread = choose();
+        if (!thread) break;
+        s.running = thread;
+        switch_to(s.context, thread->context);
+        if (s.stored) wake_flags();
+        switch (thread->state) {
+            case State::kReady: s.ready.push_back(thread); break;
+            case State::kAtBarrier: at_barrier(*thread); break;
+            case State::kAtWarpBarrier:
+            case State::kAtShuffle: at_warp(*thread); break;
+            case State::kAtFlag:
+                if (thread->stores_seen != s.stores)
+                    resume(*thread);
+                else
+                    s.at_flags.push_back(thread);
+                break;
+            case State::kDone: at_end(*thread); break;
+        }
+        if (!s.report.empty()) break;
+    }
+    if (s.report.empty() && !s.resident.empty()) report_deadlock();
+    for (auto& [number, block] : s.resident) end_block(*block);
+}
+
+}  // namespace
+
+// --- the words of emulated.h ---------------------------------------------------------------------------------------
+
+Index thread_index() { return scheduler->running->index; }
+Index block_index() { return scheduler->running->block->index; }
+Index block_size() { return scheduler->block_size; }
+Index grid_size() { return scheduler->grid_size; }
+void* shared_memory() { return scheduler->running->block->shared; }
+
+void barrier(Place place) { meet(scheduler->running->block->all, State::kAtBarrier, place); }
+
+void warp_barrier(unsigned mask, Place place) {
+    scheduler->running->mask = mask;
+    meet(warp_of(*scheduler->running), State::kAtWarpBarrier, place);
+}
+
+std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place) {
+    Thread& self = *scheduler->running;
+    self.mask = mask;
+    self.brought = value;
+    self.source = source;
+    leave(State::kAtShuffle, place);
+    return self.taken;
+}
+
+void before_atomic(Place place) { leave(State::kReady, place); }
+
+void after_store(const void*) {
+    ++scheduler->stores;
+    scheduler->stored = true;
+}
+
+void before_load(const void*, Place place) {
+    leave(State::kReady, place);
+    scheduler->running->stores_seen = scheduler->stores;
+}
+
+void wait(Place place) { leave(State::kAtFlag, place); }
+
+}  // namespace emulator
+
+extern "C" int emulator_run(const emulator_launch* launch, char* report, std::size_t size) {
+    static std::mutex one_at_a_time;
+    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    emulator::Scheduler s;
+    s.launch = launch;
+    s.block_size.x = launch->block;
+    s.grid_size.x = launch->grid;
+    s.random = launch->seed * 0x9e3779b97f4a7c15ull;
+#if EMULATOR_TSAN
+    s.context.tsan = __tsan_get_current_fiber();
+#endif
+    emulator::scheduler = &s;
+    emulator::run_all();
+    emulator::scheduler = nullptr;
+#if EMULATOR_TSAN
+    __tsan_acquire(&s.finished);
+#endif
+    std::snprintf(report, size, "%s", s.report.c_str());
+    return s.report.empty() ? 0 : 1;
+}

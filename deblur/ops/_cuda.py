@@ -1,0 +1,146 @@
+"""The exact inverse on CUDA devices: csrc/cuda, compiled at first use and launched on torch's current stream.
+
+What runs where:
+
+- the solve with one channel per group: the band kernel, one launch however many images and bands (taps too many for
+  its shared memory, more than 60 a side on the smallest device: the wavefront kernel);
+- the solve with several channels per group: three small kernels that invert the anchors and fold them in, then the
+  wavefront kernel, one launch for all images;
+- the convolution, and the weight gradient: torch's own, through the reference, which is nothing but they.
+
+Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
+load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
+the result is NaN.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import torch
+from torch import Tensor
+
+from deblur.ops import _cuda_modules, _cuda_problem
+from deblur.ops._driver import Driver, DriverError
+from deblur.ops._nvrtc import Nvrtc, NvrtcError
+
+__all__ = ["available", "describe", "serves", "solve", "warmup", "why_not"]
+
+_OLDEST = 70  # acquire and release between blocks
+
+
+@functools.cache
+def _toolkit() -> tuple[_cuda_modules.Toolkit | None, str | None]:
+    """Compiler, driver and sources, or the one sentence that says what is missing."""
+    if os.environ.get("DEBLUR_CUDA", "1").lower() in ("0", "off", "false", "no"):
+        return None, "the CUDA kernels are switched off by the environment variable DEBLUR_CUDA"
+    if not torch.cuda.is_available():
+        return None, "torch sees no CUDA device" if torch.version.cuda else "this build of torch is without CUDA"
+    sources = _cuda_modules.find_sources()
+    if not sources:
+        return None, "the sources of the CUDA kernels are missing; reinstall deblur-wavefront"
+    try:
+        return _cuda_modules.Toolkit(compiler=Nvrtc(), driver=Driver(), sources=sources), None
+    except (NvrtcError, DriverError) as error:
+        return None, f"the CUDA kernels cannot be compiled: {error}"
+
+
+@functools.cache
+def _why_not(device: int) -> str | None:
+    toolkit, reason = _toolkit()
+    if toolkit is None:
+        return reason
+    architecture = toolkit.driver.architecture(device)
+    if architecture < _OLDEST:
+        return f"CUDA device {device} has compute capability {architecture / 10}, the kernels need {_OLDEST / 10}"
+    try:
+        toolkit.compiler.target(architecture)
+    except NvrtcError as error:
+        return str(error)
+    return None
+
+
+def available(device: int = 0) -> bool:
+    """Whether the CUDA kernels can be used on a device."""
+    return _why_not(device) is None
+
+
+def why_not(device: int = 0) -> str | None:
+    """One sentence that says why the CUDA kernels cannot be used on a device; None where they can."""
+    return _why_not(device)
+
+
+def describe(device: int = 0) -> str:
+    """What compiles for a device, or why nothing does."""
+    toolkit, _ = _toolkit()
+    if toolkit is None or not available(device):
+        return str(why_not(device))
+    return f"{toolkit.compiler.target(toolkit.driver.architecture(device))}, by {toolkit.compiler.identity}"
+
+
+def serves(image: Tensor) -> bool:
+    """Whether the kernels run on the device that an image lies on."""
+    return available(image.device.index)
+
+
+def solve(
+    y: Tensor, weight: Tensor, *, orientation: str, transpose: bool, groups: int, dilation: tuple[int, int]
+) -> Tensor:
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W); NaN where none exists.
+
+    Takes contiguous tensors of one dtype, float32 or float64. Bit-identical from run to run.
+    """
+    toolkit, reason = _toolkit()
+    if toolkit is None:
+        raise RuntimeError(reason)
+    x = torch.empty_like(y)
+    if x.numel() == 0:
+        return x
+    device = y.device.index or 0
+    plan = _cuda_problem.plan(
+        y.shape,
+        y.dtype,
+        (weight.shape[2], weight.shape[3]),
+        orientation,
+        transpose,
+        groups,
+        dilation,
+        toolkit.driver.shared_limit(device),
+    )
+    # The plan is shared between calls, the buffers are not: each is torch's, and free for the next use of this stream.
+    buffers = {"y": y, "x": x, "weight": weight}
+    buffers |= {name: y.new_empty(size) for name, size in plan.scratch.items()}
+    if plan.flags:
+        buffers["flags"] = torch.zeros(plan.flags, dtype=torch.int32, device=y.device)
+    problem = _cuda_problem.Problem.from_buffer_copy(plan.problem)
+    for name, tensor in buffers.items():
+        setattr(problem, name, tensor.data_ptr())
+    tensors = tuple(buffers.values())
+    for step in plan.launches:
+        kernel = toolkit.kernels(device, step.source, y.dtype)[step.kernel]
+        toolkit.driver.launch(kernel, device, step.grid, step.block, step.shared_bytes, problem, tensors)
+    return x
+
+
+def warmup(device: int | str | torch.device | None = None) -> None:
+    """Compile and load the CUDA kernels now, not at their first use.
+
+    Needed before a CUDA graph is captured; elsewhere it only moves the wait (a second or two once per machine, then
+    milliseconds per process). Does nothing where the kernels cannot run.
+
+    Args:
+        device: A CUDA device, or its number; the current one by default.
+
+    Example:
+        >>> warmup()
+    """
+    toolkit, _ = _toolkit()
+    if toolkit is None:
+        return
+    index = torch.device("cuda", device).index if isinstance(device, int) else torch.device(device or "cuda").index
+    number = torch.cuda.current_device() if index is None else index
+    if available(number):
+        for source in _cuda_modules.KERNELS:
+            for dtype in _cuda_modules.SCALARS:
+                toolkit.kernels(number, source, dtype)

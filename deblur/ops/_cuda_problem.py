@@ -1,0 +1,193 @@
+"""A solve described for the CUDA kernels: strides, sizes and shared memory, worked out once for every kind of call.
+
+The structure mirrors `Problem` of csrc/cuda/problem.cuh, field by field. Corners and adjoints are signed strides,
+dilations independent images; the numbers of shared memory repeat the layouts that the kernels' comments draw.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from deblur.ops import geometry
+
+__all__ = ["Launch", "Plan", "Problem", "plan"]
+
+LANES = 32  # threads of a warp, rows of a band
+CHUNK = 8  # times of a chunk, and warps of a band's block
+MARGIN = 2 * CHUNK - 2
+BAND_THREADS = CHUNK * LANES
+QUAD = 4  # channels loaded together
+TILE = 4  # pixels of a thread
+WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS = 512, 512, 256
+
+_POINTERS = ("y", "x", "weight", "inverse", "folded", "ring", "flags")
+_STRIDES = (
+    *("origin", "frame_step", "channel_step", "row_step", "column_step"),
+    *("weight_group", "weight_out", "weight_in", "weight_row", "weight_column"),
+)
+_SIZES = (
+    *("batch", "groups", "channels", "height", "width", "taps_h", "taps_w", "dilation_h", "dilation_w"),
+    *("bands", "images", "padded"),
+)
+
+
+class Problem(ctypes.Structure):
+    """`Problem` of csrc/cuda/problem.cuh."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in _POINTERS),
+        *((name, ctypes.c_int64) for name in _STRIDES),
+        *((name, ctypes.c_int32) for name in _SIZES),
+    ]
+
+
+assert ctypes.sizeof(Problem) == 184, "csrc/cuda/problem.cuh expects this layout"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One kernel of a plan: its name and source, blocks, threads of a block and bytes of dynamic shared memory."""
+
+    kernel: str
+    source: str
+    grid: int
+    block: int
+    shared_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one kind of call is computed.
+
+    Attributes:
+        problem: The description, all but the pointers.
+        launches: The kernels, in order; the last one solves.
+        scratch: Elements of the buffers that exist for this call alone, by the name of their pointer.
+        flags: Integers that must be zero before it starts: the ticket and the progress of every band.
+    """
+
+    problem: Problem
+    launches: tuple[Launch, ...]
+    scratch: dict[str, int]
+    flags: int
+
+
+@functools.lru_cache(maxsize=256)
+def plan(
+    shape: torch.Size,
+    dtype: torch.dtype,
+    kernel_size: tuple[int, int],
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+    shared_limit: int,
+) -> Plan:
+    """Work out a solve of (B, C, H, W) images, none of the four zero, with that much shared memory for a block."""
+    problem = _describe(shape, kernel_size, orientation, transpose, groups, dilation)
+    shared_bytes = _band_shared_bytes(problem, dtype.itemsize)
+    if problem.channels == 1 and shared_bytes <= shared_limit:
+        tasks = problem.bands * problem.images
+        solve = Launch(
+            kernel="deblur_band_solve", source="band.cuh", grid=tasks, block=BAND_THREADS, shared_bytes=shared_bytes
+        )
+        return Plan(problem=problem, launches=(solve,), scratch={}, flags=1 + tasks)
+    return _wavefront(problem, dtype.itemsize, shared_limit)
+
+
+def _describe(
+    shape: torch.Size,
+    kernel_size: tuple[int, int],
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> Problem:
+    batch, all_channels, height, width = shape
+    channels = all_channels // groups
+    taps = kernel_size[0] * kernel_size[1]
+    looks_down, looks_right = geometry.ORIENTATIONS[geometry.opposite(orientation) if transpose else orientation]
+    weight_out, weight_in = channels * taps, taps
+    if transpose:
+        weight_out, weight_in = weight_in, weight_out
+    # Along each axis: pixels, step in the image, taps, step in the weight, dilation.
+    rows = (height, -width if looks_down else width, kernel_size[0], kernel_size[1], min(dilation[0], height))
+    columns = (width, -1 if looks_right else 1, kernel_size[1], 1, min(dilation[1], width))
+    if height > width:  # a row costs half again as much time as a column
+        rows, columns = columns, rows
+    tallest, widest = -(-rows[0] // rows[4]), -(-columns[0] // columns[4])
+    return Problem(
+        origin=(height - 1) * width * looks_down + (width - 1) * looks_right,
+        frame_step=all_channels * height * width,
+        channel_step=height * width,
+        row_step=rows[1],
+        column_step=columns[1],
+        weight_group=channels * channels * taps,
+        weight_out=weight_out,
+        weight_in=weight_in,
+        weight_row=rows[3],
+        weight_column=columns[3],
+        batch=batch,
+        groups=groups,
+        channels=channels,
+        height=rows[0],
+        width=columns[0],
+        taps_h=min(rows[2], tallest),
+        taps_w=min(columns[2], widest),
+        dilation_h=rows[4],
+        dilation_w=columns[4],
+        bands=-(-tallest // LANES),
+        images=batch * groups * rows[4] * columns[4],
+        padded=-(-channels // QUAD) * QUAD,
+    )
+
+
+def _wavefront(problem: Problem, itemsize: int, shared_limit: int) -> Plan:
+    """Anchors inverted and folded in, then a block for every image, with what fits in its shared memory."""
+    tallest = -(-problem.height // problem.dilation_h)
+    widest = -(-problem.width // problem.dilation_w)
+    size, taps = problem.channels, problem.taps_h * problem.taps_w - 1
+    ring = (problem.taps_h + problem.taps_w - 1) * (problem.taps_h + tallest + TILE - 2) * problem.padded
+    folded = taps * problem.padded * size
+    if (ring + folded) * itemsize <= shared_limit:
+        kernel, shared = "deblur_wavefront_solve_all", ring + folded
+    elif ring * itemsize <= shared_limit:
+        kernel, shared = "deblur_wavefront_solve_ring", ring
+    else:
+        kernel, shared = "deblur_wavefront_solve", 0
+    items = -(-min(tallest, widest) // TILE) * size
+    block = min(WAVEFRONT_THREADS, -(-items // LANES) * LANES)
+    quads = problem.padded // QUAD
+    pixels = problem.batch * problem.groups * problem.height * problem.width
+    fold = functools.partial(Launch, source="wavefront.cuh")
+    launches = (
+        fold(
+            kernel="deblur_invert_anchors",
+            grid=problem.groups,
+            block=min(INVERT_THREADS, -(-size * size // LANES) * LANES),
+            shared_bytes=3 * size * itemsize + size * ctypes.sizeof(ctypes.c_int),
+        ),
+        fold(
+            kernel="deblur_fold_taps",
+            grid=-(-problem.groups * taps * quads * size // FOLD_THREADS),
+            block=FOLD_THREADS,
+        ),
+        fold(kernel="deblur_apply_anchors", grid=-(-pixels * quads // FOLD_THREADS), block=FOLD_THREADS),
+        fold(kernel=kernel, grid=problem.images, block=block, shared_bytes=shared * itemsize),
+    )
+    scratch = {"inverse": problem.groups * size * size, "folded": problem.groups * folded}
+    if not shared:
+        scratch["ring"] = problem.images * ring
+    return Plan(problem=problem, launches=tuple(each for each in launches if each.grid), scratch=scratch, flags=0)
+
+
+def _band_shared_bytes(problem: Problem, itemsize: int) -> int:
+    """Bytes of `Band`, in csrc/cuda/band.cuh: the ring, the taps, the warps' sums, a right-hand side and the ticket."""
+    farthest: int = (problem.taps_w - 1 + problem.taps_h - 1 + CHUNK - 1) // CHUNK
+    ring: int = (farthest + 1) * CHUNK * (problem.taps_h - 1 + LANES)
+    weights: int = problem.taps_h * (problem.taps_w + 2 * MARGIN)
+    return (ring + weights + (CHUNK + 1) * CHUNK * LANES) * itemsize + ctypes.sizeof(ctypes.c_int)

@@ -1,0 +1,172 @@
+"""The operations on the path of a CUDA device: dispatch, launcher, cache; the device is the emulator.
+
+Tensors stay on the CPU and the switch that asks for their device is held down; everything between `masked_conv2d_solve`
+and the driver's calls is what runs with a device.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import emulated
+import pytest
+import torch
+from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolution, transpose_is_the_adjoint
+
+from deblur import ops
+from deblur.ops import _cuda, _cuda_modules, _kernels, masked_conv2d_solve
+from deblur.ops._nvrtc import Nvrtc, NvrtcError
+
+CASES = [
+    Case(size=(5, 4)),
+    Case(batch=2, channels=4, groups=2, size=(4, 5), taps=(3, 2), dilation=(1, 2)),
+    Case(channels=3, groups=3, size=(6, 3), taps=(2, 7)),
+    Case(channels=3, size=(3, 4), taps=(2, 2)),
+]
+
+needs_emulator = pytest.mark.skipif(emulated.why_not_emulated() is not None, reason=str(emulated.why_not_emulated()))
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> _cuda_modules.Toolkit:
+    toolkit = emulated.toolkit(seed=3)
+    monkeypatch.setenv("DEBLUR_CACHE", str(emulated.BUILD / "images"))
+    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
+    monkeypatch.setattr(_kernels, "_cuda_serves", lambda image: True)
+    return toolkit
+
+
+@needs_emulator
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("orientation", ["top_left", "top_right"])
+def test_the_laws_hold(device, case: Case, orientation: str, transpose: bool) -> None:
+    options = {"groups": case.groups, "dilation": case.dilation, "orientation": orientation, "transpose": transpose}
+    inverse_undoes_the_convolution(case, torch.float64, **options)
+    inverse_undoes_the_convolution(case, torch.float32, **options)
+    agrees_with_the_dense_matrix(case, **options)
+    transpose_is_the_adjoint(case, **{name: options[name] for name in ("groups", "dilation", "orientation")})
+    assert device.driver.launched
+
+
+SMALL = [
+    Case(batch=1, size=(3, 4), taps=(2, 2)),
+    Case(batch=1, channels=2, groups=2, size=(2, 3), taps=(3, 2), dilation=(1, 2)),
+    Case(batch=1, channels=2, size=(3, 2), taps=(2, 2)),
+]
+
+
+@needs_emulator
+@pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.parametrize("transpose", [False, True])
+def test_gradcheck_and_gradgradcheck(device, case: Case, transpose: bool) -> None:
+    options = {"groups": case.groups, "dilation": case.dilation, "orientation": "bottom_left", "transpose": transpose}
+    leaves = (case.image().requires_grad_(), case.weight().requires_grad_())
+
+    def solve(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return masked_conv2d_solve(y, weight, **options)
+
+    assert torch.autograd.gradcheck(solve, leaves, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(solve, leaves)
+    assert device.driver.launched
+
+
+@needs_emulator
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_half_precision_is_computed_in_float32(device, channels: int, dtype: torch.dtype) -> None:
+    case = Case(channels=channels, size=(40, 12))
+    y, weight = case.image(dtype=dtype), case.weight(dtype)
+    wide = masked_conv2d_solve(y.float(), weight.float())
+    assert torch.equal(masked_conv2d_solve(y, weight), wide.to(dtype))
+
+
+@needs_emulator
+def test_a_singular_anchor_is_nan_and_no_error_as_nothing_waits_for_a_value(device) -> None:
+    y, weight = torch.rand(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
+    weight[0, 0, 0, 0] = 0.0
+    assert masked_conv2d_solve(y, weight).isnan().all()
+
+
+@needs_emulator
+def test_inputs_that_are_not_contiguous(device) -> None:
+    case = Case(channels=2, groups=2, size=(9, 6))
+    y, weight = case.image(), case.weight()
+    expected = masked_conv2d_solve(y, weight, groups=2)
+    strided = masked_conv2d_solve(y.transpose(2, 3).contiguous().transpose(2, 3), weight, groups=2)
+    assert torch.equal(strided, expected)
+    assert strided.is_contiguous()
+
+
+@needs_emulator
+def test_a_call_launches_the_solving_kernel_once(device) -> None:
+    for case, kernels in ((Case(batch=3, channels=2, groups=2, size=(70, 9)), 1), (Case(channels=3, size=(9, 9)), 4)):
+        device.driver.launched.clear()
+        masked_conv2d_solve(case.image(), case.weight(), groups=case.groups)
+        assert len(device.driver.launched) == kernels
+        assert sum("solve" in name for name in device.driver.launched) == 1
+
+
+@needs_emulator
+def test_compiled_once_per_machine_and_loaded_once_per_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEBLUR_CACHE", str(tmp_path))
+    case = emulated.Case(shape=(1, 1, 3, 3), taps=(2, 2))
+    first = emulated.toolkit()
+    case.check(first)
+    case.check(first)
+    assert first.compiler.compiled == 1
+    kept = list(tmp_path.iterdir())
+    assert len(kept) == 1
+    second = emulated.toolkit()
+    case.check(second)
+    assert second.compiler.compiled == 0
+    changed = dict(second.sources)
+    changed["toeplitz.cuh"] += "\n"
+    third = emulated.toolkit(sources=changed)
+    case.check(third)  # an include is part of the key
+    assert third.compiler.compiled == 1
+
+
+@needs_emulator
+def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("DEBLUR_CACHE", str(blocked / "folder"))
+    emulated.Case(shape=(1, 1, 3, 3), taps=(2, 2)).check(emulated.toolkit())
+
+
+def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    assert not _cuda.available()
+    why = _cuda.why_not()
+    assert why is not None
+    assert "CUDA" in why
+    assert _cuda.describe() == why
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ops.warmup() is None
+    with pytest.raises(RuntimeError, match="CUDA"):
+        _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), **emulated.PLAIN)
+
+
+def test_the_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBLUR_CUDA", "0")
+    toolkit, why = _cuda._toolkit.__wrapped__()
+    assert toolkit is None
+    assert why == "the CUDA kernels are switched off by the environment variable DEBLUR_CUDA"
+
+
+class FakeNvrtc(Nvrtc):
+    def __init__(self, architectures: list[int]) -> None:
+        self.identity, self.architectures = "NVRTC 0.0", architectures
+
+
+def test_a_device_newer_than_the_compiler_gets_ptx_of_the_newest_it_knows() -> None:
+    nvrtc = FakeNvrtc([75, 80, 90])
+    assert nvrtc.target(80) == "sm_80"
+    assert nvrtc.target(89) == "compute_80"
+    assert nvrtc.target(120) == "compute_90"
+    with pytest.raises(NvrtcError, match="not for a device of 61"):
+        nvrtc.target(61)
