@@ -262,12 +262,12 @@ class Case:
     def expected(self) -> torch.Tensor:
         return reference.solve(self.image().double(), self.weight().double(), **self.options)
 
-    def solved(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+    def solved(self, toolkit: _cuda_modules.Toolkit, image: torch.Tensor | None = None) -> torch.Tensor:
         """The solution by the kernels, through the launcher."""
         before = _cuda._toolkit
         _cuda._toolkit = lambda: (toolkit, None)  # type: ignore[assignment]
         try:
-            return _cuda.solve(self.image(), self.weight(), **self.options)
+            return _cuda.solve(self.image() if image is None else image, self.weight(), **self.options)
         finally:
             _cuda._toolkit = before
 

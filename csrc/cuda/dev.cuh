@@ -50,7 +50,6 @@ constexpr int kLanes = 32;  // threads of a warp
 __host__ __device__ constexpr int smaller(int a, int b) { return a < b ? a : b; }
 __host__ __device__ constexpr int larger(int a, int b) { return a > b ? a : b; }
 __host__ __device__ constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
-__host__ __device__ constexpr Scalar larger_of(Scalar a, Scalar b) { return a > b ? a : b; }
 
 DEBLUR_DEVICE Scalar not_a_number() {
     const Scalar zero = 0;

@@ -19,7 +19,6 @@ struct alignas(16) Quad {
 };
 
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
-constexpr Scalar kTiny = sizeof(Scalar) == 4 ? Scalar(1.17549435e-38) : Scalar(2.2250738585072014e-308);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
 
@@ -65,14 +64,14 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
     __syncthreads();
     // The transposed matrix: its rows are D's columns.
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar scale = 1 / larger_of(largest_of(matrix + k * n, 1, 0, n).value, kTiny);
+        const Scalar most = largest_of(matrix + k * n, 1, 0, n).value, scale = most > 0 ? 1 / most : 1;
         if (thread % kLanes == 0) row_scale[k] = scale;
     }
     __syncthreads();
     for (int k = thread; k < n * n; k += threads) matrix[k] *= row_scale[k / n];
     __syncthreads();
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar scale = 1 / larger_of(largest_of(matrix + k, n, 0, n).value, kTiny);
+        const Scalar most = largest_of(matrix + k, n, 0, n).value, scale = most > 0 ? 1 / most : 1;
         if (thread % kLanes == 0) column_scale[k] = scale;
     }
     __syncthreads();

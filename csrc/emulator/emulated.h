@@ -49,52 +49,53 @@ void wait(Place place);                 // until the flag that was loaded last i
 #define blockIdx (emulator::block_index())
 #define blockDim (emulator::block_size())
 #define gridDim (emulator::grid_size())
-#define EMULATOR_HERE (emulator::Place{__builtin_FILE(), __builtin_LINE()})
+// Two default arguments, where the call stands (braces around them would name this file instead).
+#define EMULATOR_CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
-inline void __syncthreads(emulator::Place here = EMULATOR_HERE) { emulator::barrier(here); }
+inline void __syncthreads(EMULATOR_CALLER) { emulator::barrier({file, line}); }
 
-inline void __syncwarp(unsigned mask = 0xffffffffu, emulator::Place here = EMULATOR_HERE) {
-    emulator::warp_barrier(mask, here);
+inline void __syncwarp(unsigned mask = 0xffffffffu, EMULATOR_CALLER) {
+    emulator::warp_barrier(mask, {file, line});
 }
 
 template <class T>
-inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, emulator::Place here = EMULATOR_HERE) {
+inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, EMULATOR_CALLER) {
     static_assert(sizeof(T) <= sizeof(std::uint64_t));
     std::uint64_t bits = 0;
     std::memcpy(&bits, &value, sizeof value);
-    bits = emulator::shuffle(mask, bits, int(threadIdx.x % 32) ^ distance, here);
+    bits = emulator::shuffle(mask, bits, int(threadIdx.x % 32) ^ distance, {file, line});
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-inline int atomicAdd(int* target, int value, emulator::Place here = EMULATOR_HERE) {
-    emulator::before_atomic(here);
+inline int atomicAdd(int* target, int value, EMULATOR_CALLER) {
+    emulator::before_atomic({file, line});
     const int before = __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
     emulator::after_store(target);
     return before;
 }
 
-inline int load_acquire(const int* flag, emulator::Place here = EMULATOR_HERE) {
-    emulator::before_load(flag, here);
+inline int load_acquire(const int* flag, EMULATOR_CALLER) {
+    emulator::before_load(flag, {file, line});
     return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
 }
 
-inline void store_release(int* flag, int value, emulator::Place here = EMULATOR_HERE) {
-    emulator::before_atomic(here);
+inline void store_release(int* flag, int value, EMULATOR_CALLER) {
+    emulator::before_atomic({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELEASE);
     emulator::after_store(flag);
 }
 
 // No kernel uses these two; the tests plant them, to see that they are found.
-inline int load_relaxed(const int* flag, emulator::Place here = EMULATOR_HERE) {
-    emulator::before_load(flag, here);
+inline int load_relaxed(const int* flag, EMULATOR_CALLER) {
+    emulator::before_load(flag, {file, line});
     return __atomic_load_n(flag, __ATOMIC_RELAXED);
 }
 
-inline void store_relaxed(int* flag, int value, emulator::Place here = EMULATOR_HERE) {
-    emulator::before_atomic(here);
+inline void store_relaxed(int* flag, int value, EMULATOR_CALLER) {
+    emulator::before_atomic({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELAXED);
     emulator::after_store(flag);
 }
 
-inline void pause(emulator::Place here = EMULATOR_HERE) { emulator::wait(here); }
+inline void pause(EMULATOR_CALLER) { emulator::wait({file, line}); }

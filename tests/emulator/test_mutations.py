@@ -1,0 +1,264 @@
+"""Bugs planted in the kernels, and each of them is found: what keeps the emulator, and the tests that use it, honest.
+
+Every bug is one exact replacement in a copy of the sources. Most leave all numbers right on this machine, under every
+order of threads; ThreadSanitizer finds them, since it asks what is ordered and not what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from emulated import Case, EmulatorError, toolkit
+
+from deblur.ops import _cuda_modules
+
+BAND = Case(shape=(1, 1, 40, 33), taps=(4, 3))  # two bands
+WIDE = Case(shape=(1, 1, 34, 120), taps=(4, 30))  # the ring goes round
+CROWD = Case(shape=(2, 1, 70, 72), taps=(3, 3))  # more blocks than fit
+CHANNELS = Case(shape=(1, 5, 6, 7), taps=(2, 3), transpose=True)
+TALL = Case(shape=(1, 3, 9, 60), taps=(3, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutation:
+    """What is replaced, where it shows and as what: wrong values, a report of the emulator, a race or an overrun."""
+
+    name: str
+    source: str
+    right: str
+    wrong: str
+    case: Case
+    shows: str
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+    def planted(self) -> dict[str, str]:
+        sources = _cuda_modules.find_sources()
+        assert sources[self.source].count(self.right) == 1, f"{self.right!r} is not once in {self.source}"
+        sources[self.source] = sources[self.source].replace(self.right, self.wrong)
+        return sources
+
+
+MUTATIONS = [
+    Mutation(
+        name="no barrier before the sums are read",
+        source="band.cuh",
+        right="__syncthreads();  // the sums are there",
+        wrong=";  // the sums are there",
+        case=BAND,
+        shows="values",
+    ),
+    Mutation(
+        name="no barrier before the right-hand side is read",
+        source="band.cuh",
+        right="__syncthreads();  // the right-hand side of chunk c + 1 is there",
+        wrong="",
+        case=BAND,
+        shows="values",
+    ),
+    Mutation(
+        name="no syncwarp between two times of a chunk",
+        source="band.cuh",
+        right="__syncwarp();  // the lanes below read it",
+        wrong="",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="no syncwarp after the flag",
+        source="band.cuh",
+        right="__syncwarp();  // what one lane has acquired is for all lanes",
+        wrong="",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="a relaxed flag read",
+        source="band.cuh",
+        right="load_acquire(progress)",
+        wrong="load_relaxed(progress)",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="a relaxed flag write",
+        source="band.cuh",
+        right="store_release(p.flags",
+        wrong="store_relaxed(p.flags",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="no wait for the band above",
+        source="band.cuh",
+        right="while (load_acquire(progress) < needed) pause();",
+        wrong="(void)progress, (void)needed;",
+        case=BAND,
+        shows="values",
+    ),
+    Mutation(
+        name="a chunk published before it is in the image",
+        source="band.cuh",
+        right="store_release(p.flags + 1 + task, c + 1)",
+        wrong="store_release(p.flags + 1 + task, c + 2)",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="a wait for one chunk too few",
+        source="band.cuh",
+        right="c + k * (kLanes / kChunk) + 1, chunks",
+        wrong="c + k * (kLanes / kChunk), chunks",
+        case=BAND,
+        shows="race",
+    ),
+    Mutation(
+        name="blockIdx for the ticket",
+        source="band.cuh",
+        right="*band.drawn = atomicAdd(p.flags, 1);",
+        wrong="*band.drawn = blockIdx.x;",
+        case=CROWD,
+        shows="deadlock",
+    ),
+    Mutation(
+        name="a halo off by one column",
+        source="band.cuh",
+        right="column = c * kChunk + u + up;",
+        wrong="column = c * kChunk + u + up - 1;",
+        case=BAND,
+        shows="values",
+    ),
+    Mutation(
+        name="a halo off by one row",
+        source="band.cuh",
+        right="band.halo = p.taps_h - 1;",
+        wrong="band.halo = p.taps_h - 2;",
+        case=BAND,
+        shows="overrun",
+    ),
+    Mutation(
+        name="a ring too short",
+        source="band.cuh",
+        right="last_distance(p.taps_h - 1, p.taps_w) + 1;",
+        wrong="last_distance(p.taps_h - 1, p.taps_w);",
+        case=WIDE,
+        shows="values",
+    ),
+    Mutation(
+        name="zero times what is not in the past",
+        source="toeplitz.cuh",
+        right="if (kWhole || first + u - s >= 0)",
+        wrong="if (kWhole || first + u - s >= -15)",
+        case=BAND,
+        shows="nan",
+    ),
+    Mutation(
+        name="the adjoint with steps that do not turn round",
+        source="problem.cuh",
+        right="image.column = p.column_step * p.dilation_w;",
+        wrong="image.column = p.dilation_w;",
+        case=replace(BAND, transpose=True),
+        shows="overrun",
+    ),
+    Mutation(
+        name="the adjoint with channels not exchanged",
+        source="fold.cuh",
+        right="weight[k * p.weight_out + i * p.weight_in]",
+        wrong="weight[(k * n + i) * p.weight_row * (p.weight_group / n / n / p.weight_row)]",
+        case=CHANNELS,
+        shows="values",
+    ),
+    Mutation(
+        name="no barrier between wavefronts",
+        source="wavefront.cuh",
+        right="__syncthreads();  // diagonal t is in the ring",
+        wrong=";  // diagonal t is in the ring",
+        case=TALL,
+        shows="values",
+    ),
+    Mutation(
+        name="a ring without the diagonal that is written",
+        source="wavefront.cuh",
+        right="s.depth = p.taps_h + p.taps_w - 1;",
+        wrong="s.depth = p.taps_h + p.taps_w - 2;",
+        case=TALL,
+        shows="values",
+    ),
+    Mutation(
+        name="no barrier after the factors of an elimination step",
+        source="fold.cuh",
+        right="factors[i] = matrix[i * n + k];\n        __syncthreads();",
+        wrong="factors[i] = matrix[i * n + k];",
+        case=CHANNELS,
+        shows="race",
+    ),
+    Mutation(
+        name="half a warp in the mask of a shuffle",
+        source="fold.cuh",
+        right="__shfl_xor_sync(0xffffffffu, best.value",
+        wrong="__shfl_xor_sync(0x0000ffffu, best.value",
+        case=CHANNELS,
+        shows="missing",
+    ),
+    Mutation(
+        name="a lane that leaves before a barrier",
+        source="band.cuh",
+        right="if (band.rows <= 0) return;",
+        wrong="if (band.lane >= band.rows) return;",
+        case=BAND,
+        shows="ended",
+    ),
+    Mutation(
+        name="a barrier that some warps do not reach",
+        source="band.cuh",
+        right="__syncthreads();  // chunk c and the halo",
+        wrong="if (band.warp != 3) __syncthreads();  // chunk c and the halo",
+        case=BAND,
+        shows="divergent",
+    ),
+]
+
+
+def with_a_nan(case: Case) -> torch.Tensor:
+    image = case.image()
+    image[..., -2, 5] = float("nan")
+    return image
+
+
+def shown(sources: Mapping[str, str] | None, case: Case, shows: str) -> str | None:
+    """How a bug shows, under the first of some orders of threads and blocks under which it does."""
+    sanitizer = {"race": "thread", "overrun": "address"}.get(shows, "")
+    for seed in (0, 1, 2):
+        device = toolkit(sources=sources, sanitizer=sanitizer, seed=seed, resident=2)
+        try:
+            found = case.solved(device, image=with_a_nan(case) if shows == "nan" else None)
+        except EmulatorError as error:
+            words = {"data race": "race", "AddressSanitizer": "overrun", "runtime error": "overrun"}
+            words |= {word: word for word in ("deadlock", "divergent", "missing", "ended")}
+            return next((name for word, name in words.items() if word in str(error)), str(error))
+        if shows == "nan":
+            reached = torch.zeros_like(found, dtype=torch.bool)
+            reached[..., -2:, 5:] = True
+            if not torch.equal(found.isnan(), reached):
+                return "nan"
+        elif not torch.allclose(found, case.expected(), rtol=0, atol=1e-11):
+            return "values"
+    return None
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_a_planted_bug_is_found(mutation: Mutation) -> None:
+    assert shown(mutation.planted(), mutation.case, mutation.shows) == mutation.shows
+
+
+@pytest.mark.parametrize(
+    ("case", "shows"),
+    sorted({(mutation.case, mutation.shows) for mutation in MUTATIONS}, key=str),
+    ids=lambda value: str(value),
+)
+def test_without_a_bug_nothing_is_found(case: Case, shows: str) -> None:
+    assert shown(None, case, shows) is None
