@@ -28,6 +28,7 @@ from deblur.config import number, suggestion
 from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.images.scale import ceiling_level
 from deblur.psf.operator import BOUNDARIES
+from deblur.psf.sidecar import informed
 from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
 from deblur.restoration.base import OnStep
 from deblur.restoration.noise import effective_sigma, estimate_sigma, span
@@ -63,6 +64,7 @@ class ApplyOptions:
         preconditioner: of the quadratic steps, `four-quadrant` or `circulant`; `auto` chooses.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
+        confidence: how far to trust the kernel, in [0, 1] (see `deblur.restoration.noise`); None where nobody knows.
         settings: further settings of the method, by field name.
 
     Raises:
@@ -78,6 +80,7 @@ class ApplyOptions:
     preconditioner: str = "auto"
     threads: int | None = None
     device: str = "auto"
+    confidence: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,6 +113,8 @@ class ApplyOptions:
             )
         if not (math.isfinite(self.strength) and self.strength > 0):
             raise OptionError(f"expected a strength above 0, got {self.strength:g}")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise OptionError(f"expected a confidence in [0, 1], got {self.confidence:g}")
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"expected at least 1 thread, got {self.threads}")
 
@@ -119,6 +124,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("noise", "saturation"), (int, float, str)),
     "strength": (int, float),
     "threads": (int, type(None)),
+    "confidence": (int, float, type(None)),
     "settings": (Mapping,),
 }
 
@@ -178,7 +184,10 @@ def restore(
         stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
         light, scale = _to_light(sampled[0], curve, None)
         sigma = effective_sigma(
-            stored_sigma * _slope(sampled[0], curve) / scale, span(light, sampled[1]), options.strength
+            stored_sigma * _slope(sampled[0], curve) / scale,
+            span(light, sampled[1]),
+            options.strength,
+            options.confidence,
         )
         tiles = _tiles(pixels, taps, options, restorer)
         restored = torch.zeros_like(pixels)
@@ -238,7 +247,7 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
     result = restore(
         stored[:colours],
         taps,
-        _options(options),
+        informed(_options(options), kernel),
         alpha=stored[-1] if colours < len(stored) else None,
         ceiling=None if level is None else level / white,
     )

@@ -57,6 +57,10 @@ def apply(
         Color | None,
         typer.Option(help="srgb (default): restore in linear light; linear: take stored values as they are."),
     ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option(metavar="0..1", help="How far to trust the kernel; the default is read from K.json beside K.npy."),
+    ] = None,
     preconditioner: Annotated[
         Literal["auto", "four-quadrant", "circulant"] | None,
         typer.Option(help="What speeds up the conjugate gradients."),
@@ -94,6 +98,7 @@ def apply(
         "black": real(black, "--black"),
         "white": real(white, "--white"),
         "transfer": transfer,
+        "confidence": real(confidence, "--confidence"),
         "preconditioner": preconditioner,
         "quality": quality,
         "region": region(region_),

@@ -23,6 +23,7 @@ from deblur.cli.outputs import STREAM, Job, plan
 from deblur.cli.window import Window, crop
 from deblur.errors import DeblurError, OptionError, ShapeError
 from deblur.images import Frame
+from deblur.psf.sidecar import informed
 from deblur.restoration import Restoration
 
 __all__ = ["Report", "Scores", "Settings", "restore_file", "run"]
@@ -135,6 +136,7 @@ def run(
         read: further files that the command has read and so must not be written.
     """
     blur = psf.resolve(kernel, flip=settings.flip_kernel)
+    settings = informed(settings, kernel)
     read = [*read, kernel, *([] if truth is None else [truth])]
     jobs = plan(sources, output, compare=settings.compare, force=force, read=read)
     streaming = any(job.output == STREAM for job in jobs)

@@ -1,237 +1,249 @@
-"""Fit a blur as masked invertible convolutions, by descending through their exact inverse.
-
-The model is a product of one or four masked convolutions (`deblur.ops`), y = A_n .. A_1 x + noise. Two objectives:
-
-    inverse     || x - A_1^-1 .. A_n^-1 y ||^2     what the restoration misses. Its gradient is the parallel
-                backpropagation: per factor one transposed wavefront solve and one correlation. Right where the pair is
-                free of noise; with noise its minimum moves towards no blur, since A^-1 amplifies noise.
-    forward     || A_n .. A_1 x - y ||^2           the likelihood under white noise.
-
-*The descent* is Gauss-Newton's with Levenberg's damping. The gradient is exact, by autograd through the operations. The
-metric is the Gram matrix of the model's derivatives by the taps: up to the frame's border a derivative is a shift of
-one image, since masked convolutions of one corner commute, so it takes one more solve and some inner products.
-
-*Stability is kept by the chart* in which a step is taken. With W the spectrum of a factor's taps on the torus
-|z1| = |z2| = 1 + MARGIN, new taps are W (1 + E) with |E| <= REACH < 1 everywhere. By the argument principle (Rouche's
-theorem along the segment from W to W (1 + E), and DeCarlo, Murray and Saeks 1977) new taps have no zero inside that
-torus if the old ones had none; the first ones, the anchor alone, have none. So no iterate can have an unstable inverse,
-and as such steps chain, every factor whose inverse is stable by the margin can be reached, dominated by its anchor or
-not: shrinking its taps by t^(a + b), t from 0 to 1, is a path of such steps.
-"""
+"""A blur between a sharp and a blurred picture as masked convolutions, saved as what undoes it exactly."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from scipy.signal import convolve2d
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.ops import masked_conv2d, masked_conv2d_solve
+from deblur.estimation.base import Estimate, OnStep, Step
+from deblur.estimation.least_squares import Pair
+from deblur.estimation.masked_descent import OBJECTIVES, MaskedFit, anchor_alone, fit_masked
+from deblur.estimation.pair import confidence, prepare, same_scene
+from deblur.estimation.simplex import Array
+from deblur.ops import masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
+from deblur.ops.minimum_phase import minimum_phase_margin
+from deblur.psf.quadrant import MaskedForm
 
-__all__ = ["MARGIN", "OBJECTIVES", "REACH", "MaskedFit", "anchor_alone", "fit_masked"]
+__all__ = ["BOUNDARIES", "MaskedEstimator", "product"]
 
-MARGIN = 1e-3
-"""Minimum-phase margin that every iterate keeps."""
+BOUNDARIES = ("auto", "unknown", "zero")
 
-REACH = 0.7
-"""The largest relative change of a factor's spectrum in one step."""
+_SIDES = (3, 5, 9, 13, 17, 25)
 
-OBJECTIVES = ("inverse", "forward")
+_NOISE_FREE = 1e-4
+"""Residual of the forward fit, as a share of the span, below which a pair counts as free of noise."""
 
-Product = Callable[[Sequence[Tensor]], Tensor]
+_TOLD_APART = 0.5
+"""Share of one corner's squared residual that the cascade of four must fall below to be taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedFit:
-    """Fitted factors.
-
-    Attributes:
-        weights: the taps (kh, kw) of each factor, float64, in the order in which they are applied.
-        orientations: of each.
-        objective: the one that was descended.
-        loss: its mean over the pixels that count: a variance.
-        metric: (n, n), the Gram matrix of the derivatives by all taps, one factor after the other.
-        steps: taken.
-        converged: whether the steps became negligible before their limit.
-    """
-
-    weights: tuple[Tensor, ...]
-    orientations: tuple[str, ...]
-    objective: str
-    loss: float
-    metric: Tensor
-    steps: int
-    converged: bool
-
-
-def anchor_alone(taps: int, count: int) -> list[Tensor]:
-    """`count` factors of taps x taps that do nothing."""
-    weights = [torch.zeros(taps, taps, dtype=torch.float64) for _ in range(count)]
-    for weight in weights:
-        weight[0, 0] = 1.0
-    return weights
-
-
-def fit_masked(
-    blurred: Tensor,
-    sharp: Tensor,
-    start: Sequence[Tensor],
-    orientations: Sequence[str],
-    *,
-    objective: str = "inverse",
-    mask: Tensor | None = None,
-    limit: int = 100,
-    tolerance: float = 1e-9,
-    on_step: Callable[[int], None] | None = None,
-) -> MaskedFit:
-    """Descend one of the objectives from `start`.
+class MaskedEstimator:
+    """Fit one masked convolution, or a cascade of the four corners, to a pair (`deblur.estimation.masked_descent`).
 
     Args:
-        blurred, sharp: (C, H, W) of one size; the scene is zero outside the frame, or the mask leaves out what
-            feels it.
-        start: the taps (kh, kw) of each factor, their inverse stable by `MARGIN`; `anchor_alone` is.
-        orientations: of each factor.
-        objective: a name in `OBJECTIVES`.
-        mask: broadcasting to (C, H, W), 1 where a pixel counts.
-        limit: steps at most.
-        tolerance: of a step, relative to the taps, at which the descent has converged.
-        on_step: told the number of each step.
+        size: taps a side of each factor, or None: grows until the last taps carry nothing.
+        orientation: the corner that the convolution reads towards, `cascade` for one of each, or `auto`: the corner
+            that fits best, unless the cascade leaves less than half of its squared residual.
+        objective: `inverse`, `forward`, or `auto`: forward first, then, where its residual shows the pair to be free of
+            noise, inverse.
+        boundary: `zero` where the scene is black outside the frame, `unknown` where the pixels that feel it are left
+            out, `auto` to see which it is.
+
+    Raises:
+        OptionError: an unknown name.
+    """
+
+    size: int | None = None
+    orientation: str = "auto"
+    objective: str = "auto"
+    boundary: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("orientation", ("auto", *ORIENTATIONS, "cascade")),
+            ("objective", ("auto", *OBJECTIVES)),
+            ("boundary", BOUNDARIES),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise OptionError(f"expected {name} out of {', '.join(known)}, got {value!r}")
+
+    def __call__(
+        self,
+        blurred: Sequence[Tensor],
+        sharp: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor | None] | None = None,
+        sigma: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Estimate:
+        """Fit the factors to one pair (C, H, W) of equal sizes; the estimate's details hold them as `factors`.
+
+        Raises:
+            ShapeError: pictures that cannot belong together.
+            OptionError: more than one pair, pictures of two sizes, or another scene.
+        """
+        start = time.perf_counter()
+        if len(blurred) != 1 or blurred[0].shape != sharp[0].shape:
+            raise OptionError(
+                "the masked model expects one pair of pictures of one size; crop the sharp one to the other"
+            )
+        prepared = prepare(blurred, sharp, masks or [None], sigma, None, register=False)
+        (pair,), noise_floor = prepared.pairs, _NOISE_FREE * prepared.span
+        tell = on_step if on_step is not None else lambda step: None
+        mean = pair.blurred.double().square().mean().sqrt() / pair.sharp.double().square().mean().sqrt().clamp_min(
+            1e-12
+        )
+        sides = [self.size] if self.size else [side for side in _SIDES if 8 * side <= min(pair.blurred.shape[1:])]
+        corners = list(ORIENTATIONS) if self.orientation == "auto" else [self.orientation]
+        best: tuple[MaskedFit, str] | None = None
+        steps, orientation = 0, corners[0]
+        for number, side in enumerate(sides):
+            tell(Step(f"{side} x {side} taps", 0.7 * number / len(sides)))
+            tried = [self._forward(pair, side, corner, float(mean), noise_floor) for corner in corners]
+            steps += sum(fit.steps for fit, _ in tried)
+            found = min(tried, key=lambda one: one[0].loss)
+            if best is not None and found[0].loss > 0.98 * best[0].loss:
+                break
+            best, orientation = found, corners[tried.index(found)]
+            if math.sqrt(found[0].loss) <= noise_floor or (number > 0 and _settled(found[0])):
+                break
+        assert best is not None
+        side = best[0].weights[0].shape[0]
+        if self.orientation == "auto" and best[0].loss > max(1.2 * prepared.sigma**2, noise_floor**2):
+            tell(Step("cascade", 0.75))
+            for side in (s for s in sides if s <= 9):
+                found = self._forward(pair, side, "cascade", float(mean), noise_floor)
+                steps += found[0].steps
+                if found[0].loss < _TOLD_APART * best[0].loss:
+                    best, orientation = found, "cascade"
+        fit, boundary = best
+        side = fit.weights[0].shape[0]
+        power = float(pair.blurred.double().var(dim=(1, 2)).mean())
+        same_scene(1 - fit.loss / max(power, 1e-300), power, prepared.sigma)
+        inverse = self.objective == "inverse" or (self.objective == "auto" and math.sqrt(fit.loss) <= noise_floor)
+        if inverse:
+            tell(Step("through the inverse", 0.85))
+            begin = (
+                fit.weights
+                if self.objective == "auto"
+                else [w * float(mean) ** (1 / len(fit.weights)) for w in anchor_alone(side, len(fit.weights))]
+            )
+            mask = _mask(pair, side, orientation, boundary, fit.weights)
+            residual = fit.loss
+            fit = fit_masked(pair.blurred, pair.sharp, begin, fit.orientations, objective="inverse", mask=mask)
+            steps += fit.steps
+            fit = replace(fit, loss=residual if self.objective == "auto" else fit.loss)
+        tell(Step("done", 1.0))
+        return _record(fit, boundary, prepared.sigma, prepared.span, steps, time.perf_counter() - start)
+
+    def _forward(self, pair: Pair, side: int, orientation: str, gain: float, floor: float) -> tuple[MaskedFit, str]:
+        """The best forward fit of so many taps, and the boundary that it assumed."""
+        names = tuple(ORIENTATIONS) if orientation == "cascade" else (orientation,)
+        start = [weight * gain ** (1 / len(names)) for weight in anchor_alone(side, len(names))]
+        boundary = "unknown" if self.boundary == "auto" else self.boundary
+        mask = _mask(pair, side, orientation, boundary)
+        fit = fit_masked(pair.blurred, pair.sharp, start, names, objective="forward", mask=mask)
+        if self.boundary == "auto":
+            whole = fit_masked(
+                pair.blurred, pair.sharp, fit.weights, names, objective="forward", mask=pair.mask, limit=3
+            )
+            if whole.loss <= max(1.05 * fit.loss, floor**2):  # the rim fits as well as the rest
+                return whole, "zero"
+        return fit, boundary
+
+
+def product(weights: Sequence[Array], orientations: Sequence[str]) -> Array:
+    """The kernel (kh, kw) of odd sides, its origin in the middle, of masked convolutions applied one after the other.
 
     Example:
-        >>> generator = torch.Generator().manual_seed(0)
-        >>> sharp = torch.rand(1, 32, 32, generator=generator, dtype=torch.float64)
-        >>> weight = torch.tensor([[0.6, 0.2], [0.3, -0.1]], dtype=torch.float64)
-        >>> blurred = masked_conv2d(sharp[:, None], weight[None, None])[:, 0]
-        >>> found = fit_masked(blurred, sharp, anchor_alone(2, 1), ["top_left"])
-        >>> bool(torch.allclose(found.weights[0], weight))
-        True
+        >>> product([np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]])], ["top_left", "top_right"])
+        array([[0.375, 0.5  , 0.125]])
     """
-    if objective not in OBJECTIVES:
-        raise OptionError(f"expected an objective out of {', '.join(OBJECTIVES)}, got {objective!r}")
-    y, x = blurred.double()[:, None], sharp.double()[:, None]
-    seen = torch.ones_like(x) if mask is None else mask.to(x).expand_as(blurred)[:, None].contiguous()
-    problem = _Problem(y, x, seen, tuple(orientations), objective)
-    weights = [weight.double().clone() for weight in start]
-    loss, gradient, metric = problem.derivatives(weights)
-    damping, converged, turn = 1e-4, False, 0
-    for turn in range(1, limit + 1):
-        diagonal = metric.diagonal() * damping + 1e-13 * metric.diagonal().max()
-        step = -torch.linalg.solve(metric + torch.diag(diagonal), gradient)
-        steps = list(step.split([weight.numel() for weight in weights]))
-        trial = [_inside(w, s.view_as(w)) for w, s in zip(weights, steps, strict=True)]
-        value = problem.loss(trial)
-        moved = max(float((t - w).norm() / w.norm()) for t, w in zip(trial, weights, strict=True))
-        if math.isfinite(value) and value <= loss:
-            weights, damping = trial, max(damping / 5, 1e-14)
-            converged = moved < tolerance or value < 1e-28 * problem.scale
-            loss, gradient, metric = problem.derivatives(weights)
-            if on_step is not None:
-                on_step(turn)
-        else:
-            damping *= 8
-            converged = moved < tolerance
-        if converged or damping > 1e12:
-            break
-    return MaskedFit(
-        weights=tuple(weights),
-        orientations=tuple(orientations),
-        objective=objective,
-        loss=loss,
-        metric=metric,
-        steps=turn,
-        converged=converged or damping > 1e12,
+    kernel = np.ones((1, 1))
+    for weight, orientation in zip(weights, orientations, strict=True):
+        down, right = ORIENTATIONS[orientation]
+        rows, columns = weight.shape[0] - 1, weight.shape[1] - 1
+        placed = np.zeros((2 * rows + 1, 2 * columns + 1))
+        placed[rows:, columns:] = weight
+        placed = placed[::-1] if down else placed
+        placed = placed[:, ::-1] if right else placed
+        kernel = np.asarray(convolve2d(kernel, placed))
+    for axis in (0, 1):  # cut what is empty on both sides
+        used = np.flatnonzero(np.abs(kernel).sum(1 - axis) > 0)
+        centre = kernel.shape[axis] // 2
+        reach = int(np.abs(used - centre).max())
+        kernel = kernel.take(range(centre - reach, centre + reach + 1), axis)
+    return kernel
+
+
+def _mask(
+    pair: Pair, side: int, orientation: str, boundary: str, weights: Sequence[Tensor] | None = None
+) -> Tensor | None:
+    """What counts: pixels that are believed and, where the outside is unknown, do not feel it."""
+    if boundary == "zero":
+        return pair.mask
+    reach = side - 1
+    if weights is not None:  # through the inverse, the border is felt as far as the impulse response reaches
+        reach = max(reach, *(_response(weight) for weight in weights))
+    height, width = pair.blurred.shape[1:]
+    mask = torch.ones(1, height, width, dtype=torch.float64)
+    corners = tuple(ORIENTATIONS) if orientation == "cascade" else (orientation,)
+    rows, columns = (min((2 if len(corners) > 1 else 1) * reach, length // 4) for length in (height, width))
+    for corner in corners:
+        down, right = ORIENTATIONS[corner]
+        mask[:, height - rows :] *= 0 if down and rows else 1
+        mask[:, :rows] *= 1 if down else 0
+        mask[:, :, width - columns :] *= 0 if right and columns else 1
+        mask[:, :, :columns] *= 1 if right else 0
+    return mask if pair.mask is None else mask * pair.mask
+
+
+def _response(weight: Tensor) -> int:
+    """Pixels after which the inverse's impulse response has fallen below a millionth."""
+    impulse = torch.zeros(1, 1, 128, 128, dtype=torch.float64)
+    impulse[..., 0, 0] = 1
+    response = masked_conv2d_solve(impulse, weight[None, None])[0, 0].abs()
+    profile = torch.maximum(response.amax(0), response.amax(1))
+    above = torch.nonzero(profile > 1e-6 * profile.max())
+    return int(above.max())
+
+
+def _settled(fit: MaskedFit) -> bool:
+    """Whether the last row and column of every factor carry nothing."""
+    return all(float(torch.cat([w[-1], w[:, -1]]).abs().sum()) < 1e-3 * float(w.abs().sum()) for w in fit.weights)
+
+
+def _record(fit: MaskedFit, boundary: str, sigma: float, frame_span: float, steps: int, seconds: float) -> Estimate:
+    sums = [float(weight.sum()) for weight in fit.weights]
+    taps = [np.asarray(weight) / total for weight, total in zip(fit.weights, sums, strict=True)]
+    kernel = product(taps, fit.orientations)
+    margin = min(minimum_phase_margin(weight[None, None]) for weight in fit.weights)
+    warnings = []
+    if not _settled(fit):
+        warnings.append("the outermost taps carry weight; try a larger --size")
+    if (kernel < -0.05 * kernel.max()).any():
+        warnings.append("some taps are negative: this is a filter rather than a blur")
+    residual = math.sqrt(fit.loss)
+    return Estimate(
+        kernel=kernel / kernel.sum(),
+        method="masked",
+        status="converged" if fit.converged else "limit",
+        sigma=sigma,
+        confidence=confidence(residual, min(sigma, residual), frame_span),
+        warnings=tuple(warnings),
+        seconds=seconds,
+        steps=steps,
+        details={
+            "factors": tuple(
+                MaskedForm(orientation, weight) for orientation, weight in zip(fit.orientations, taps, strict=True)
+            ),
+            "orientations": list(fit.orientations),
+            "taps": [list(weight.shape) for weight in taps],
+            "gain": math.prod(sums),
+            "objective": fit.objective,
+            "boundary": boundary,
+            "margin": margin,
+            "residual": residual,
+        },
     )
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """One pair (C, 1, H, W) each, channels as a batch, and what is minimised over it."""
-
-    blurred: Tensor
-    sharp: Tensor
-    mask: Tensor
-    orientations: tuple[str, ...]
-    objective: str
-
-    @property
-    def count(self) -> float:
-        return float(self.mask.sum().clamp_min(1))
-
-    @property
-    def scale(self) -> float:
-        """Mean square of what is to be explained."""
-        return float((self.mask * self.sharp).square().sum()) / self.count
-
-    def _residual(self, weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """What is missed, and the image whose shifts are the derivatives, before the other factors' share."""
-        if self.objective == "forward":
-            made = self.sharp
-            for weight, orientation in zip(weights, self.orientations, strict=True):
-                made = masked_conv2d(made, weight[None, None], orientation=orientation)
-            return self.mask * (made - self.blurred), made
-        made = self.blurred
-        for weight, orientation in reversed(list(zip(weights, self.orientations, strict=True))):
-            made = masked_conv2d_solve(made, weight[None, None], orientation=orientation)
-        return self.mask * (made - self.sharp), made
-
-    def loss(self, weights: Sequence[Tensor]) -> float:
-        """The mean of the squared residual."""
-        with torch.no_grad():
-            return float(self._residual(weights)[0].square().sum()) / self.count
-
-    def derivatives(self, weights: Sequence[Tensor]) -> tuple[float, Tensor, Tensor]:
-        """The loss, half its gradient and the Gauss-Newton metric, for all taps in one row."""
-        leaves = [weight.clone().requires_grad_() for weight in weights]
-        residual, made = self._residual(leaves)
-        loss = residual.square().sum() / self.count
-        gradients = torch.autograd.grad(loss, leaves)
-        gradient = torch.cat([g.flatten() for g in gradients]) / 2
-        with torch.no_grad():
-            made = made.detach()
-            images = [
-                masked_conv2d_solve(made, weight[None, None], orientation=orientation)
-                for weight, orientation in zip(weights, self.orientations, strict=True)
-            ]
-            return float(loss.detach()), gradient, self._gram(images, weights) / self.count
-
-    def _gram(self, images: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        """Inner products of the shifts of each image by each tap of its factor, over the mask, in bands of rows."""
-        height, width = self.mask.shape[-2:]
-        total = torch.zeros(sum(w.numel() for w in weights), sum(w.numel() for w in weights), dtype=torch.float64)
-        grown = []
-        for image, weight, orientation in zip(images, weights, self.orientations, strict=True):
-            kh, kw = weight.shape
-            down, right = ORIENTATIONS[orientation]
-            pad = (0, kw - 1) if right else (kw - 1, 0), (0, kh - 1) if down else (kh - 1, 0)
-            grown.append(torch.nn.functional.pad(image, (*pad[0], *pad[1])))
-        band = max(1, 4_000_000 // (width * total.shape[0]))
-        for top in range(0, height, band):
-            rows = min(band, height - top)
-            seen = self.mask[:, :, top : top + rows]
-            columns = []
-            for image, weight, orientation in zip(grown, weights, self.orientations, strict=True):
-                kh, kw = weight.shape
-                down, right = ORIENTATIONS[orientation]
-                for a in range(kh):
-                    for b in range(kw):
-                        i, j = a if down else kh - 1 - a, b if right else kw - 1 - b
-                        columns.append((image[:, :, top + i : top + i + rows, j : j + width] * seen).flatten())
-            stack = torch.stack(columns)
-            total += stack @ stack.T
-        return total
-
-
-def _inside(weight: Tensor, step: Tensor) -> Tensor:
-    """The taps after a step, shortened so that they stay in the chart around `weight`."""
-    kh, kw = weight.shape
-    side = 1 << math.ceil(math.log2(16 * max(kh, kw)))
-    powers = torch.arange(kh)[:, None] + torch.arange(kw)
-    lifted = (1 + MARGIN) ** powers.double()
-    before = torch.fft.rfft2(weight * lifted, s=(side, side))
-    change = torch.fft.rfft2(step * lifted, s=(side, side))
-    largest = float((change.abs() / before.abs().clamp_min(1e-300)).max())
-    return weight + step * min(1.0, REACH / max(largest, 1e-300))

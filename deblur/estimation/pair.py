@@ -1,250 +1,343 @@
-"""The blur kernel between a sharp picture and a blurred one of the same scene: least squares over non-negative kernels.
-
-    minimise  sum over channels c and believed pixels p of  (y_c[p] - g_c (k * x_c)[p] - o_c)^2     k >= 0, sum k = 1
-
-with a gain g and an offset o per channel between the two exposures. Only pixels count whose whole neighbourhood under
-the kernel lies in the sharp picture: nothing is assumed about what lies outside either. Given k, gain and offset are a
-regression; given them, the taps g k >= 0 are a quadratic programme whose Hessian is the sharp picture's covariance over
-the pixels that count. That matrix is nearly Toeplitz, and one autocorrelation gives its Toeplitz part T; so
-
-    k <- k + step * (argmin over k >= 0 of the programme with T in the Hessian's place - k)
-
-with the exact gradient (by Fourier transforms) and the exact length of the step converges to the exact minimum in a few
-rounds, whatever the mask.
-
-The confidence of a tap follows from the posterior covariance sigma^2 T^-1, sigma^2 the residual's variance.
-"""
+"""The kernel between sharp and blurred pictures, with its size, its registration and how far to trust it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
-from torch.fft import irfft2, rfft2
 
-from deblur.estimation.simplex import Array, free_inverse_diagonal, non_negative
+from deblur.errors import OptionError, ShapeError
+from deblur.estimation.base import Estimate, OnStep, Region, Step
+from deblur.estimation.least_squares import Fit, Pair, fit
+from deblur.estimation.region import best_textured
+from deblur.estimation.registration import displacement, fraction, moved, shifted
+from deblur.estimation.simplex import Array
+from deblur.restoration.noise import MISFIT, estimate_sigma, span
 
-__all__ = ["Fit", "Pair", "fit", "toeplitz"]
+__all__ = ["LARGEST", "PairEstimator", "Prepared", "confidence", "prepare", "same_scene"]
 
-_TOLERANCE = 1e-7
-"""Change of the kernel, relative to itself, at which the rounds stop."""
+LARGEST = 61
+"""Taps a side beyond which the matrix of the taps does not fit."""
 
+_SIDE = 768
+"""Pixels a side of the part of a pair that is looked at: more does not sharpen the kernel of any but noisy pairs."""
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two pictures of one scene, in proportion to light, aligned by their middles (as `deblur.metrics.common_part`).
+_SIZES = (9, 15, 23, 33, 45, LARGEST)
 
-    Attributes:
-        blurred: (C, H, W).
-        sharp: (C, H', W'), of the same size or larger.
-        mask: (1 or C, H, W), 1 where a blurred pixel is believed, or None.
-    """
-
-    blurred: Tensor
-    sharp: Tensor
-    mask: Tensor | None = None
-
-    def valid(self, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """What counts for a kernel of `size` (odd): blurred pixels (C, h, w), sharp ones (C, h + kh - 1, ...), mask."""
-        parts: list[tuple[slice, slice]] = []
-        for blurred, sharp, taps in zip(self.blurred.shape[1:], self.sharp.shape[1:], size, strict=True):
-            lead = (sharp - blurred) // 2 - taps // 2  # sharp pixels before the first one that is needed
-            after = sharp - blurred - (sharp - blurred) // 2 - taps // 2
-            start, stop = max(0, -lead), blurred - max(0, -after)
-            parts.append((slice(start, stop), slice(start + lead, stop + lead + taps - 1)))
-        rows, columns = parts
-        seen = self.blurred[:, rows[0], columns[0]].double()
-        mask = torch.ones_like(seen)
-        if self.mask is not None:
-            mask = self.mask[..., rows[0], columns[0]].to(seen).expand_as(seen).contiguous()
-        return seen, self.sharp[:, rows[1], columns[1]].double(), mask
+_EXPLAINED = 0.5
+"""Share of the blurred picture's variance, its noise apart, that a fit explains at least where the scene is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A kernel fitted to pairs.
+class Prepared:
+    """Pairs ready for a fit.
 
     Attributes:
-        kernel: (kh, kw), sum 1.
-        deviation: (kh, kw), the posterior standard deviation of its taps.
-        gains, offsets: per pair, (C,) each: blurred = gain * (kernel * sharp) + offset.
-        residual: root mean square of what is left, in the units of the blurred pictures.
-        explained: share of the blurred pictures' variance that the fit explains.
-        rounds: outer iterations taken.
-        hessian: (n, n), the matrix T of the taps.
+        pairs: cut to their best part, registered to whole pixels.
+        region: that part of the first blurred frame, or None for all of it.
+        shift: (down, right), by which the first blurred frame lies from the sharp one.
+        sigma: the noise of the blurred frames.
+        span: their range.
+        size: (kh, kw) where the sizes of the pictures say it (a valid blur), else None.
     """
 
-    kernel: Array
-    deviation: Array
-    gains: tuple[Tensor, ...]
-    offsets: tuple[Tensor, ...]
-    residual: float
-    explained: float
-    rounds: int
-    hessian: Array
+    pairs: tuple[Pair, ...]
+    region: Region | None
+    shift: tuple[int, int]
+    sigma: float
+    span: float
+    size: tuple[int, int] | None
 
 
-class _Channels:
-    """The valid part of one pair with its transforms."""
+def prepare(
+    blurred: Sequence[Tensor],
+    sharp: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    sigma: float | None,
+    size: int | None,
+    register: bool = True,
+) -> Prepared:
+    """Check, cut and register pairs.
 
-    def __init__(self, pair: Pair, size: tuple[int, int]) -> None:
-        self.size = size
-        self.blurred, sharp, self.mask = pair.valid(size)
-        self.weight = self.mask.sum((1, 2), keepdim=True).clamp_min(1)
-        sharp = sharp - sharp.mean((1, 2), keepdim=True)  # an offset, which is fitted anyway
-        self.grid = tuple(int(next_fast_len(n, real=True)) for n in sharp.shape[1:])
-        self.spectrum = rfft2(sharp, s=self.grid)
-        self.sharp = sharp
-        centred = (self.blurred - self._mean(self.blurred)) * self.mask
-        self.power = float(centred.square().sum())
-        self.gain = torch.ones_like(self.weight)
-        self.offset = torch.zeros_like(self.weight)
-
-    def _mean(self, image: Tensor) -> Tensor:
-        return (image * self.mask).sum((1, 2), keepdim=True) / self.weight
-
-    def blur(self, kernel: Tensor) -> Tensor:
-        """(C, h, w): kernel * sharp where it is whole."""
-        (kh, kw), (height, width) = self.size, self.blurred.shape[1:]
-        whole: Tensor = irfft2(self.spectrum * rfft2(kernel, s=self.grid), s=self.grid)
-        return whole[:, kh - 1 : kh - 1 + height, kw - 1 : kw - 1 + width]
-
-    def correlate(self, residual: Tensor) -> Tensor:
-        """(kh, kw): the adjoint of `blur`, summed over the channels."""
-        (kh, kw), (height, width) = self.size, self.blurred.shape[1:]
-        placed = torch.nn.functional.pad(
-            residual, (kw - 1, self.grid[1] - width - kw + 1, kh - 1, self.grid[0] - height - kh + 1)
-        )
-        product = (self.spectrum.conj() * rfft2(placed, s=self.grid)).sum(0)
-        correlation: Tensor = irfft2(product, s=self.grid)
-        return correlation[:kh, :kw]
-
-    def regress(self, kernel: Tensor, gains: bool) -> Tensor:
-        """Fit gain and offset to the kernel; returns the masked residual."""
-        made = self.blur(kernel)
-        mean, target = self._mean(made), self._mean(self.blurred)
-        if gains:
-            varied = (made - mean) * self.mask
-            power = varied.square().sum((1, 2), keepdim=True)
-            gain = (varied * (self.blurred - target)).sum((1, 2), keepdim=True) / power.clamp_min(1e-30)
-            self.gain = torch.where(power > 1e-30, gain, 1.0)
-        self.offset = target - self.gain * mean
-        return (self.blurred - self.gain * made - self.offset) * self.mask
-
-    def curvature(self, direction: Tensor) -> float:
-        """Sum of (gain * (direction * sharp))^2 over the mask, its mean taken off."""
-        made = self.gain * self.blur(direction)
-        return float(((made - self._mean(made)) * self.mask).square().sum())
-
-    def autocorrelation(self) -> Tensor:
-        """(2 kh - 1, 2 kw - 1): sum of gain^2 x[p] x[p + d] over the pixels that count, lags from -(k - 1)."""
-        (kh, kw), (height, width) = self.size, self.blurred.shape[1:]
-        grid = tuple(int(next_fast_len(n + k, real=True)) for n, k in zip(self.sharp.shape[1:], self.size, strict=True))
-        power = (self.gain.square() * rfft2(self.sharp, s=grid).abs().square() * (self.weight / height / width)).sum(0)
-        lags: Tensor = irfft2(power, s=grid).roll((kh - 1, kw - 1), (0, 1))[: 2 * kh - 1, : 2 * kw - 1]
-        # A lag d has (H' - |d|) products in the sharp picture; the programme sums over H of them.
-        for axis, (count, taps, n) in enumerate(zip(self.sharp.shape[1:], self.size, (height, width), strict=True)):
-            share = n / (count - (torch.arange(2 * taps - 1) - (taps - 1)).abs()).double()
-            lags = lags * (share[:, None] if axis == 0 else share)
-        return lags
-
-
-def toeplitz(lags: Array) -> Array:
-    """The block Toeplitz matrix (n, n) of taps (kh, kw) from its lags (2 kh - 1, 2 kw - 1).
-
-    Example:
-        >>> toeplitz(np.array([[1.0, 4.0, 1.0]]))
-        array([[4., 1.],
-               [1., 4.]])
+    Raises:
+        ShapeError: pictures that cannot belong together: other channels, a sharp picture that is smaller, or larger by
+            as much as half the blurred one.
     """
-    kh, kw = ((n + 1) // 2 for n in lags.shape)
-    rows, columns = (np.arange(k)[:, None] - np.arange(k) + k - 1 for k in (kh, kw))
-    return np.asarray(lags[rows[:, None, :, None], columns[None, :, None, :]].reshape(kh * kw, kh * kw))
-
-
-def fit(
-    pairs: Sequence[Pair],
-    size: tuple[int, int],
-    *,
-    start: Array | None = None,
-    rounds: int = 60,
-    on_round: Callable[[int], None] | None = None,
-) -> Fit:
-    """Fit one kernel of `size` (odd rows and columns) to all pairs.
-
-    Example:
-        >>> from deblur.psf.operator import blur
-        >>> sharp = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        >>> taps = np.array([[0.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.0, 0.0, 0.0]])
-        >>> result = fit([Pair(blurred=0.9 * blur(sharp, taps) + 0.1, sharp=sharp)], (3, 3))
-        >>> bool(np.allclose(result.kernel, taps)), round(float(result.gains[0]), 6)
-        (True, 0.9)
-    """
-    parts = [_Channels(pair, size) for pair in pairs]
-    pixels = sum(float(part.weight.sum()) for part in parts)
-    power = sum(part.power for part in parts)
-    hessian, scale = _hessian(parts)
-    kernel = torch.zeros(size, dtype=torch.float64)
-    kernel[size[0] // 2, size[1] // 2] = 1.0
-    if start is not None:
-        kernel = torch.from_numpy(np.array(start, dtype=np.float64))
-    residuals = [part.regress(kernel, gains=True) for part in parts]
-    if start is None:  # the blurred picture's own gain is no guess: the first step finds it
-        for part in parts:
-            part.gain = part.gain.abs().clamp_min(0.1).mean().expand_as(part.gain).clone()
-        residuals = [part.regress(kernel, gains=False) for part in parts]
-    taps = np.asarray(kernel).ravel()
-    turn = 0
-    for turn in range(1, rounds + 1):
-        if on_round is not None:
-            on_round(turn)
-        downhill = np.asarray(
-            sum(part.correlate(part.gain * r) for part, r in zip(parts, residuals, strict=True))
-        ).ravel()
-        target = non_negative(hessian, downhill / scale + hessian @ taps, start=taps)
-        step = target - taps
-        direction = torch.from_numpy(step.reshape(size))
-        curvature = sum(part.curvature(direction) for part in parts)
-        length = float(downhill @ step) / curvature if curvature > 0 else 0.0
-        length = min(max(length, 0.0), 1.0)
-        taps = taps + length * step
-        total = float(taps.sum())
-        if not total > 0:
-            break
-        kernel = torch.from_numpy((taps / total).reshape(size))
-        residuals = [part.regress(kernel, gains=True) for part in parts]
-        mean_gain = float(torch.cat([part.gain.flatten() for part in parts]).mean())
-        change = float(np.linalg.norm(taps / total - (taps - length * step)) / np.linalg.norm(taps / total))
-        taps = taps / total
-        if turn in (1, 2, 4, 8) and mean_gain > 0:
-            hessian, scale = _hessian(parts)
-        if change < _TOLERANCE:
-            break
-    left = sum(float(r.square().sum()) for r in residuals)
-    variance = left / max(pixels - taps.size, 1.0)
-    spread = free_inverse_diagonal(hessian * scale, taps > 0)
-    return Fit(
-        kernel=taps.reshape(size),
-        deviation=np.sqrt(variance * spread).reshape(size),
-        gains=tuple(part.gain.flatten() for part in parts),
-        offsets=tuple((part.offset).flatten() for part in parts),
-        residual=math.sqrt(left / max(pixels, 1.0)),
-        explained=1 - left / max(power, 1e-300),
-        rounds=turn,
-        hessian=hessian * scale,
+    pairs, region, shift, differences = [], None, (0, 0), set()
+    for number, (frame, scene, mask) in enumerate(zip(blurred, sharp, masks, strict=True)):
+        height, width = frame.shape[1:]
+        rows, columns = scene.shape[1] - height, scene.shape[2] - width
+        if len(frame) != len(scene) or min(rows, columns) < 0 or 2 * rows >= height or 2 * columns >= width:
+            raise ShapeError(
+                f"expected a sharp picture of {width} x {height} pixels with {len(frame)} channel(s) like the blurred "
+                f"one, or one that is larger by the kernel's size less 1, got {scene.shape[2]} x {scene.shape[1]} with "
+                f"{len(scene)}; crop or resize it"
+            )
+        differences.add((rows, columns))
+        pair = Pair(blurred=frame, sharp=scene, mask=mask)
+        move = (0, 0)
+        if register and (rows, columns) == (0, 0):
+            move = displacement(pair)
+            room = 12 if size is None else max(size // 4, 1)
+            move = move if max(map(abs, move)) > room and max(map(abs, move)) < min(height, width) / 3 else (0, 0)
+            pair = shifted(pair, *move) if move != (0, 0) else pair
+        x, y, w, h = best_textured(pair.blurred, pair.mask, _SIDE)
+        if (w, h) != (pair.blurred.shape[2], pair.blurred.shape[1]):
+            pair = _cut(pair, (x, y, w, h))
+            region = region if number else (x + max(0, move[1]), y + max(0, move[0]), w, h)
+        shift = shift if number else move
+        pairs.append(pair)
+    noise = sigma
+    if noise is None:
+        noise = max(estimate_sigma(frame, mask) for frame, mask in zip(blurred, masks, strict=True))
+    widest = max(span(frame, mask) for frame, mask in zip(blurred, masks, strict=True))
+    known = next(iter(differences)) if len(differences) == 1 else (0, 0)
+    valid = known[0] + 1 | 1, known[1] + 1 | 1  # an even kernel fits into the odd one that is larger by a tap
+    return Prepared(
+        pairs=tuple(pairs),
+        region=region,
+        shift=shift,
+        sigma=noise,
+        span=widest,
+        size=valid if known != (0, 0) and max(valid) <= LARGEST else None,
     )
 
 
-def _hessian(parts: Sequence[_Channels]) -> tuple[Array, float]:
-    """T divided by its diagonal, which is the second value; a millionth of a millionth keeps it positive definite."""
-    matrix = toeplitz(np.asarray(sum(part.autocorrelation() for part in parts)))
-    scale = max(float(matrix[0, 0]), 1e-300)
-    matrix = matrix / scale
-    lowest = float(np.linalg.eigvalsh(matrix)[0]) if len(matrix) <= 400 else 0.0
-    matrix[np.diag_indices_from(matrix)] += max(1e-12, -1.5 * lowest)
-    return matrix, scale
+def same_scene(explained: float, power: float, sigma: float) -> None:
+    """Raise OptionError where a fit explains too little of the blurred picture's variance `power`."""
+    visible = power - sigma**2
+    unexplained = (1 - explained) * power - sigma**2
+    share = 1 - max(unexplained, 0.0) / visible if visible > 0 else 1.0
+    if share < _EXPLAINED:
+        raise OptionError(
+            f"expected the sharp picture to show the same scene, but no kernel explains more than {max(share, 0):.0%} "
+            "of the blurred one; check that the two belong together and are not shifted or turned"
+        )
+
+
+def confidence(residual: float, sigma: float, frame_span: float, uncertainty: float = 0.0) -> float:
+    """How far to trust a kernel whose misfit was measured: the inverse of the rule by which a restoration uses it.
+
+    A restoration takes a misfit of MISFIT * 4^(1 - 2 c) of the span for a kernel of confidence c, so that a half is the
+    usual misfit, 1 a quarter and 0 four times that. What the residual holds beyond the noise is such a misfit.
+
+    Args:
+        residual: root mean square of what the fit leaves.
+        sigma: the noise.
+        frame_span: the blurred frame's range.
+        uncertainty: the taps' posterior standard deviation relative to the kernel, both as norms.
+
+    Example:
+        >>> confidence(0.01, 0.01, 1.0), round(confidence(0.006, 0.0, 1.0), 2)
+        (1.0, 0.5)
+    """
+    share = math.sqrt(max(residual**2 - sigma**2, 0.0)) / max(frame_span, 1e-300)
+    certain = 0.5 * (1 - math.log(max(share, 1e-12) / MISFIT, 4))
+    return min(max(certain, 0.0), 1.0) / (1 + uncertainty**2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairEstimator:
+    """Least squares over non-negative kernels that sum to one (see `deblur.estimation.least_squares`).
+
+    Args:
+        size: odd, taps a side; None lets it grow until the rim carries no light, or takes it from the sizes of the
+            pictures where the sharp one is larger.
+        register: look for a displacement between the two pictures.
+
+    Example:
+        >>> from deblur.psf.operator import blur
+        >>> sharp = torch.rand(1, 80, 80, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        >>> taps = np.array([[0.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.0, 0.0, 0.0]])
+        >>> estimate = PairEstimator()([blur(sharp, taps)], [sharp])
+        >>> estimate.kernel.round(3)
+        array([[0. , 0.2, 0. ],
+               [0. , 0.5, 0.3],
+               [0. , 0. , 0. ]])
+    """
+
+    size: int | None = None
+    register: bool = True
+
+    def __call__(
+        self,
+        blurred: Sequence[Tensor],
+        sharp: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor | None] | None = None,
+        sigma: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Estimate:
+        """Fit the one kernel that blurred all sharp pictures (C, H, W) into the blurred ones.
+
+        Raises:
+            ShapeError: pictures that cannot belong together.
+            OptionError: no kernel explains the blurred picture: another scene.
+        """
+        start = time.perf_counter()
+        masks = [None] * len(blurred) if masks is None else masks
+        prepared = prepare(blurred, sharp, masks, sigma, self.size, self.register)
+        pairs, result, rounds = prepared.pairs, None, 0
+        tell = on_step if on_step is not None else lambda step: None
+        sizes = self._sizes(prepared)
+        for number, size in enumerate(sizes):
+            tell(Step(f"{size[1]} x {size[0]} taps", 0.7 * number / len(sizes)))
+            result = fit(pairs, size, start=None if result is None else _resized(result.kernel, size))
+            rounds += result.rounds
+            if len(sizes) > 1 and _rim(result) <= _spurious(result, _ring(size)):
+                break
+        assert result is not None
+        rim = _rim(result) - _spurious(result, _ring(_size(result)))
+        power = _power(pairs)
+        same_scene(result.explained, power, prepared.sigma)
+        if len(sizes) > 1:
+            tell(Step("size", 0.7))
+            result = _trimmed(pairs, result, prepared.span)
+        fine = (0.0, 0.0)
+        if self.register and result.residual > max(0.9 * prepared.sigma, 1e-4 * prepared.span):
+            tell(Step("registration", 0.8))
+            result, pairs, fine = _register(pairs, result)
+        tell(Step("done", 1.0))
+        seconds = time.perf_counter() - start
+        touching = rim > 0.02 and prepared.size is None
+        return _record(result, prepared, fine, touching, rounds, seconds)
+
+    def _sizes(self, prepared: Prepared) -> list[tuple[int, int]]:
+        if self.size is not None:
+            return [(self.size, self.size)]
+        if prepared.size is not None:
+            return [prepared.size]
+        shortest = min(min(pair.blurred.shape[1:]) for pair in prepared.pairs)
+        return [(size, size) for size in _SIZES if 3 * size <= shortest] or [(3, 3)]
+
+
+def _cut(pair: Pair, region: Region) -> Pair:
+    x, y, width, height = region
+    rows, columns = (pair.sharp.shape[axis] - pair.blurred.shape[axis] for axis in (1, 2))
+    mask = None if pair.mask is None else pair.mask[..., y : y + height, x : x + width]
+    blurred = pair.blurred[:, y : y + height, x : x + width]
+    return Pair(blurred=blurred, sharp=pair.sharp[:, y : y + height + rows, x : x + width + columns], mask=mask)
+
+
+def _power(pairs: Sequence[Pair]) -> float:
+    """The variance of the blurred pictures."""
+    return float(np.mean([float(pair.blurred.double().var(dim=(1, 2)).mean()) for pair in pairs]))
+
+
+def _register(pairs: tuple[Pair, ...], result: Fit) -> tuple[Fit, tuple[Pair, ...], tuple[float, float]]:
+    """Move the sharp pictures by the fraction of a pixel that fits best, if one fits better."""
+    size = (result.kernel.shape[0], result.kernel.shape[1])
+    small = [_cut(pair, best_textured(pair.blurred, pair.mask, 256 + max(size))) for pair in pairs]
+
+    def residual(rows: float, columns: float) -> float:
+        return fit([moved(pair, rows, columns) for pair in small], size, start=result.kernel, rounds=4).residual ** 2
+
+    place = fraction(residual, rounds=2)
+    if max(map(abs, place)) < 0.03 or residual(*place) > 0.995 * residual(0.0, 0.0):
+        return result, pairs, (0.0, 0.0)
+    pairs = tuple(moved(pair, *place) for pair in pairs)
+    return fit(pairs, size, start=result.kernel), pairs, place
+
+
+def _ring(size: tuple[int, int]) -> Array:
+    """1 on the outermost taps, a twelfth of the size deep."""
+    ring = np.ones(size)
+    deep = [max(1, n // 12) for n in size]
+    ring[deep[0] : -deep[0] or None, deep[1] : -deep[1] or None] = 0
+    return ring
+
+
+def _size(result: Fit) -> tuple[int, int]:
+    return result.kernel.shape[0], result.kernel.shape[1]
+
+
+def _rim(result: Fit) -> float:
+    return float((result.kernel * _ring(_size(result))).sum())
+
+
+def _spurious(result: Fit, where: Array) -> float:
+    """Light that noise alone leaves on these taps, at most, and a ten-thousandth."""
+    return 1e-4 + float((result.deviation * where).sum())
+
+
+def _trimmed(pairs: Sequence[Pair], result: Fit, frame_span: float) -> Fit:
+    """The fit of the smallest size that leaves no more than the larger one left, up to what its further taps fit."""
+    pixels = float(sum(pair.blurred.numel() for pair in pairs))
+    for trust in (1.0, 0.3, 0.1, 0.0):
+        size = _support(result, trust)
+        if size == result.kernel.shape:
+            break
+        smaller = fit(pairs, size, start=_resized(result.kernel, size))
+        fewer = result.kernel.size - smaller.kernel.size
+        allowed = 1 + (fewer + 3 * math.sqrt(2 * fewer)) / pixels
+        if smaller.residual <= max(math.sqrt(allowed) * result.residual, 1e-6 * frame_span):
+            return smaller
+    return result
+
+
+def _support(result: Fit, trust: float) -> tuple[int, int]:
+    """The smallest odd size about the origin outside which lies a ten-thousandth and `trust` times the deviations."""
+    kernel = result.kernel
+    sides = []
+    for axis in (0, 1):
+        profile, spurious = kernel.sum(1 - axis), result.deviation.sum(1 - axis)
+        reach = kernel.shape[axis] // 2
+        distance = np.abs(np.arange(len(profile)) - reach)
+        while reach > 1 and profile[distance >= reach].sum() <= 1e-4 + trust * spurious[distance >= reach].sum():
+            reach -= 1
+        sides.append(2 * reach + 1)
+    return sides[0], sides[1]
+
+
+def _resized(kernel: Array, size: tuple[int, int]) -> Array:
+    """The kernel cut or padded about its origin, sum 1."""
+    for axis, length in enumerate(size):
+        change = (length - kernel.shape[axis]) // 2
+        if change > 0:
+            kernel = np.pad(kernel, [(change, change) if a == axis else (0, 0) for a in (0, 1)])
+        elif change < 0:
+            kernel = kernel.take(range(-change, kernel.shape[axis] + change), axis)
+    return kernel / max(float(kernel.sum()), 1e-300)
+
+
+def _record(
+    result: Fit, prepared: Prepared, fine: tuple[float, float], touching: bool, rounds: int, seconds: float
+) -> Estimate:
+    kernel = result.kernel
+    largest = float(kernel.max())
+    uncertainty = float(np.linalg.norm(result.deviation) / np.linalg.norm(kernel))
+    warnings = []
+    down, right = prepared.shift[0] - fine[0], prepared.shift[1] - fine[1]
+    if (down, right) != (0.0, 0.0):
+        warnings.append(f"the blurred picture lies {right:+.2f} right, {down:+.2f} down of the sharp one (undone)")
+    if largest > 0.98:
+        warnings.append("the kernel is a single tap: there is nothing to remove")
+    elif touching:
+        warnings.append("the kernel touches its rim; try a larger --size")
+    if uncertainty > 0.5:
+        warnings.append(f"the taps are uncertain by {uncertainty:.0%}; a pair with more texture would tell more")
+    sigma = min(prepared.sigma, result.residual)
+    return Estimate(
+        kernel=kernel,
+        method="pair",
+        status="converged" if result.rounds < 60 else "limit",
+        sigma=prepared.sigma,
+        confidence=confidence(result.residual, sigma, prepared.span, uncertainty),
+        tap_confidence=np.clip(1 - result.deviation / largest, 0, 1),
+        warnings=tuple(warnings),
+        region=prepared.region,
+        seconds=seconds,
+        steps=rounds,
+        details={
+            "gain": [gain.tolist() for gain in result.gains],
+            "offset": [offset.tolist() for offset in result.offsets],
+            "residual": result.residual,
+            "explained": result.explained,
+            "uncertainty": uncertainty,
+            "shift": [down, right],
+        },
+    )

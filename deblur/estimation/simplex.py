@@ -11,7 +11,7 @@ __all__ = ["Array", "free_inverse_diagonal", "non_negative"]
 Array = npt.NDArray[np.float64]
 
 
-def non_negative(matrix: Array, right: Array, start: Array | None = None, limit: int = 300) -> Array:
+def non_negative(matrix: Array, right: Array, start: Array | None = None, limit: int = 60) -> Array:
     """argmin over k >= 0 of k^T matrix k / 2 - right^T k, exactly.
 
     Block principal pivoting (Portugal, Judice and Vicente 1994): solve on the free taps, then exchange at once all
@@ -76,7 +76,7 @@ def free_inverse_diagonal(matrix: Array, free: npt.NDArray[np.bool_]) -> Array:
     if not free.any():
         return np.asarray(1 / np.diag(matrix))
     inverse = np.linalg.inv(matrix[np.ix_(free, free)])
-    variances[free] = np.diag(inverse)
+    variances[free] = np.maximum(np.diag(inverse), 0)
     if held.any():
         cross = matrix[np.ix_(held, free)]
         reduced = np.diag(matrix)[held] - np.einsum("ij,jk,ik->i", cross, inverse, cross, optimize=True)

@@ -63,8 +63,8 @@ def read(path: str | os.PathLike[str], *, flip: bool = False) -> Array:
     return flipped(psf) if flip else psf
 
 
-def save(path: str | os.PathLike[str], kernel: Array, force: bool = False) -> None:
-    """Write a kernel as .npy, atomically; an existing file only with `force`.
+def save(path: str | os.PathLike[str], kernel: Array, force: bool = False, *, single: bool = False) -> None:
+    """Write a kernel as .npy, atomically; an existing file only with `force`; in float32 with `single`.
 
     Raises:
         FileError: another suffix, an existing file without `force`, or a folder that cannot be written.
@@ -78,7 +78,7 @@ def save(path: str | os.PathLike[str], kernel: Array, force: bool = False) -> No
             f"{file}: kernels are written as .npy, {file.suffix or 'no suffix'!r} came; name it {file.stem}.npy"
         )
     buffer = io.BytesIO()
-    np.save(buffer, check(kernel), allow_pickle=False)
+    np.save(buffer, check(kernel).astype(np.float32 if single else np.float64), allow_pickle=False)
     atomic_write(file, buffer.getvalue(), force=force)
 
 

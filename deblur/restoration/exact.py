@@ -4,7 +4,7 @@ few."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,6 +44,8 @@ class Exact(Restorer):
         max_gain: the largest amplification of noise that still counts as stable.
         tolerance: relative residual of the conjugate gradients.
         limit: their steps at most.
+        factors: the masked convolutions whose product the blur is, in the order in which it applied them, where they
+            are known (`deblur fit --model masked`): they are then inverted one after the other, and nothing else.
 
     Raises:
         UnstableInverseError: the blur has no stable exact inverse (uniform motion, gaussian, defocus).
@@ -54,6 +56,7 @@ class Exact(Restorer):
     max_gain: float = 1000.0
     tolerance: float = 1e-9
     limit: int = 500
+    factors: tuple[MaskedForm, ...] = ()
 
     def __post_init__(self) -> None:
         check_positive(max_gain=self.max_gain, tolerance=self.tolerance, limit=self.limit)
@@ -75,6 +78,9 @@ class Exact(Restorer):
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
         """Yield one estimate for a masked convolution, one per step for conjugate gradients."""
         blur = problem.blur
+        if self.factors and problem.boundary in ("zero", "unknown"):
+            yield self._cascade(problem)
+            return
         forms = [masked_form(trim(psf.double().cpu().numpy())) for psf in blur.psf]
         if all(form is not None for form in forms) and problem.boundary in ("zero", "unknown"):
             yield self._substitute(problem, [form for form in forms if form is not None])
@@ -92,11 +98,7 @@ class Exact(Restorer):
         depth = self._reach(blur) if problem.boundary == "unknown" else 0
         if depth:
             grown = torch.nn.functional.pad(frame[None], (depth,) * 4, mode="replicate")[0]
-        weights = [torch.as_tensor(form.weight)[None, None] for form in forms]
-        for weight in weights:
-            report = stability(weight, height, width, groups=1)
-            if report.margin < LEAST_MARGIN or report.noise_gain > self.max_gain:
-                raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
+        weights = self._stable(forms, (height, width))
         planes = []
         for channel, plane in enumerate(grown):
             which = channel if len(forms) > 1 else 0
@@ -106,6 +108,27 @@ class Exact(Restorer):
         scene = blur.embed(restored) if problem.boundary == "unknown" else restored
         residual = blur(scene) - frame if problem.boundary == "zero" else frame.new_zeros(1)
         return Estimate(scene, float(residual.norm() / frame.norm().clamp_min(1e-300)))
+
+    def _cascade(self, problem: Problem) -> Estimate:
+        """Undo the factors from the last to the first."""
+        blur, frame = problem.blur, problem.blurred
+        height, width = blur.frame
+        depth = self._reach(blur) if problem.boundary == "unknown" else 0
+        made = torch.nn.functional.pad(frame[:, None], (depth,) * 4, mode="replicate") if depth else frame[:, None]
+        weights = self._stable(self.factors, (height, width))
+        for form, weight in reversed(list(zip(self.factors, weights, strict=True))):
+            made = masked_conv2d_solve(made, weight.to(made), orientation=form.orientation)
+        restored = made[:, 0, depth : depth + height, depth : depth + width]
+        return Estimate(blur.embed(restored) if problem.boundary == "unknown" else restored, 0.0)
+
+    def _stable(self, forms: Sequence[MaskedForm], frame: tuple[int, int]) -> list[Tensor]:
+        """The weights (1, 1, kh, kw) of the forms, each of which has a stable inverse."""
+        weights = [torch.as_tensor(form.weight)[None, None] for form in forms]
+        for weight in weights:
+            report = stability(weight, *frame, groups=1)
+            if report.margin < LEAST_MARGIN or report.noise_gain > self.max_gain:
+                raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
+        return weights
 
     def _refuse_zeros(self, blur: Blur) -> None:
         lowest = float(_spectrum_on_fine_grid(blur).abs().min())
