@@ -31,7 +31,7 @@ def _collect() -> dict[str, object]:
 
     import deblur
     from deblur import psf, restoration
-    from deblur.ops import _native
+    from deblur.ops import _cuda, _native
 
     native = _native.describe() if _native.available() else f"none, the slower reference serves: {_native.why_not()}"
     packages = ("torch", "numpy", "scipy", "cv2", "skimage", "tifffile")
@@ -45,6 +45,7 @@ def _collect() -> dict[str, object]:
         "native_kernels": native,
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()}",
         "gpu": gpus or "none",
+        "cuda_kernels": [_cuda.describe(i) for i in range(len(gpus))] or f"none: {_cuda.why_not()}",
         "methods": list(restoration.RESTORERS),
         "kernel_shapes": list(psf.SHAPES),
     }

@@ -10,7 +10,7 @@ What runs where:
 
 Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
 load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
-the result is NaN.
+the result is NaN. Where the kernels cannot be made, `why_not` says why in one sentence and the reference serves.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def _why_not(device: int) -> str | None:
     if architecture < _OLDEST:
         return f"CUDA device {device} has compute capability {architecture / 10}, the kernels need {_OLDEST / 10}"
     try:
-        toolkit.compiler.target(architecture)
-    except NvrtcError as error:
-        return str(error)
+        toolkit.kernels(device, "band.cuh", torch.float32)
+    except (NvrtcError, DriverError) as error:
+        return f"the CUDA kernels cannot be made for device {device}: {error}".splitlines()[0]
     return None
 
 
 def available(device: int = 0) -> bool:
-    """Whether the CUDA kernels can be used on a device."""
+    """Whether the CUDA kernels can be used on a device; the first question compiles and loads one."""
     return _why_not(device) is None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Driver", "DriverError"]
+__all__ = ["CaptureError", "Driver", "DriverError"]
 
 _SHARED_MEMORY_OPT_IN = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -21,6 +21,10 @@ _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
 class DriverError(RuntimeError):
     """The driver refused a call."""
+
+
+class CaptureError(RuntimeError):
+    """A kernel would have to be loaded while a CUDA graph is captured, which the driver forbids."""
 
 
 class Driver:
@@ -59,18 +63,24 @@ class Driver:
         return 10 * major + minor
 
     @functools.cache  # noqa: B019
-    def shared_limit(self, device: int) -> int:
-        """Bytes of shared memory that one block may ask for."""
-        self._context(device)
+    def attribute(self, device: int, number: int) -> int:
+        """One of the numbers that the driver knows of a device, by its CU_DEVICE_ATTRIBUTE."""
         handle, value = ctypes.c_int(), ctypes.c_int()
         self._call("cuDeviceGet", ctypes.byref(handle), device)
-        self._call("cuDeviceGetAttribute", ctypes.byref(value), _SHARED_MEMORY_OPT_IN, handle)
+        self._call("cuDeviceGetAttribute", ctypes.byref(value), number, handle)
         return value.value
+
+    def shared_limit(self, device: int) -> int:
+        """Bytes of shared memory that one block may ask for."""
+        return self.attribute(device, _SHARED_MEMORY_OPT_IN)
 
     def load(self, device: int, image: bytes, names: tuple[str, ...]) -> dict[str, ctypes.c_void_p]:
         """Load a cubin or PTX and return its kernels by name. Illegal while a graph is captured."""
         if torch.cuda.is_current_stream_capturing():
-            raise DriverError("a kernel cannot be loaded while a graph is captured; call deblur.ops.warmup() before")
+            raise CaptureError(
+                "a CUDA graph is being captured and the kernels are not loaded yet, which is not allowed then; "
+                "call deblur.ops.warmup() before"
+            )
         self._call("cuCtxSetCurrent", self._context(device))
         module = ctypes.c_void_p()
         self._call("cuModuleLoadData", ctypes.byref(module), image)

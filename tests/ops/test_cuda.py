@@ -16,6 +16,7 @@ from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolut
 
 from deblur import ops
 from deblur.ops import _cuda, _cuda_modules, _kernels, masked_conv2d_solve
+from deblur.ops._driver import DriverError
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
 CASES = [
@@ -156,6 +157,26 @@ def test_the_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> N
     toolkit, why = _cuda._toolkit.__wrapped__()
     assert toolkit is None
     assert why == "the CUDA kernels are switched off by the environment variable DEBLUR_CUDA"
+
+
+@pytest.mark.parametrize("error", [NvrtcError("line 1: no\nmore of it"), DriverError("line 1: no")], ids=type)
+def test_a_kernel_that_cannot_be_made_is_a_reason_and_no_error(monkeypatch: pytest.MonkeyPatch, error) -> None:
+    toolkit = emulated.toolkit()
+
+    def fails(*arguments: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(toolkit, "kernels", fails)
+    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
+    why = "the CUDA kernels cannot be made for device 3: line 1: no"
+    assert _cuda._why_not.__wrapped__(3) == why
+
+
+def test_a_device_too_old_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    toolkit = emulated.toolkit()
+    monkeypatch.setattr(toolkit.driver, "architecture", lambda device: 61)
+    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
+    assert _cuda._why_not.__wrapped__(0) == "CUDA device 0 has compute capability 6.1, the kernels need 7.0"
 
 
 class FakeNvrtc(Nvrtc):
