@@ -1,1 +1,7 @@
-"""The blur kernel from blurred frames alone, tap by tap."""
+"""The blur kernel of a photograph, from the photograph alone."""
+
+from __future__ import annotations
+
+from deblur.estimation.blind.estimator import BlindEstimator
+
+__all__ = ["BlindEstimator"]

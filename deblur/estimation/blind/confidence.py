@@ -1,0 +1,59 @@
+"""How far to trust a kernel, and what a user should be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deblur.estimation.blind import taps
+from deblur.estimation.blind.selection import Candidate, Judge
+
+__all__ = ["Trust", "confidence"]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The confidence in [0, 1], the starts' agreement it is made of, the energy of a delta, and warnings."""
+
+    value: float
+    agreement: float
+    energy_without_blur: float
+    warnings: tuple[str, ...]
+
+
+def confidence(kernel: np.ndarray, chosen: Candidate, found: Sequence[Candidate], judge: Judge) -> Trust:
+    """The share of the starts' kernels that look like the chosen one, and what is odd about it.
+
+    Each start's best kernel is compared with the chosen one, at the best shift (`taps.similarity`); the agreement is
+    the mean of the more similar half. Runs that start apart, and see different edges, end together where the frame
+    determines the kernel.
+    """
+    best: dict[str, Candidate] = {}
+    for candidate in found:
+        held = best.get(candidate.start)
+        if held is None or candidate.energy < held.energy:
+            best[candidate.start] = candidate
+    others = [c.kernel for name, c in best.items() if name != chosen.start]
+    alike = sorted((taps.similarity(chosen.kernel, other) for other in others), reverse=True)
+    agreement = float(np.mean(alike)) if alike else 0.5
+    value = float(np.clip((agreement - 0.3) / 0.6, 0, 1))
+    delta = np.zeros_like(chosen.kernel)
+    delta[delta.shape[0] // 2, delta.shape[1] // 2] = 1
+    sharp = judge.energy(delta)
+    warnings = []
+    rows, columns = (np.arange(n) for n in kernel.shape)
+    y, x = (kernel.sum(1) * rows).sum(), (kernel.sum(0) * columns).sum()
+    near = float(kernel[np.hypot(rows[:, None] - y, columns[None] - x) < 1.5].sum())
+    if near > 0.9:
+        warnings.append("the kernel is next to a single tap: there is little or no blur to remove")
+    rim = float(kernel.sum() - kernel[1:-1, 1:-1].sum())
+    if rim > 0.05:
+        warnings.append(f"the kernel touches the rim of its window ({rim:.0%} of it lies there): give a larger size")
+    if agreement < 0.5:
+        warnings.append(
+            f"runs from different starts disagree (agreement {agreement:.2f}): the frame may have too little texture "
+            "or too much noise; look at the kernel before using it"
+        )
+    return Trust(value, agreement, sharp, tuple(warnings))

@@ -1,0 +1,232 @@
+"""The blur kernel of one photograph, or of several that share it: the parts of this package put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deblur.errors import KernelError, OptionError
+from deblur.estimation.base import Estimate, OnStep, Region, Step
+from deblur.estimation.blind import regions, taps
+from deblur.estimation.blind.confidence import confidence
+from deblur.estimation.blind.planes import plane
+from deblur.estimation.blind.pyramid import Plane, Start, climb
+from deblur.estimation.blind.selection import Candidate, Judge, candidates
+from deblur.estimation.blind.starts import SCOUT, STARTS
+from deblur.estimation.blind.support import ladder, support
+from deblur.estimation.blind.variational import Variational
+
+__all__ = ["BlindEstimator"]
+
+Run = tuple[str, int, Start]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindEstimator:
+    """Estimate a blur kernel from blurred frames alone.
+
+    Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
+    that explains the frame (`selection`), and refines the choice (`variational`). Without a size, scouts find it first
+    (`support`); of large frames the best-textured region is used (`regions`).
+
+    Args:
+        size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
+            unless more than a hundredth of the kernel would be cut off when its centroid is put in the middle.
+        starts: names in `STARTS`; fewer are faster and fail more often.
+        refine: whether to refine the chosen kernel.
+        area: pixels of a frame that are used at most.
+        compare: how many further regions of a large frame to compare the kernel with.
+        seed: nothing in this method is random; taken for the sake of a common interface.
+
+    Example:
+        >>> BlindEstimator(size=4)
+        Traceback (most recent call last):
+        deblur.errors.OptionError: expected an odd size of at least 3, got 4; take 5
+    """
+
+    size: int | None = None
+    starts: tuple[str, ...] = tuple(STARTS)
+    refine: bool = True
+    area: int = regions.AREA
+    compare: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size is not None and (self.size < 3 or self.size % 2 == 0):
+            raise OptionError(f"expected an odd size of at least 3, got {self.size}; take {max(self.size + 1, 3) | 1}")
+        unknown = [name for name in self.starts if name not in STARTS]
+        if unknown or not self.starts:
+            raise OptionError(f"expected starts out of {', '.join(STARTS)}, got {', '.join(unknown) or 'none'}")
+
+    def __call__(
+        self,
+        frames: Sequence[Tensor],
+        *,
+        masks: Sequence[Tensor | None] | None = None,
+        sigma: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Estimate:
+        """Estimate the kernel that blurred all of `frames`.
+
+        Args:
+            frames: (C, H, W) each, linear in light, full scale about 1.
+            masks: for each (1 or C, H, W), 1 where a pixel is to be believed, or None.
+            sigma: noise of a channel in the frames' units; None estimates it from each.
+            on_step: told of the progress.
+
+        Raises:
+            OptionError: no frame, or values that are not finite.
+            ShapeError: a frame of less than 32 pixels a side.
+            KernelError: a size that does not fit the frame, or a frame without edges.
+        """
+        begin = time.perf_counter()
+        if not frames:
+            raise OptionError("expected at least one frame, got none")
+        given = list(masks) if masks is not None else [None] * len(frames)
+        whole = [plane(frame, mask, sigma) for frame, mask in zip(frames, given, strict=True)]
+        self._fits(whole)
+        places = [self._places(one) for one in whole]
+        planes = [regions.cut(one, place[0]) for one, place in zip(whole, places, strict=True)]
+        progress = _Progress(on_step)
+        smallest = min(min(one.values.shape) for one in planes)
+
+        scouts: list[Candidate] = []
+        size = self.size
+        if size is None:
+            sides = ladder((smallest, smallest))
+            scouts = self._run([("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.4))
+            size = support(scouts, smallest // 2 - 1 + smallest // 2 % 2)
+        begun = 0.4 if scouts else 0.0
+        runs = [(name, size, STARTS[name]) for name in self.starts]
+        found = self._run(runs, planes, progress, "kernel", (begun, 0.85))
+        judge = Judge(planes, size)
+        if scouts:
+            best = min(scouts, key=lambda candidate: candidate.energy)
+            kept = taps.window(best.kernel, size)
+            found.append(replace(best, kernel=kept, energy=judge.energy(kept), start="size"))
+        chosen = min(found, key=lambda candidate: candidate.energy)
+        kernel = chosen.kernel
+        progress("refine", 0.85)
+        if self.refine:
+            kernel = self._refined(planes, kernel)
+        return self._record(whole, places, planes, found, chosen, kernel, judge, progress, begin)
+
+    def _record(
+        self,
+        whole: Sequence[Plane],
+        places: Sequence[list[Region]],
+        planes: Sequence[Plane],
+        found: Sequence[Candidate],
+        chosen: Candidate,
+        kernel: np.ndarray,
+        judge: Judge,
+        progress: _Progress,
+        begin: float,
+    ) -> Estimate:
+        size = chosen.kernel.shape[0]
+        trust = confidence(kernel, chosen, found, judge)
+        warnings = list(trust.warnings)
+        details: dict[str, object] = {
+            "size": size,
+            "start": chosen.start,
+            "level": chosen.level,
+            "agreement": trust.agreement,
+            "energy": chosen.energy,
+            "energy without blur": trust.energy_without_blur,
+        }
+        value = trust.value
+        if len(places[0]) > 1:
+            progress("regions", 0.9)
+            others = [regions.cut(whole[0], place) for place in places[0][1:]]
+            alike = [taps.similarity(kernel, climb([other], size, SCOUT)[-1], 1.5) for other in others]
+            details["regions"] = [list(place) for place in places[0][1:]]
+            details["agreement of regions"] = [round(a, 3) for a in alike]
+            if max(alike) < 0.5:
+                warnings.append(
+                    f"the kernels of several regions differ (agreement {max(alike):.2f}): the blur may vary over the "
+                    "frame; estimate and restore its parts apart"
+                )
+        progress("done", 1.0)
+        used = places[0][0]
+        height, width = whole[0].values.shape
+        result = taps.centred(kernel, loss=0.01).astype(np.float64)
+        return Estimate(
+            kernel=result / result.sum(),
+            method="blind",
+            sigma=float(np.mean([one.sigma / one.scale for one in whole])),
+            confidence=value,
+            warnings=tuple(warnings),
+            region=None if used[2:] == (width, height) else used,
+            seconds=time.perf_counter() - begin,
+            steps=len(found),
+            details=details,
+        )
+
+    def _fits(self, planes: Sequence[Plane]) -> None:
+        for one in planes:
+            height, width = one.values.shape
+            if self.size is not None and 2 * self.size > min(height, width):
+                raise KernelError(
+                    f"expected a size of at most half the frame of {width} x {height} pixels, got {self.size}; "
+                    "give a smaller size or a larger picture"
+                )
+
+    def _places(self, one: Plane) -> list[Region]:
+        height, width = one.values.shape
+        rows, columns = regions.sides((height, width), self.area)
+        if (rows, columns) == (height, width):
+            return [(0, 0, width, height)]
+        return regions.best(one, (rows, columns), 1 + self.compare)
+
+    def _refined(self, planes: Sequence[Plane], kernel: np.ndarray) -> np.ndarray:
+        """With much noise the old kernel holds the new one more."""
+        noise = max(one.sigma for one in planes)
+        return Variational(prox=0.3 * (1 + (noise / 0.004) ** 2))(planes, kernel)
+
+    def _run(
+        self,
+        runs: Sequence[Run],
+        planes: Sequence[Plane],
+        progress: _Progress,
+        phase: str,
+        share: tuple[float, float],
+    ) -> list[Candidate]:
+        """Every run's candidates, in the order of the runs, on as many threads as torch uses."""
+        judges = {size: Judge(planes, size) for size in {size for _, size, _ in runs}}
+        part = (share[1] - share[0]) / len(runs)
+        lock, done = Lock(), [share[0]]
+
+        def one(run: Run) -> list[Candidate]:
+            name, size, start = run
+            total = sum(0.5**level for level in range(20))
+
+            def on_level(work: float) -> None:
+                with lock:
+                    done[0] += part * work / total
+                    progress(phase, done[0])
+
+            return candidates(climb(planes, size, start, on_level), size, name, judges[size])
+
+        workers = max(min(torch.get_num_threads(), len(runs)), 1)
+        progress(phase, share[0])
+        with ThreadPoolExecutor(workers) as pool:
+            handed = list(pool.map(one, runs))
+        return [candidate for some in handed for candidate in some]
+
+
+class _Progress:
+    """Tells of steps, if anyone listens."""
+
+    def __init__(self, on_step: OnStep | None) -> None:
+        self.on_step = on_step
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        if self.on_step is not None:
+            self.on_step(Step(phase, min(fraction, 1.0)))

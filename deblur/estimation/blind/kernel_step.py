@@ -1,0 +1,145 @@
+"""The kernel step: least squares of the frame's gradients on the scene's strong ones.
+
+    k = argmin  sum_c ||g_c * k - d_c||^2 + ridge ||k||^2 + smooth ||grad k||^2,     k = 0 outside the free taps
+
+with g_c the selected differences of the scene and d_c those of the frame (Cho and Lee 2009, eq. 7), over all frames
+that share the blur. Fitting gradients instead of values conditions the system well and forgets the exposure. Where
+nothing wraps around, the normal equations are Toeplitz: their matrix is the autocorrelation of g, at lags up to the
+kernel's side, and their right side its correlation with d. So a frame costs a few Fourier transforms, and the steps of
+conjugate gradients only those of a grid three times the kernel's side.
+
+What is selected: the differences of at least a threshold that leaves enough pixels of each of four orientations (Cho
+and Lee 2009, section 4.2), so that edges of one direction do not leave the kernel undetermined along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.fft import irfft2, next_fast_len, rfft2
+
+from deblur.estimation.blind.periodic import Array
+
+__all__ = ["NormalEquations", "conjugate_gradients", "select", "threshold"]
+
+Pair = tuple[Array, Array]
+
+
+def threshold(gradients: Sequence[Pair], count: int) -> float:
+    """The squared magnitude that at least `count` gradients reach in each quarter of orientations.
+
+    Args:
+        gradients: for every frame the differences across and down, (H, W) each.
+        count: at least 1.
+
+    Returns:
+        The smallest of the four quarters' `count`-th largest squared magnitudes.
+    """
+    magnitude = np.concatenate([(x * x + y * y).ravel() for x, y in gradients])
+    quarter = np.concatenate([(np.arctan2(y, x) % np.pi // (np.pi / 4)).ravel() for x, y in gradients])
+    reached = []
+    for q in range(4):
+        values = magnitude[quarter == q]
+        rank = len(values) - min(count + 1, len(values))
+        reached.append(float(np.partition(values, rank)[rank]) if len(values) else 0.0)
+    return min(reached)
+
+
+def select(gradients: Sequence[Pair], least: float) -> list[Pair]:
+    """The gradients with a squared magnitude of at least `least`, the others zero.
+
+    Where none has, `least` is lowered until one does.
+    """
+    magnitudes = [x * x + y * y for x, y in gradients]
+    largest = max(float(m.max()) for m in magnitudes)
+    least = min(least, 0.81 * largest)
+    return [(x * (m >= least), y * (m >= least)) for (x, y), m in zip(gradients, magnitudes, strict=True)]
+
+
+class NormalEquations:
+    """The system of one kernel step.
+
+    Args:
+        scene: for every frame the selected differences of its scene, (H, W) each; zero is no information.
+        frame: the same of the blurred frame.
+        size: side of the kernel, odd.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> scene = [(rng.normal(size=(32, 32)).astype(np.float32), np.zeros((32, 32), np.float32))]
+        >>> equations = NormalEquations(scene, scene, size=5)
+        >>> kernel = equations.solve(ridge=0.0, smooth=0.0, steps=30)
+        >>> round(float(kernel[2, 2]), 3)
+        1.0
+    """
+
+    def __init__(self, scene: Sequence[Pair], frame: Sequence[Pair], size: int) -> None:
+        self.size = size
+        self._matrix, self._right = np.zeros((2 * size - 1,) * 2, np.float32), np.zeros((size, size), np.float32)
+        for gradients, blurred in zip(scene, frame, strict=True):
+            shape = tuple(int(next_fast_len(n + size, real=True)) for n in gradients[0].shape)
+            power, data = 0.0, 0.0
+            for g, d in zip(gradients, blurred, strict=True):
+                spectrum = rfft2(g, shape)
+                power = power + spectrum.real**2 + spectrum.imag**2
+                data = data + np.conj(spectrum) * rfft2(d, shape)
+            lags = np.arange(1 - size, size)
+            self._matrix += irfft2(power, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
+            lags = np.arange(size) - size // 2
+            self._right += irfft2(data, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
+        side = int(next_fast_len(3 * size - 1, real=True))
+        placed, lags = np.zeros((side, side), np.float32), np.arange(1 - size, size) % side
+        placed[np.ix_(lags, lags)] = self._matrix
+        self._side, self._spectrum = side, rfft2(placed)
+
+    def apply(self, kernel: Array) -> Array:
+        """The matrix times a kernel (k, k)."""
+        grown = irfft2(self._spectrum * rfft2(kernel, (self._side,) * 2), s=(self._side,) * 2)
+        return np.asarray(grown[: self.size, : self.size], dtype=np.float32)
+
+    def solve(self, *, ridge: float, smooth: float, steps: int = 20, free: np.ndarray | None = None) -> Array:
+        """The kernel after so many steps of conjugate gradients from a uniform one: few steps regularise, too.
+
+        Args:
+            ridge: weight of ||k||^2.
+            smooth: weight of ||grad k||^2, the kernel being zero outside its array.
+            steps: of conjugate gradients.
+            free: (k, k) bool, the taps that may differ from zero; None for all.
+
+        Returns:
+            (k, k), not normalised, of any sign.
+        """
+        mask = np.ones((self.size, self.size), np.float32) if free is None else free.astype(np.float32)
+        first, second = np.float32(ridge), np.float32(smooth)
+        return conjugate_gradients(
+            lambda k: mask * (self.apply(k) + first * k + second * _roughness(k)),
+            mask * self._right,
+            mask / np.float32(self.size**2),
+            steps,
+        )
+
+
+def conjugate_gradients(
+    matrix: Callable[[Array], Array], right: Array, start: Array, steps: int, tolerance: float = 1e-5
+) -> Array:
+    """Solve matrix x = right from `start`, at most so many steps."""
+    x, residual = start, right - matrix(start)
+    direction, norm = residual, float(np.vdot(residual, residual))
+    target = tolerance**2 * float(np.vdot(right, right))
+    for _ in range(steps):
+        if not norm > target:
+            break
+        image = matrix(direction)
+        length = np.float32(norm / float(np.vdot(direction, image)))
+        x = x + length * direction
+        residual = residual - length * image
+        previous, norm = norm, float(np.vdot(residual, residual))
+        direction = residual + np.float32(norm / previous) * direction
+    return x
+
+
+def _roughness(k: Array) -> Array:
+    """The negative Laplacian of a kernel that is zero outside its array."""
+    p = np.pad(k, 1)
+    return np.asarray(4 * k - p[2:, 1:-1] - p[:-2, 1:-1] - p[1:-1, 2:] - p[1:-1, :-2], dtype=np.float32)

@@ -1,0 +1,66 @@
+"""Choosing among kernels without knowing the truth: which one makes the simplest scene that explains the frame?
+
+    E(k) = min over S of  sum (k * S - y)^2 + lambda #{grad S != 0},     lambda = 3e-4 + 4 sigma^2
+
+A wrong kernel needs ghosts of edges to explain the frame, a kernel that is too sharp leaves slopes that cost many small
+edges, a shifted one costs nothing: as it should be. lambda grows with the noise, below which an edge means nothing.
+
+Every start hands in its kernels of the finest three levels, the coarser ones resampled. With little noise the finest
+wins. With much of it the finest fits the noise, and the kernel of a coarser level, smooth, is the better one; the same
+E says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deblur.estimation.blind import taps
+from deblur.estimation.blind.l0 import FewEdges
+from deblur.estimation.blind.periodic import Array
+from deblur.estimation.blind.pyramid import Plane
+
+__all__ = ["Candidate", "Judge", "candidates"]
+
+DEPTH = 3  # levels of a pyramid that hand in a kernel
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kernel (k, k), the start and the level (0 the finest) it is from, and its energy."""
+
+    kernel: Array
+    start: str
+    level: int
+    energy: float
+
+
+@dataclass(frozen=True)
+class Judge:
+    """E for a set of frames that share the blur; prepared once for kernels up to `margin` taps a side."""
+
+    planes: Sequence[Plane]
+    margin: int
+    steps: list[FewEdges] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", [FewEdges.of(plane.values, self.margin) for plane in self.planes])
+
+    def energy(self, kernel: Array) -> float:
+        """E of a kernel, the sum over the frames."""
+        return sum(
+            step.energy(kernel, 3e-4 + 4 * plane.sigma**2, plane.believed)
+            for plane, step in zip(self.planes, self.steps, strict=True)
+        )
+
+
+def candidates(found: Sequence[Array], size: int, start: str, judge: Judge) -> list[Candidate]:
+    """The kernels of the finest levels of a pyramid, at full size, each with its energy."""
+    handed = []
+    for level, kernel in enumerate(reversed(found[-DEPTH:])):
+        if level:
+            fine = round(kernel.shape[0] * 2 ** (level / 2))
+            kernel = taps.enlarge(kernel, fine + 1 - fine % 2, 2 ** (level / 2))
+        kernel = taps.window(taps.prune(kernel, 0), size)
+        handed.append(Candidate(kernel, start, level, judge.energy(kernel)))
+    return handed

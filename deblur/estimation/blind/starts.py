@@ -1,0 +1,25 @@
+"""Six ways to run the pyramid, and what each is good for.
+
+Blind estimation has many local minima, and a single run fails on a nearly random case. The runs differ in what makes
+them fall into one or the other: which edges take part, how many scales there are, where the first two taps lie.
+"""
+
+from __future__ import annotations
+
+from deblur.estimation.blind.pyramid import Start
+
+__all__ = ["SCOUT", "STARTS"]
+
+SCOUT = Start(smooth=2e5, bound=True)
+"""The run that is least impressed by noise; the only one where a single kernel is wanted."""
+
+STARTS: dict[str, Start] = {
+    "scout": SCOUT,
+    "plain": Start(),
+    "gamma": Start(weight=5e-3, gamma=0.8),
+    "upright": Start(weight=5e-3, gamma=0.8, upright=True),
+    "free": Start(weight=7e-3, ridge=2.0, margin=8, edges=25.0),
+    "faint": Start(weight=5e-3, gamma=0.8, margin=8, share=0.01),
+}
+"""By name: `plain` keeps the linear values, `gamma` lets dark edges count, `upright` starts vertically, `free` has the
+weakest ridge and more room (fine where there is little noise), `faint` keeps thin tails that the others prune."""
