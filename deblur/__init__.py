@@ -3,8 +3,10 @@
 The public names load what they need when they are first used, so that `import deblur` costs next to nothing.
 
     apply           restore an array with a known kernel
+    fit             find the kernel from a blurred array, or from a sharp and a blurred one
     restore         the same for pixels (C, H, W) and all that goes with them, with a record of how it went
-    ApplyOptions    what may be chosen
+    ApplyOptions    what may be chosen of a restoration
+    FitOptions      what may be chosen of an estimation
 
 Example:
     >>> import deblur, numpy
@@ -19,12 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deblur.api import ApplyOptions, apply, restore
+    from deblur.fitting import FitOptions, fit
 
-__all__ = ["ApplyOptions", "__version__", "apply", "restore"]
+__all__ = ["ApplyOptions", "FitOptions", "__version__", "apply", "fit", "restore"]
 
 __version__ = "0.1.0"
 
-_LAZY = {"ApplyOptions": "deblur.api", "apply": "deblur.api", "restore": "deblur.api"}
+_LAZY = {
+    "ApplyOptions": "deblur.api",
+    "FitOptions": "deblur.fitting",
+    "apply": "deblur.api",
+    "fit": "deblur.fitting",
+    "restore": "deblur.api",
+}
 
 
 def __getattr__(name: str) -> Any:

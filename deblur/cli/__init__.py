@@ -15,12 +15,13 @@ from typing import Annotated, Any
 import typer
 
 import deblur
-from deblur.cli import apply, blur, console, evaluate, info, psf_make, psf_show
+from deblur.cli import apply, blur, console, evaluate, fit, info, psf_make, psf_show
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "apply": apply.apply,
+    "fit": fit.fit,
     "blur": blur.blur,
     "psf make": psf_make.make,
     "psf show": psf_show.show,
@@ -93,4 +94,4 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Restore blurred pictures whose blur kernel is known."""
+    """Restore blurred pictures, and find their blur kernels."""

@@ -20,7 +20,7 @@ from deblur.errors import DeblurError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "describe", "error", "json_line", "line", "note"]
+__all__ = ["Bar", "describe", "error", "finite", "json_line", "line", "note"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
@@ -30,7 +30,7 @@ def line(text: str, *, on_stderr: bool = False) -> None:
 
 def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
     """Print a record as one line of JSON; a number that JSON cannot say (infinite, not a number) becomes null."""
-    typer.echo(json.dumps(_finite(record), ensure_ascii=False, allow_nan=False), err=on_stderr)
+    typer.echo(json.dumps(finite(record), ensure_ascii=False, allow_nan=False), err=on_stderr)
 
 
 def note(text: str) -> None:
@@ -93,13 +93,14 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
+    """The value with every number that JSON cannot say replaced by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

@@ -100,13 +100,13 @@ class MaskedEstimator:
         steps, orientation = 0, corners[0]
         for number, side in enumerate(sides):
             tell(Step(f"{side} x {side} taps", 0.7 * number / len(sides)))
-            tried = [self._forward(pair, side, corner, float(mean), noise_floor) for corner in corners]
-            steps += sum(fit.steps for fit, _ in tried)
-            found = min(tried, key=lambda one: one[0].loss)
-            if best is not None and found[0].loss > 0.98 * best[0].loss:
+            tried = {corner: self._forward(pair, side, corner, float(mean), noise_floor) for corner in corners}
+            steps += sum(fit.steps for fit, _ in tried.values())
+            nearest = min(tried, key=lambda corner: tried[corner][0].loss)
+            if best is not None and tried[nearest][0].loss > 0.98 * best[0].loss:
                 break
-            best, orientation = found, corners[tried.index(found)]
-            if math.sqrt(found[0].loss) <= noise_floor or (number > 0 and _settled(found[0])):
+            best, orientation, corners = tried[nearest], nearest, [nearest]
+            if math.sqrt(best[0].loss) <= noise_floor or (number > 0 and _settled(best[0])):
                 break
         assert best is not None
         side = best[0].weights[0].shape[0]

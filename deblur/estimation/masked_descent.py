@@ -9,7 +9,7 @@ The model is a product of one or four masked convolutions (`deblur.ops`), y = A_
 
 *The descent* is Gauss-Newton's with Levenberg's damping. The gradient is exact, by autograd through the operations. The
 metric is the Gram matrix of the model's derivatives by the taps: up to the frame's border a derivative is a shift of
-one image, since masked convolutions of one corner commute, so it takes one more solve and some inner products.
+one image, since masked convolutions of one corner commute, so it takes one more solve and one correlation.
 
 *Stability is kept by the chart* in which a step is taken. With W the spectrum of a factor's taps on the torus
 |z1| = |z2| = 1 + MARGIN, new taps are W (1 + E) with |E| <= REACH < 1 everywhere. By the argument principle (Rouche's
@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from deblur.errors import OptionError
@@ -199,30 +200,29 @@ class _Problem:
             return float(loss.detach()), gradient, self._gram(images, weights) / self.count
 
     def _gram(self, images: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-        """Inner products of the shifts of each image by each tap of its factor, over the mask, in bands of rows."""
+        """Inner products of the shifts of each image by each tap of its factor, as if the frame had no border.
+
+        The shift by d of one image and by e of another have the product of their correlation at the lag d - e.
+        """
         height, width = self.mask.shape[-2:]
-        total = torch.zeros(sum(w.numel() for w in weights), sum(w.numel() for w in weights), dtype=torch.float64)
-        grown = []
-        for image, weight, orientation in zip(images, weights, self.orientations, strict=True):
-            kh, kw = weight.shape
+        reach = [2 * max(w.shape[axis] for w in weights) for axis in (0, 1)]
+        grid = tuple(int(next_fast_len(n + r, real=True)) for n, r in zip((height, width), reach, strict=True))
+        spectra = [torch.fft.rfft2(image * self.mask, s=grid) for image in images]
+        shifts = []
+        for weight, orientation in zip(weights, self.orientations, strict=True):
             down, right = ORIENTATIONS[orientation]
-            pad = (0, kw - 1) if right else (kw - 1, 0), (0, kh - 1) if down else (kh - 1, 0)
-            grown.append(torch.nn.functional.pad(image, (*pad[0], *pad[1])))
-        band = max(1, 4_000_000 // (width * total.shape[0]))
-        for top in range(0, height, band):
-            rows = min(band, height - top)
-            seen = self.mask[:, :, top : top + rows]
-            columns = []
-            for image, weight, orientation in zip(grown, weights, self.orientations, strict=True):
-                kh, kw = weight.shape
-                down, right = ORIENTATIONS[orientation]
-                for a in range(kh):
-                    for b in range(kw):
-                        i, j = a if down else kh - 1 - a, b if right else kw - 1 - b
-                        columns.append((image[:, :, top + i : top + i + rows, j : j + width] * seen).flatten())
-            stack = torch.stack(columns)
-            total += stack @ stack.T
-        return total
+            rows = torch.arange(weight.shape[0]) * (-1 if down else 1)
+            columns = torch.arange(weight.shape[1]) * (-1 if right else 1)
+            shifts.append(torch.cartesian_prod(rows, columns))
+        blocks = []
+        for first, here in zip(spectra, shifts, strict=True):
+            row = []
+            for second, there in zip(spectra, shifts, strict=True):
+                lags = torch.fft.irfft2((first * second.conj()).sum((0, 1)), s=grid)
+                apart = there[None] - here[:, None]
+                row.append(lags[apart[..., 0] % grid[0], apart[..., 1] % grid[1]])
+            blocks.append(torch.cat(row, dim=1))
+        return torch.cat(blocks)
 
 
 def _inside(weight: Tensor, step: Tensor) -> Tensor:

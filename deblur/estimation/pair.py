@@ -122,8 +122,8 @@ def same_scene(explained: float, power: float, sigma: float) -> None:
 def confidence(residual: float, sigma: float, frame_span: float, uncertainty: float = 0.0) -> float:
     """How far to trust a kernel whose misfit was measured: the inverse of the rule by which a restoration uses it.
 
-    A restoration takes a misfit of MISFIT * 4^(1 - 2 c) of the span for a kernel of confidence c, so that a half is the
-    usual misfit, 1 a quarter and 0 four times that. What the residual holds beyond the noise is such a misfit.
+    A restoration takes a misfit of MISFIT * 2^(1 - 2 c) of the span for a kernel of confidence c, so that a half is the
+    usual misfit, 1 half of that and 0 twice. What the residual holds beyond the noise is such a misfit.
 
     Args:
         residual: root mean square of what the fit leaves.
@@ -136,7 +136,7 @@ def confidence(residual: float, sigma: float, frame_span: float, uncertainty: fl
         (1.0, 0.5)
     """
     share = math.sqrt(max(residual**2 - sigma**2, 0.0)) / max(frame_span, 1e-300)
-    certain = 0.5 * (1 - math.log(max(share, 1e-12) / MISFIT, 4))
+    certain = 0.5 * (1 - math.log(max(share, 1e-12) / MISFIT, 2))
     return min(max(certain, 0.0), 1.0) / (1 + uncertainty**2)
 
 

@@ -1,0 +1,114 @@
+"""`deblur fit`: find the blur kernel, from one picture, from several with one blur, or from a pair."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from deblur.cli.options import Color, Force, Json, real, real_or, region
+
+__all__ = ["fit"]
+
+
+def fit(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Blurred pictures; several share one blur.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The kernel, .npy (.npz for a masked model); FILE.json goes beside it.",
+        ),
+    ],
+    sharp: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The sharp picture of the same scene, as large or larger by k - 1."),
+    ] = None,
+    force: Force = False,
+    size: Annotated[
+        str | None, typer.Option(metavar="TAPS", help="Taps a side, odd, or auto: grows until the rim is dark.")
+    ] = None,
+    model: Annotated[
+        Literal["taps", "masked"] | None,
+        typer.Option(
+            help="taps: a kernel (default); masked: masked convolutions that are inverted exactly, from a pair."
+        ),
+    ] = None,
+    parametric: Annotated[
+        Literal["none", "auto", "motion", "defocus", "gaussian"] | None,
+        typer.Option(help="Fit a named blur in place of free taps: robust where there is little texture."),
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."
+        ),
+    ] = None,
+    saturation: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
+    ] = None,
+    black: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")
+    ] = None,
+    white: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
+    ] = None,
+    transfer: Annotated[
+        Color | None,
+        typer.Option(help="srgb (default): look for the blur in linear light; linear: take stored values as they are."),
+    ] = None,
+    region_: Annotated[
+        str | None, typer.Option("--region", metavar="x,y,w,h", help="Look only at this part, one with texture.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of what is random in the search.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to restore.")] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")
+    ] = None,
+    restore: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also restore the picture with the kernel, into this file.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="PNG", help="Also draw kernel, blurred, restored and residual side by side.")
+    ] = None,
+    picture: Annotated[str | None, typer.Option(metavar="PNG", help="Also draw the kernel.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the blur kernel of a picture.
+
+    One summary line: size, noise, confidence, seconds, and what one should know before the kernel is used.
+    """
+    flags = {
+        "size": _size(size),
+        "model": model,
+        "parametric": parametric,
+        "noise": real_or(noise, "--noise", "auto"),
+        "saturation": real_or(saturation, "--saturation", "auto", "none"),
+        "black": real(black, "--black"),
+        "white": real(white, "--white"),
+        "transfer": transfer,
+        "region": region(region_),
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+    }
+    from deblur.cli import estimation
+    from deblur.config import load
+
+    settings = load(estimation.Settings, config, flags)
+    targets = estimation.Targets(kernel=output, restored=restore, report=report, picture=picture)
+    read = [] if config is None else [config]
+    estimation.run(images, sharp, settings, targets, force=force, as_json=as_json, read=read)
+
+
+def _size(text: str | None) -> int | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected an odd number of taps or auto, got {text!r}", param_hint="--size") from None
