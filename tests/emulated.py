@@ -6,6 +6,7 @@ program of their own (`Runner`), everything else in this process (`Emulator`).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -15,7 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ from deblur.ops import _cuda, _cuda_modules, reference
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = ROOT / "csrc" / "emulator"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
-SANITIZERS = {"": [], "thread": ["-fsanitize=thread"], "address": ["-fsanitize=address,undefined"]}
-BUILD = Path(tempfile.gettempdir()) / f"deblur-emulator-{os.getuid() if hasattr(os, 'getuid') else 0}"
+SANITIZERS = {"": [], **{name: ["-g", f"-fsanitize={name}"] for name in ("thread", "address", "undefined")}}
+BUILD = ROOT / "build" / "emulator"  # kept between runs, under hashes of all that goes into it
 
-CXX = ["-std=c++17", "-g", "-fPIC", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
+CXX = ["-std=c++17", "-fPIC", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
 
 
 def why_not_emulated() -> str | None:
@@ -58,7 +59,7 @@ def _built(inputs: list[Path], texts: tuple[str, ...], arguments: list[str], nam
 
 def _objects(sanitizer: str) -> list[str]:
     """The emulator itself, which no sanitizer sees but by its announcements."""
-    define = {"thread": ["-DDEBLUR_TSAN"], "address": ["-DDEBLUR_ASAN"], "": []}[sanitizer]
+    define = {"thread": ["-DDEBLUR_TSAN"], "address": ["-DDEBLUR_ASAN"]}.get(sanitizer, [])
     headers = sorted(EMULATOR.glob("*.h"))
     units = ["emulator.cpp", "fiber.cpp", *(["runner.cpp"] if sanitizer else [])]
     return [
@@ -221,6 +222,17 @@ def toolkit(*, sanitizer: str = "", sources: Mapping[str, str] | None = None, **
 PLAIN: dict[str, Any] = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
 
 
+@contextlib.contextmanager
+def on(toolkit: _cuda_modules.Toolkit) -> Iterator[None]:
+    """Let `deblur.ops._cuda` launch there."""
+    before = _cuda._toolkit
+    _cuda._toolkit = lambda: (toolkit, None)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        _cuda._toolkit = before
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A solve, its right-hand side and taps whose inverse is stable."""
@@ -264,12 +276,30 @@ class Case:
 
     def solved(self, toolkit: _cuda_modules.Toolkit, image: torch.Tensor | None = None) -> torch.Tensor:
         """The solution by the kernels, through the launcher."""
-        before = _cuda._toolkit
-        _cuda._toolkit = lambda: (toolkit, None)  # type: ignore[assignment]
-        try:
+        with on(toolkit):
             return _cuda.solve(self.image() if image is None else image, self.weight(), **self.options)
-        finally:
-            _cuda._toolkit = before
+
+    def gradient_arguments(self) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
+        image = self.image()
+        return -2 * image.flip(2).contiguous(), image, self.taps
+
+    def weight_grad(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+        """The weight gradient by the kernels, through the launcher."""
+        with on(toolkit):
+            options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation")}
+            return _cuda.weight_grad(*self.gradient_arguments(), **options)
+
+    def expected_weight_grad(self) -> torch.Tensor:
+        options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation")}
+        grad, image, taps = self.gradient_arguments()
+        return reference.weight_grad(grad.double(), image.double(), taps, **options)
+
+    def check_weight_grad(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+        found, expected = self.weight_grad(toolkit), self.expected_weight_grad()
+        tolerance = 1e-11 if self.dtype == torch.float64 else 1e-5
+        largest = float(expected.abs().max()) if expected.numel() else 1.0
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance * largest)
+        return found
 
     def check(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
         found, expected = self.solved(toolkit), self.expected()

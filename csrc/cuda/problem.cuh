@@ -15,13 +15,15 @@
 
 // Mirrored field by field in deblur/ops/_cuda_problem.py.
 struct Problem {
-    const Scalar* y;
+    const Scalar* y;  // in a weight gradient: the gradient that arrives
     Scalar* x;
     const Scalar* weight;
-    Scalar* inverse;  // of the anchors, [group][o][i]
-    Scalar* folded;   // the other taps, anchor folded in; see fold.cuh
-    Scalar* ring;     // of the wavefront kernel where it does not fit in shared memory
-    int* flags;       // the ticket, then the progress of every band; zero before the launch
+    Scalar* inverse;   // of the anchors; see fold.cuh
+    Scalar* folded;    // the other taps, anchor folded in; see fold.cuh
+    Scalar* ring;      // of the wavefront kernel where it does not fit in shared memory
+    Scalar* partial;   // sums of a weight gradient over a part of the pixels; see gradient.cuh
+    Scalar* gradient;  // of the weight
+    int* flags;        // the ticket, then the progress of every band; zero before the launch
 
     long long origin, frame_step, channel_step, row_step, column_step;             // of y and x, in elements
     long long weight_group, weight_out, weight_in, weight_row, weight_column;      // of the weight, in elements
@@ -29,8 +31,9 @@ struct Problem {
     int taps_h, taps_w, dilation_h, dilation_w;                                    // no tap is out of reach
     int bands, images;                                                             // bands of the tallest image
     int padded;  // channels, rounded up to whole quads (wavefront kernel)
+    int parts;   // that the pixels of a group are cut into (weight gradient)
 };
-static_assert(sizeof(Problem) == 184, "deblur/ops/_cuda_problem.py mirrors this layout");
+static_assert(sizeof(Problem) == 208, "deblur/ops/_cuda_problem.py mirrors this layout");
 
 // One of the independent images of a call.
 struct Image {

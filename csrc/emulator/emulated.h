@@ -5,9 +5,7 @@
 // and stores are ordinary; the orders that ThreadSanitizer knows of are those of barriers and of acquire and release.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 
 namespace emulator {
 
@@ -62,9 +60,9 @@ template <class T>
 inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, EMULATOR_CALLER) {
     static_assert(sizeof(T) <= sizeof(std::uint64_t));
     std::uint64_t bits = 0;
-    std::memcpy(&bits, &value, sizeof value);
+    __builtin_memcpy(&bits, &value, sizeof value);
     bits = emulator::shuffle(mask, bits, int(threadIdx.x % 32) ^ distance, {file, line});
-    std::memcpy(&value, &bits, sizeof value);
+    __builtin_memcpy(&value, &bits, sizeof value);
     return value;
 }
 

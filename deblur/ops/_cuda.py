@@ -6,7 +6,8 @@ What runs where:
   its shared memory, more than 60 a side on the smallest device: the wavefront kernel);
 - the solve with several channels per group: three small kernels that invert the anchors and fold them in, then the
   wavefront kernel, one launch for all images;
-- the convolution, and the weight gradient: torch's own, through the reference, which is nothing but they.
+- the weight gradient with one channel per group: a kernel that sums over tiles, and one that sums over its blocks;
+- the weight gradient with several, and the convolution: torch's own, through the reference, which is nothing but they.
 
 Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
 load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
@@ -21,11 +22,11 @@ import os
 import torch
 from torch import Tensor
 
-from deblur.ops import _cuda_modules, _cuda_problem
+from deblur.ops import _cuda_modules, _cuda_problem, reference
 from deblur.ops._driver import Driver, DriverError
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
-__all__ = ["available", "describe", "serves", "solve", "warmup", "why_not"]
+__all__ = ["available", "describe", "serves", "solve", "warmup", "weight_grad", "why_not"]
 
 _OLDEST = 70  # acquire and release between blocks
 
@@ -108,19 +109,44 @@ def solve(
         dilation,
         toolkit.driver.shared_limit(device),
     )
+    _run(toolkit, plan, {"y": y, "x": x, "weight": weight})
+    return x
+
+
+def weight_grad(
+    grad: Tensor, x: Tensor, kernel_size: tuple[int, int], *, orientation: str, groups: int, dilation: tuple[int, int]
+) -> Tensor:
+    """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
+    toolkit, reason = _toolkit()
+    if toolkit is None:
+        raise RuntimeError(reason)
+    limit = toolkit.driver.shared_limit(x.device.index or 0)
+    plan = None
+    if x.numel():
+        plan = _cuda_problem.plan_weight_grad(x.shape, x.dtype, kernel_size, orientation, groups, dilation, limit)
+    if plan is None:
+        return reference.weight_grad(grad, x, kernel_size, orientation=orientation, groups=groups, dilation=dilation)
+    result = x.new_zeros(x.shape[1], 1, *kernel_size)  # taps out of reach stay zero
+    _run(toolkit, plan, {"y": grad, "x": x, "gradient": result})
+    return result
+
+
+def _run(toolkit: _cuda_modules.Toolkit, plan: _cuda_problem.Plan, tensors: dict[str, Tensor]) -> None:
+    """Launch a plan's kernels on these tensors, and scratch of its own."""
+    some = tensors["x"]
+    device = some.device.index or 0
     # The plan is shared between calls, the buffers are not: each is torch's, and free for the next use of this stream.
-    buffers = {"y": y, "x": x, "weight": weight}
-    buffers |= {name: y.new_empty(size) for name, size in plan.scratch.items()}
+    buffers = tensors | {name: some.new_empty(size) for name, size in plan.scratch.items()}
     if plan.flags:
-        buffers["flags"] = torch.zeros(plan.flags, dtype=torch.int32, device=y.device)
+        buffers["flags"] = torch.zeros(plan.flags, dtype=torch.int32, device=some.device)
     problem = _cuda_problem.Problem.from_buffer_copy(plan.problem)
     for name, tensor in buffers.items():
         setattr(problem, name, tensor.data_ptr())
-    tensors = tuple(buffers.values())
     for step in plan.launches:
-        kernel = toolkit.kernels(device, step.source, y.dtype)[step.kernel]
-        toolkit.driver.launch(kernel, device, step.grid, step.block, step.shared_bytes, problem, tensors)
-    return x
+        kernel = toolkit.kernels(device, step.source, some.dtype)[step.kernel]
+        toolkit.driver.launch(
+            kernel, device, step.grid, step.block, step.shared_bytes, problem, tuple(buffers.values())
+        )
 
 
 def warmup(device: int | str | torch.device | None = None) -> None:

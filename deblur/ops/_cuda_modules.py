@@ -25,6 +25,7 @@ __all__ = ["KERNELS", "SCALARS", "Toolkit", "find_sources"]
 #: Source -> the kernels in it.
 KERNELS = {
     "band.cuh": ("deblur_band_solve",),
+    "gradient.cuh": ("deblur_weight_gradient", "deblur_sum_parts"),
     "wavefront.cuh": (
         *("deblur_invert_anchors", "deblur_fold_taps", "deblur_apply_anchors"),
         *("deblur_wavefront_solve", "deblur_wavefront_solve_ring", "deblur_wavefront_solve_all"),

@@ -1,4 +1,4 @@
-"""A solve described for the CUDA kernels: strides, sizes and shared memory, worked out once for every kind of call.
+"""A solve or a weight gradient described for the CUDA kernels: strides, sizes and shared memory, worked out once.
 
 The structure mirrors `Problem` of csrc/cuda/problem.cuh, field by field. Corners and adjoints are signed strides,
 dilations independent images; the numbers of shared memory repeat the layouts that the kernels' comments draw.
@@ -14,7 +14,7 @@ import torch
 
 from deblur.ops import geometry
 
-__all__ = ["Launch", "Plan", "Problem", "plan"]
+__all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
 
 LANES = 32  # threads of a warp, rows of a band
 CHUNK = 8  # times of a chunk, and warps of a band's block
@@ -22,16 +22,18 @@ MARGIN = 2 * CHUNK - 2
 BAND_THREADS = CHUNK * LANES
 QUAD = 4  # channels loaded together
 TILE = 4  # pixels of a thread
-WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS = 512, 512, 256
+WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS, GRADIENT_THREADS = 512, 512, 256, 256
+TILE_ROWS, TILE_COLUMNS = 8, 64  # of a weight gradient
+GRADIENT_BLOCKS = 512  # that share its pixels: enough for any device, few enough to add up
 
-_POINTERS = ("y", "x", "weight", "inverse", "folded", "ring", "flags")
+_POINTERS = ("y", "x", "weight", "inverse", "folded", "ring", "partial", "gradient", "flags")
 _STRIDES = (
     *("origin", "frame_step", "channel_step", "row_step", "column_step"),
     *("weight_group", "weight_out", "weight_in", "weight_row", "weight_column"),
 )
 _SIZES = (
     *("batch", "groups", "channels", "height", "width", "taps_h", "taps_w", "dilation_h", "dilation_w"),
-    *("bands", "images", "padded"),
+    *("bands", "images", "padded", "parts"),
 )
 
 
@@ -45,7 +47,7 @@ class Problem(ctypes.Structure):
     ]
 
 
-assert ctypes.sizeof(Problem) == 184, "csrc/cuda/problem.cuh expects this layout"
+assert ctypes.sizeof(Problem) == 208, "csrc/cuda/problem.cuh expects this layout"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,45 @@ def _wavefront(problem: Problem, itemsize: int, shared_limit: int) -> Plan:
     if not shared:
         scratch["ring"] = problem.images * ring
     return Plan(problem=problem, launches=tuple(each for each in launches if each.grid), scratch=scratch, flags=0)
+
+
+@functools.lru_cache(maxsize=256)
+def plan_weight_grad(
+    shape: torch.Size,
+    dtype: torch.dtype,
+    kernel_size: tuple[int, int],
+    orientation: str,
+    groups: int,
+    dilation: tuple[int, int],
+    shared_limit: int,
+) -> Plan | None:
+    """Work out a weight gradient, or return None where the kernel does not serve.
+
+    It serves one channel per group and taps whose tile fits in shared memory: about 100 a side where a block has 99 kB.
+    """
+    if shape[1] != groups:
+        return None
+    problem = _describe(shape, kernel_size, orientation, False, groups, dilation)
+    octets = -(-problem.taps_w // CHUNK)
+    passes = -(-problem.taps_h * octets // GRADIENT_THREADS)
+    tallest, widest = -(-problem.height // problem.dilation_h), -(-problem.width // problem.dilation_w)
+    tiles = problem.images // groups * -(-tallest // TILE_ROWS) * -(-widest // TILE_COLUMNS)
+    problem.parts = max(1, min(tiles, GRADIENT_BLOCKS // (groups * passes)))
+    tile = TILE_ROWS * TILE_COLUMNS + (TILE_ROWS + problem.taps_h - 1) * ((TILE_COLUMNS + octets * CHUNK) | 1)
+    shared_bytes = max(tile, GRADIENT_THREADS * CHUNK) * dtype.itemsize
+    if shared_bytes > shared_limit:
+        return None
+    taps = problem.taps_h * problem.taps_w
+    launch = functools.partial(Launch, source="gradient.cuh", block=GRADIENT_THREADS)
+    return Plan(
+        problem=problem,
+        launches=(
+            launch(kernel="deblur_weight_gradient", grid=groups * passes * problem.parts, shared_bytes=shared_bytes),
+            launch(kernel="deblur_sum_parts", grid=-(-groups * taps // GRADIENT_THREADS)),
+        ),
+        scratch={"partial": groups * problem.parts * taps},
+        flags=0,
+    )
 
 
 def _band_shared_bytes(problem: Problem, itemsize: int) -> int:

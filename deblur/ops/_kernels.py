@@ -3,9 +3,9 @@
 Here, and only here, values exist and a choice is made. float16 and bfloat16 are computed in float32 (a recursion in
 half precision would lose a bit a step) and returned in their own type.
 
-On a GPU the solve is ours; convolution and weight gradient are torch's own there, through the reference, which is
-nothing but they. No value is read from a GPU whose kernels serve, so nothing waits for it: an anchor without an
-inverse, an error on the CPU and wherever the reference solves, gives NaN there.
+On a GPU the solve is ours, and the weight gradient with one channel per group; the rest is torch's own there, through
+the reference, which is nothing but that. No value is read from a GPU whose kernels serve, so nothing waits for it: an
+anchor without an inverse, an error on the CPU and wherever the reference solves, gives NaN there.
 
 Weight gradients on the CPU: ours, save for 32 or more channels a group in float32, where torch's `conv2d_weight`, a
 blocked matrix product there, takes half the time (48 channels, 32 x 32, 3 x 3: 6 ms against 14 on one core; depthwise
@@ -100,6 +100,8 @@ def weight_grad(
         return weight_grad(grad.float(), x.float(), kernel_size, orientation, groups, dilation).to(x.dtype)
     grad, x = grad.contiguous(), x.contiguous()
     size, steps = (kernel_size[0], kernel_size[1]), (dilation[0], dilation[1])
+    if _cuda_serves(x):
+        return _cuda.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps)
     is_faster = x.dtype == torch.float64 or x.shape[1] // groups < _WIDE
     if _native_serves(x) and is_faster:
         ours: torch.Tensor = _native.weight_grad(

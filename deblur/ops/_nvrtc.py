@@ -10,11 +10,18 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 __all__ = ["Nvrtc", "NvrtcError"]
+
+
+_BESIDE_TORCH = ("cu*/lib/*", "cuda_nvrtc/lib/*", "cu*/bin/*", "cuda_nvrtc/bin/*", "cu*/bin/*/*")
+_IN_A_TOOLKIT = ("lib64/*", "lib/*", "bin/*")
+_IS_NVRTC = re.compile(r"(lib)?nvrtc(64_\d+_\d+)?\.(so|dll)")
 
 
 class NvrtcError(RuntimeError):
@@ -106,12 +113,13 @@ def _open() -> ctypes.CDLL:
     raise NvrtcError("NVRTC, the compiler that CUDA builds of torch bring along, is not installed")
 
 
-def _candidates() -> Iterator[Path]:
-    """Libraries that may be NVRTC, the newest of each place first."""
-    places = [Path(entry or ".") / "nvidia" for entry in sys.path]  # the packages beside torch
-    patterns = ["cu*/lib/*", "cuda_nvrtc/lib/*", "cu*/bin/*", "cuda_nvrtc/bin/*", "cu*/bin/*/*"]
-    homes = [Path(os.environ[name]) for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
-    for place, globs in [(p, patterns) for p in places] + [(h, ["lib64/*", "lib/*", "bin/*"]) for h in homes]:
-        if place.is_dir():
-            files = sorted((file for glob in globs for file in place.glob(glob)), reverse=True)
-            yield from (file for file in files if re.match(r"(lib)?nvrtc(64_\d+_\d+)?(\.alt)?\.(so|dll)", file.name))
+def _candidates() -> list[Path]:
+    """Libraries that may be NVRTC: those of torch's own CUDA version first, then by place, then the newest."""
+    places: list[tuple[Path, tuple[str, ...]]] = [(Path(entry or ".") / "nvidia", _BESIDE_TORCH) for entry in sys.path]
+    places += [(Path(os.environ[name]), _IN_A_TOOLKIT) for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    found: list[Path] = []
+    for place, patterns in places:
+        files = (file for pattern in patterns for file in place.glob(pattern))
+        found += sorted((file for file in files if _IS_NVRTC.match(file.name)), reverse=True)
+    own = re.compile(rf"(so\.|64_){(torch.version.cuda or '-').partition('.')[0]}")
+    return sorted(found, key=lambda file: own.search(file.name) is None)

@@ -13,13 +13,20 @@ import pytest
 import torch
 from emulated import Case, EmulatorError, toolkit
 
-from deblur.ops import _cuda_modules
+from deblur.ops import _cuda_modules, _cuda_problem
 
 BAND = Case(shape=(1, 1, 40, 33), taps=(4, 3))  # two bands
 WIDE = Case(shape=(1, 1, 34, 120), taps=(4, 30))  # the ring goes round
 CROWD = Case(shape=(2, 1, 70, 72), taps=(3, 3))  # more blocks than fit
 CHANNELS = Case(shape=(1, 5, 6, 7), taps=(2, 3), transpose=True)
 TALL = Case(shape=(1, 3, 9, 60), taps=(3, 3))
+GRADIENT = Case(shape=(1, 1, 20, 70), taps=(2, 9))  # of the weight; one block takes all tiles
+
+
+@pytest.fixture(autouse=True)
+def one_block_for_a_weight_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cuda_problem, "GRADIENT_BLOCKS", 1)
+    monkeypatch.setattr(_cuda_problem, "plan_weight_grad", _cuda_problem.plan_weight_grad.__wrapped__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +204,22 @@ MUTATIONS = [
         shows="race",
     ),
     Mutation(
+        name="no barrier before the next tile is loaded",
+        source="gradient.cuh",
+        right="__syncthreads();  // the tile before is done with",
+        wrong="",
+        case=GRADIENT,
+        shows="race",
+    ),
+    Mutation(
+        name="a weight gradient one column off",
+        source="gradient.cuh",
+        right="kTileColumns - kChunk - j + first;",
+        wrong="kTileColumns - kChunk - j + first + 1;",
+        case=GRADIENT,
+        shows="values",
+    ),
+    Mutation(
         name="half a warp in the mask of a shuffle",
         source="fold.cuh",
         right="__shfl_xor_sync(0xffffffffu, best.value",
@@ -223,6 +246,30 @@ MUTATIONS = [
 ]
 
 
+#: In every run those that differ in kind; the rest with the slow tests.
+ALWAYS = {
+    "no barrier before the sums are read",
+    "no syncwarp between two times of a chunk",
+    "a relaxed flag read",
+    "a relaxed flag write",
+    "no wait for the band above",
+    "blockIdx for the ticket",
+    "a halo off by one column",
+    "zero times what is not in the past",
+    "the adjoint with steps that do not turn round",
+    "the adjoint with channels not exchanged",
+    "no barrier between wavefronts",
+    "half a warp in the mask of a shuffle",
+    "a barrier that some warps do not reach",
+}
+assert {mutation.name for mutation in MUTATIONS} >= ALWAYS
+CONTROLS = {(each.case, each.shows): each.name in ALWAYS for each in sorted(MUTATIONS, key=lambda m: m.name in ALWAYS)}
+
+
+def marked(value: object, always: bool) -> object:
+    return pytest.param(*value if isinstance(value, tuple) else (value,), marks=[] if always else [pytest.mark.slow])
+
+
 def with_a_nan(case: Case) -> torch.Tensor:
     image = case.image()
     image[..., -2, 5] = float("nan")
@@ -235,7 +282,11 @@ def shown(sources: Mapping[str, str] | None, case: Case, shows: str) -> str | No
     for seed in (0, 1, 2):
         device = toolkit(sources=sources, sanitizer=sanitizer, seed=seed, resident=2)
         try:
-            found = case.solved(device, image=with_a_nan(case) if shows == "nan" else None)
+            if case is GRADIENT:
+                found, expected = case.weight_grad(device), case.expected_weight_grad()
+            else:
+                found = case.solved(device, image=with_a_nan(case) if shows == "nan" else None)
+                expected = case.expected()
         except EmulatorError as error:
             words = {"data race": "race", "AddressSanitizer": "overrun", "runtime error": "overrun"}
             words |= {word: word for word in ("deadlock", "divergent", "missing", "ended")}
@@ -245,20 +296,18 @@ def shown(sources: Mapping[str, str] | None, case: Case, shows: str) -> str | No
             reached[..., -2:, 5:] = True
             if not torch.equal(found.isnan(), reached):
                 return "nan"
-        elif not torch.allclose(found, case.expected(), rtol=0, atol=1e-11):
+        elif not torch.allclose(found, expected, rtol=0, atol=1e-11):
             return "values"
     return None
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+@pytest.mark.parametrize("mutation", [marked(each, each.name in ALWAYS) for each in MUTATIONS], ids=str)
 def test_a_planted_bug_is_found(mutation: Mutation) -> None:
     assert shown(mutation.planted(), mutation.case, mutation.shows) == mutation.shows
 
 
 @pytest.mark.parametrize(
-    ("case", "shows"),
-    sorted({(mutation.case, mutation.shows) for mutation in MUTATIONS}, key=str),
-    ids=lambda value: str(value),
+    ("case", "shows"), [marked(each, always) for each, always in CONTROLS.items()], ids=lambda value: str(value)
 )
 def test_without_a_bug_nothing_is_found(case: Case, shows: str) -> None:
     assert shown(None, case, shows) is None

@@ -1,4 +1,4 @@
-"""The kernels under ThreadSanitizer and AddressSanitizer: no race, no overrun, and the right values.
+"""The kernels under the sanitizers: no race, no overrun, no undefined behaviour, and the right values.
 
 To ThreadSanitizer every CUDA thread is a thread, ordered by barriers and by acquire and release alone; AddressSanitizer
 knows the end of shared memory and of every buffer. tests/emulator/test_mutations.py shows what they find.
@@ -35,9 +35,22 @@ def test_no_race_and_no_overrun(sanitizer: str, case: Case) -> None:
     case.check(toolkit(sanitizer=sanitizer, seed=1, resident=3))
 
 
+@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+def test_the_weight_gradient_has_no_race_and_no_overrun(sanitizer: str) -> None:
+    case = Case(shape=(1, 1, 20, 70), taps=(9, 10), dtype=torch.float32)
+    case.check_weight_grad(toolkit(sanitizer=sanitizer, seed=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in MANY if case.shape[1] == case.groups], ids=str)
+@pytest.mark.parametrize("sanitizer", ["thread", "address", "undefined"])
+def test_weight_gradients_have_no_race_and_no_overrun_in_many_cases(sanitizer: str, case: Case) -> None:
+    case.check_weight_grad(toolkit(sanitizer=sanitizer, seed=1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", MANY, ids=str)
-@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+@pytest.mark.parametrize("sanitizer", ["thread", "address", "undefined"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_race_and_no_overrun_in_many_cases(seed: int, sanitizer: str, case: Case) -> None:
     case.check(toolkit(sanitizer=sanitizer, seed=seed, resident=1 + 4 * seed))
@@ -45,7 +58,7 @@ def test_no_race_and_no_overrun_in_many_cases(seed: int, sanitizer: str, case: C
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [4_000, 10_000])
-@pytest.mark.parametrize("sanitizer", ["thread", "address"])
+@pytest.mark.parametrize("sanitizer", ["thread", "address", "undefined"])
 def test_with_the_ring_or_the_taps_in_global_memory(sanitizer: str, limit: int) -> None:
     device = toolkit(sanitizer=sanitizer, seed=1, shared_limit=limit)
     Case(shape=(2, 14, 7, 9), taps=(3, 3), dtype=torch.float32).check(device)

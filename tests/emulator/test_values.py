@@ -8,7 +8,7 @@ import pytest
 import torch
 from emulated import Case, toolkit
 
-from deblur.ops import geometry
+from deblur.ops import _cuda_problem, geometry
 
 #: Made once: the kernels are compiled at their first use, and kept.
 TOOLKIT = toolkit(seed=1)
@@ -135,3 +135,39 @@ def test_a_nan_stays_within_the_pixels_that_depend_on_it(groups: int) -> None:
     assert torch.equal(found[0, 0].isnan(), reached)
     assert torch.equal(found[0, 1].isnan(), reached & (groups == 1))
     assert found[1].isfinite().all()
+
+
+GRADIENTS = [
+    *(Case(shape=(1, 1, h, w), taps=(3, 3)) for h, w in itertools.product((1, 7, 9, 17), (1, 8, 63, 66))),
+    *(Case(shape=(2, 1, 40, 33), taps=(k, k)) for k in (1, 2, 7, 8, 9, 15, 17, 31)),
+    *(Case(shape=(1, 1, 70, 80), taps=taps) for taps in ((1, 70), (70, 1), (64, 50), (33, 9))),
+    *(Case(shape=(3, 2, 25, 30), taps=(4, 3), groups=2, dilation=d) for d in ((1, 2), (3, 2), (30, 1))),
+    *(Case(shape=(1, 2, 20, 34), taps=(3, 5), groups=2, orientation=name) for name in geometry.ORIENTATIONS),
+    Case(shape=(5, 1, 9, 9), taps=(20, 20)),
+    Case(shape=(1, 1, 200, 150), taps=(15, 15), dtype=torch.float32),
+]
+
+
+@pytest.mark.parametrize("case", GRADIENTS, ids=str)
+def test_weight_gradient(case: Case) -> None:
+    device = toolkit(seed=1)
+    found = case.check_weight_grad(device)
+    assert device.driver.launched == ["deblur_weight_gradient", "deblur_sum_parts"]
+    assert torch.equal(case.weight_grad(toolkit(seed=7, resident=1)), found)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_blocks_that_take_several_tiles_of_a_weight_gradient(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cuda_problem, "GRADIENT_BLOCKS", blocks)
+    monkeypatch.setattr(_cuda_problem, "plan_weight_grad", _cuda_problem.plan_weight_grad.__wrapped__)
+    for case in (GRADIENTS[-1], Case(shape=(3, 1, 20, 140), taps=(30, 70))):
+        case.check_weight_grad(TOOLKIT)
+
+
+@pytest.mark.parametrize(
+    "case", [Case(shape=(1, 4, 9, 9), taps=(3, 3), groups=2), Case(shape=(0, 1, 9, 9), taps=(3, 3))], ids=str
+)
+def test_weight_gradients_that_are_left_to_torch(case: Case) -> None:
+    device = toolkit()
+    case.check_weight_grad(device)
+    assert device.driver.launched == []

@@ -19,7 +19,6 @@ from deblur.ops import _cuda_modules
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
-INSTANTIATIONS = [(source, dtype) for source in _cuda_modules.KERNELS for dtype in _cuda_modules.SCALARS]
 NVCC = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
 
 #: Registers a thread may take: what leaves room for one block of its size (65536 for 256 and 512 threads are 255 and
@@ -35,10 +34,20 @@ MOST_REGISTERS = {
 }
 MOST_REGISTERS_OF_OTHERS = 128
 
-one_architecture_by_default = pytest.mark.parametrize(
-    "architecture",
-    [pytest.param(each, marks=[] if each == 90 else [pytest.mark.slow]) for each in ARCHITECTURES],
-)
+#: In every run one architecture and float32; the rest with the slow tests.
+EVERY = [
+    pytest.param(
+        source,
+        dtype,
+        architecture,
+        marks=[] if (dtype, architecture) == (torch.float32, 90) else [pytest.mark.slow],
+        id=f"{source}-{scalar}-sm_{architecture}",
+    )
+    for source in _cuda_modules.KERNELS
+    for dtype, scalar in _cuda_modules.SCALARS.items()
+    for architecture in ARCHITECTURES
+]
+every_instantiation = pytest.mark.parametrize(("source", "dtype", "architecture"), EVERY)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +58,7 @@ def nvrtc() -> Nvrtc:
         pytest.skip(str(error))
 
 
-@one_architecture_by_default
-@pytest.mark.parametrize(("source", "dtype"), INSTANTIATIONS, ids=str)
+@every_instantiation
 def test_nvrtc_compiles(nvrtc: Nvrtc, source: str, dtype: torch.dtype, architecture: int) -> None:
     if architecture not in nvrtc.architectures:
         pytest.skip(f"{nvrtc.identity} does not compile for {architecture}")
@@ -96,8 +104,7 @@ def usage_of(log: str) -> list[Usage]:
 
 
 @pytest.mark.skipif(NVCC is None, reason="nvcc is not installed")
-@one_architecture_by_default
-@pytest.mark.parametrize(("source", "dtype"), INSTANTIATIONS, ids=str)
+@every_instantiation
 def test_nvcc_compiles_without_spills(
     source: str, dtype: torch.dtype, architecture: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
