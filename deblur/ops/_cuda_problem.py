@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from deblur.errors import OptionError
 from deblur.ops import geometry
 
 __all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
@@ -122,6 +123,12 @@ def _describe(
     if height > width:  # a row costs half again as much time as a column
         rows, columns = columns, rows
     tallest, widest = -(-rows[0] // rows[4]), -(-columns[0] // columns[4])
+    bands, images = -(-tallest // LANES), batch * groups * rows[4] * columns[4]
+    if bands * images >= 2**31:
+        raise OptionError(
+            f"B * groups * dilation must give fewer than 2^31 independent bands on a GPU, got {bands * images}; "
+            "split the batch"
+        )
     return Problem(
         origin=(height - 1) * width * looks_down + (width - 1) * looks_right,
         frame_step=all_channels * height * width,
@@ -142,8 +149,8 @@ def _describe(
         taps_w=min(columns[2], widest),
         dilation_h=rows[4],
         dilation_w=columns[4],
-        bands=-(-tallest // LANES),
-        images=batch * groups * rows[4] * columns[4],
+        bands=bands,
+        images=images,
         padded=-(-channels // QUAD) * QUAD,
     )
 

@@ -15,7 +15,8 @@ import torch
 from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolution, transpose_is_the_adjoint
 
 from deblur import ops
-from deblur.ops import _cuda, _cuda_modules, _kernels, masked_conv2d_solve
+from deblur.errors import OptionError
+from deblur.ops import _cuda, _cuda_modules, _cuda_problem, _kernels, masked_conv2d_solve
 from deblur.ops._driver import DriverError
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
@@ -191,3 +192,9 @@ def test_a_device_newer_than_the_compiler_gets_ptx_of_the_newest_it_knows() -> N
     assert nvrtc.target(120) == "compute_90"
     with pytest.raises(NvrtcError, match="not for a device of 61"):
         nvrtc.target(61)
+
+
+def test_more_bands_than_a_launch_has_blocks_are_refused() -> None:
+    shape = torch.Size((2**11, 1, 2**10, 2**10))
+    with pytest.raises(OptionError, match="got 2147483648; split the batch"):
+        _cuda_problem.plan(shape, torch.float32, (3, 3), "top_left", False, 1, (2**10, 2**10), 99 * 1024)
