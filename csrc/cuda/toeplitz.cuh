@@ -19,18 +19,18 @@ constexpr int kMargin = 2 * kChunk - 2;  // zeros beside each row of taps, so th
 // `source` points at this lane's value of the first source time, `pitch` apart from the next; `diagonals` at the weight
 // of the lowest diagonal, k = -7; `first` is the tap index of the main diagonal. With kWhole all 15 diagonals are taps
 // or zeros beyond the last tap. Otherwise those with a negative index are left out, not multiplied by zero: their source
-// does not belong to the pixel's past, and a NaN there must not reach it.
+// does not belong to the pixel's past, and a NaN there must not reach it. The question is the same for the whole warp.
 template <bool kWhole>
 DEBLUR_DEVICE void add_block(Scalar (&sums)[kChunk], const Scalar* source, int pitch, const Scalar* diagonals,
                              int first) {
-    Scalar weight[2 * kChunk - 1];
+    Scalar value[kChunk];
 #pragma unroll
-    for (int k = 0; k < 2 * kChunk - 1; ++k) weight[k] = diagonals[k];
+    for (int s = 0; s < kChunk; ++s) value[s] = source[s * pitch];
 #pragma unroll
-    for (int s = 0; s < kChunk; ++s) {
-        const Scalar value = source[s * pitch];
+    for (int k = 1 - kChunk; k < kChunk; ++k) {
+        if (!kWhole && first + k < 0) continue;
+        const Scalar weight = diagonals[k + kChunk - 1];
 #pragma unroll
-        for (int u = 0; u < kChunk; ++u)
-            if (kWhole || first + u - s >= 0) sums[u] += weight[kChunk - 1 + u - s] * value;
+        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight * value[u - k];
     }
 }

@@ -158,8 +158,8 @@ MUTATIONS = [
     Mutation(
         name="zero times what is not in the past",
         source="toeplitz.cuh",
-        right="if (kWhole || first + u - s >= 0)",
-        wrong="if (kWhole || first + u - s >= -15)",
+        right="if (!kWhole && first + k < 0) continue;",
+        wrong="",
         case=BAND,
         shows="nan",
     ),

@@ -153,6 +153,13 @@ def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPat
         _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), **emulated.PLAIN)
 
 
+def test_info_says_what_serves_or_why_nothing_does() -> None:
+    from deblur.cli import info
+
+    said = info._collect()["cuda_kernels"]
+    assert said == f"none: {_cuda.why_not()}" if not torch.cuda.is_available() else len(said)
+
+
 def test_the_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBLUR_CUDA", "0")
     toolkit, why = _cuda._toolkit.__wrapped__()
