@@ -44,11 +44,11 @@ struct Band {
     int* drawn;       // the ticket
 
     Image image;
-    int index;         // of the band in its image
-    int rows;          // of it that lie in the image, at most 32
+    int index;  // of the band in its image
+    int rows;   // of it that lie in the image, at most 32
     int taps_h, taps_w;
-    int halo;          // rows above the band that the taps read
-    int pitch;         // elements of one time in the ring
+    int halo;   // rows above the band that the taps read
+    int pitch;  // elements of one time in the ring
     int ring_chunks;
     int first_slot;    // a multiple of ring_chunks that keeps slots of early, negative chunks positive
     int weight_pitch;  // elements of one row of weights

@@ -24,7 +24,7 @@ typedef DEBLUR_SCALAR Scalar;
 #define DEBLUR_KERNEL(name, threads) \
     extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Problem problem)
 // The block's dynamic shared memory, of the size that the launch asked for.
-#define DEBLUR_SHARED_MEMORY(name)                                \
+#define DEBLUR_SHARED_MEMORY(name)                                 \
     extern __shared__ __align__(16) unsigned char deblur_shared[]; \
     Scalar* const name = reinterpret_cast<Scalar*>(deblur_shared)
 

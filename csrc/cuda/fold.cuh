@@ -125,8 +125,8 @@ DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
     const int o = int(place % n), quad = int(place / n % quads), tap = 1 + int(place / n / quads % taps);
     const int group = int(place / n / quads / taps);
     const Scalar* const inverse = p.inverse + (long long)group * n * n;
-    const Scalar* const weight = p.weight + group * p.weight_group + tap / p.taps_w * p.weight_row +
-                                 tap % p.taps_w * p.weight_column;
+    const Scalar* const weight =
+        p.weight + group * p.weight_group + tap / p.taps_w * p.weight_row + tap % p.taps_w * p.weight_column;
     Quad folded = {};
     for (int q = 0; q < kQuad; ++q) {
         const int i = quad * kQuad + q;

@@ -26,9 +26,9 @@ struct Share {
     int octets;             // eights of taps in a row
     int units;              // of this pass
     int slices;
-    int pitch;      // of a row of x
-    Scalar* grad;   // [kTileRows][kTileColumns]
-    Scalar* x;      // [kTileRows + taps_h - 1][pitch], columns reversed
+    int pitch;     // of a row of x
+    Scalar* grad;  // [kTileRows][kTileColumns]
+    Scalar* x;     // [kTileRows + taps_h - 1][pitch], columns reversed
 };
 
 DEBLUR_DEVICE Share share_of(const Problem& p, Scalar* shared) {

@@ -25,11 +25,11 @@ struct Problem {
     Scalar* gradient;  // of the weight
     int* flags;        // the ticket, then the progress of every band; zero before the launch
 
-    long long origin, frame_step, channel_step, row_step, column_step;             // of y and x, in elements
-    long long weight_group, weight_out, weight_in, weight_row, weight_column;      // of the weight, in elements
-    int batch, groups, channels, height, width;                                    // channels of one group
-    int taps_h, taps_w, dilation_h, dilation_w;                                    // no tap is out of reach
-    int bands, images;                                                             // bands of the tallest image
+    long long origin, frame_step, channel_step, row_step, column_step;         // of y and x, in elements
+    long long weight_group, weight_out, weight_in, weight_row, weight_column;  // of the weight, in elements
+    int batch, groups, channels, height, width;                                // channels of one group
+    int taps_h, taps_w, dilation_h, dilation_w;                                // no tap is out of reach
+    int bands, images;                                                         // bands of the tallest image
     int padded;  // channels, rounded up to whole quads (wavefront kernel)
     int parts;   // that the pixels of a group are cut into (weight gradient)
 };
@@ -37,8 +37,8 @@ static_assert(sizeof(Problem) == 208, "deblur/ops/_cuda_problem.py mirrors this 
 
 // One of the independent images of a call.
 struct Image {
-    long long first;         // its pixel at the corner, channel 0 of its group
-    long long row, column;   // steps
+    long long first;        // its pixel at the corner, channel 0 of its group
+    long long row, column;  // steps
     int group, height, width;
 };
 
@@ -47,8 +47,8 @@ DEBLUR_DEVICE Image image_of(const Problem& p, int index) {
     const int group = index / (p.dilation_w * p.dilation_h) % p.groups;
     const int frame = index / (p.dilation_w * p.dilation_h * p.groups);
     Image image;
-    image.first = p.origin + frame * p.frame_step + (long long)group * p.channels * p.channel_step +
-                  a * p.row_step + b * p.column_step;
+    image.first = p.origin + frame * p.frame_step + (long long)group * p.channels * p.channel_step + a * p.row_step +
+                  b * p.column_step;
     image.row = p.row_step * p.dilation_h;
     image.column = p.column_step * p.dilation_w;
     image.group = group;

@@ -30,10 +30,10 @@ void barrier(Place place);
 void warp_barrier(unsigned mask, Place place);
 // The value that `source` of the warp's lanes brought to the same shuffle.
 std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place);
-void before_atomic(Place place);        // any thread may come first
-void after_store(const void* flag);     // whoever waits for this flag looks again
+void before_atomic(Place place);     // any thread may come first
+void after_store(const void* flag);  // whoever waits for this flag looks again
 void before_load(const void* flag, Place place);
-void wait(Place place);                 // until the flag that was loaded last is stored to
+void wait(Place place);  // until the flag that was loaded last is stored to
 
 }  // namespace emulator
 
@@ -52,9 +52,7 @@ void wait(Place place);                 // until the flag that was loaded last i
 
 inline void __syncthreads(EMULATOR_CALLER) { emulator::barrier({file, line}); }
 
-inline void __syncwarp(unsigned mask = 0xffffffffu, EMULATOR_CALLER) {
-    emulator::warp_barrier(mask, {file, line});
-}
+inline void __syncwarp(unsigned mask = 0xffffffffu, EMULATOR_CALLER) { emulator::warp_barrier(mask, {file, line}); }
 
 template <class T>
 inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, EMULATOR_CALLER) {

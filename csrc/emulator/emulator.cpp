@@ -36,8 +36,9 @@ constexpr std::size_t kStack = 64 << 10;
 
 enum class State { kReady, kAtBarrier, kAtWarpBarrier, kAtShuffle, kAtFlag, kDone };
 
-const char* const kWaitsAt[] = {"is ready at", "waits at the barrier", "waits for its warp at", "waits for its warp's shuffle at",
-                                "waits for a flag at", "is done at"};
+const char* const kWaitsAt[] = {"is ready at",           "waits at the barrier",
+                                "waits for its warp at", "waits for its warp's shuffle at",
+                                "waits for a flag at",   "is done at"};
 
 struct Block;
 struct Thread;
@@ -292,11 +293,13 @@ void report_deadlock() {
     for (const auto& [number, block] : scheduler->resident) {
         std::map<std::string, unsigned> places;
         for (const Thread& thread : block->threads)
-            if (thread.state != State::kDone) ++places[std::string(kWaitsAt[int(thread.state)]) + " " + at(thread.place)];
+            if (thread.state != State::kDone)
+                ++places[std::string(kWaitsAt[int(thread.state)]) + " " + at(thread.place)];
         for (const auto& [place, count] : places)
             who += "\n  block " + std::to_string(number) + ": " + std::to_string(count) + " threads, each " + place;
     }
-    if (!scheduler->pending.empty()) who += "\n  " + std::to_string(scheduler->pending.size()) + " blocks have not started";
+    if (!scheduler->pending.empty())
+        who += "\n  " + std::to_string(scheduler->pending.size()) + " blocks have not started";
     fail(who);
 }
 
@@ -331,17 +334,25 @@ void run_all() {
         switch_to(s.context, thread->context);
         if (s.stored) wake_flags();
         switch (thread->state) {
-            case State::kReady: s.ready.push_back(thread); break;
-            case State::kAtBarrier: at_barrier(*thread); break;
+            case State::kReady:
+                s.ready.push_back(thread);
+                break;
+            case State::kAtBarrier:
+                at_barrier(*thread);
+                break;
             case State::kAtWarpBarrier:
-            case State::kAtShuffle: at_warp(*thread); break;
+            case State::kAtShuffle:
+                at_warp(*thread);
+                break;
             case State::kAtFlag:
                 if (thread->stores_seen != s.stores)
                     resume(*thread);
                 else
                     s.at_flags.push_back(thread);
                 break;
-            case State::kDone: at_end(*thread); break;
+            case State::kDone:
+                at_end(*thread);
+                break;
         }
         if (!s.report.empty()) break;
     }

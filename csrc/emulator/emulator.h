@@ -16,7 +16,7 @@ struct emulator_launch {
     std::uint64_t seed;          // 0: blocks and threads in turn; any other: a random order, the same for the same seed
     std::uint64_t shared_bytes;  // dynamic shared memory of a block: NaN at first, and not a byte more
     std::uint32_t grid, block;
-    std::uint32_t resident;      // blocks that fit on the device together
+    std::uint32_t resident;  // blocks that fit on the device together
 };
 
 // Returns 0, or 1 and what went wrong, cut to `size` bytes, in `report`.

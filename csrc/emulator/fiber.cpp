@@ -2,7 +2,7 @@
 
 namespace emulator {
 
-#if defined(__x86_64__)
+#if EMULATOR_OWN_SWITCH
 
 extern "C" void emulator_swap(void** save, void* load);
 __asm__(R"(
@@ -32,8 +32,8 @@ emulator_swap:
 static void place(Context& context, void* stack, std::size_t size, void (*entry)()) {
     const std::uintptr_t top = (reinterpret_cast<std::uintptr_t>(stack) + size) & ~std::uintptr_t(63);
     void** frame = reinterpret_cast<void**>(top);
-    *--frame = nullptr;                           // where `entry` would return to, and the alignment a call leaves
-    *--frame = reinterpret_cast<void*>(entry);    // where the first swap returns to
+    *--frame = nullptr;                         // where `entry` would return to, and the alignment a call leaves
+    *--frame = reinterpret_cast<void*>(entry);  // where the first swap returns to
     for (int k = 0; k < 6; ++k) *--frame = nullptr;
     context.stack_pointer = frame;
 }

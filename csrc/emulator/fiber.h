@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#if !defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMULATOR_UCONTEXT)
+#define EMULATOR_OWN_SWITCH 1
+#else
 #include <ucontext.h>
 #endif
 
@@ -35,7 +37,7 @@ void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom, std:
 namespace emulator {
 
 struct Context {
-#if defined(__x86_64__)
+#if EMULATOR_OWN_SWITCH
     void* stack_pointer = nullptr;
 #else
     ucontext_t machine;
