@@ -23,17 +23,16 @@ struct Place {
 Index thread_index();
 Index block_index();
 Index block_size();
-Index grid_size();
 void* shared_memory();
 
 void barrier(Place place);
 void warp_barrier(unsigned mask, Place place);
 // The value that `source` of the warp's lanes brought to the same shuffle.
 std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place);
-void before_atomic(Place place);     // any thread may come first
-void after_store(const void* flag);  // whoever waits for this flag looks again
-void before_load(const void* flag, Place place);
-void wait(Place place);  // until the flag that was loaded last is stored to
+void before_atomic(Place place);  // any thread may come first
+void after_store();               // whoever waits for a flag looks again
+void before_load(Place place);
+void wait(Place place);  // until some flag is stored to, unless one was since this thread's last look
 
 }  // namespace emulator
 
@@ -42,11 +41,9 @@ void wait(Place place);  // until the flag that was loaded last is stored to
 #define DEBLUR_SHARED_MEMORY(name) Scalar* const name = static_cast<Scalar*>(emulator::shared_memory())
 #define __host__
 #define __device__
-#define __restrict__ __restrict
 #define threadIdx (emulator::thread_index())
 #define blockIdx (emulator::block_index())
 #define blockDim (emulator::block_size())
-#define gridDim (emulator::grid_size())
 // Two default arguments, where the call stands (braces around them would name this file instead).
 #define EMULATOR_CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
@@ -67,31 +64,31 @@ inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, EMULATO
 inline int atomicAdd(int* target, int value, EMULATOR_CALLER) {
     emulator::before_atomic({file, line});
     const int before = __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
-    emulator::after_store(target);
+    emulator::after_store();
     return before;
 }
 
 inline int load_acquire(const int* flag, EMULATOR_CALLER) {
-    emulator::before_load(flag, {file, line});
+    emulator::before_load({file, line});
     return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
 }
 
 inline void store_release(int* flag, int value, EMULATOR_CALLER) {
     emulator::before_atomic({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELEASE);
-    emulator::after_store(flag);
+    emulator::after_store();
 }
 
 // No kernel uses these two; the tests plant them, to see that they are found.
 inline int load_relaxed(const int* flag, EMULATOR_CALLER) {
-    emulator::before_load(flag, {file, line});
+    emulator::before_load({file, line});
     return __atomic_load_n(flag, __ATOMIC_RELAXED);
 }
 
 inline void store_relaxed(int* flag, int value, EMULATOR_CALLER) {
     emulator::before_atomic({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELAXED);
-    emulator::after_store(flag);
+    emulator::after_store();
 }
 
 inline void pause(EMULATOR_CALLER) { emulator::wait({file, line}); }

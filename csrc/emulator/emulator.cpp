@@ -22,7 +22,6 @@
 #undef threadIdx
 #undef blockIdx
 #undef blockDim
-#undef gridDim
 
 namespace emulator {
 namespace {
@@ -79,7 +78,7 @@ struct Scheduler {
     Context context;
     const emulator_launch* launch = nullptr;
     Thread* running = nullptr;
-    Index block_size = {1, 1, 1}, grid_size = {1, 1, 1};
+    Index block_size = {1, 1, 1};
     std::deque<Thread*> ready;
     std::vector<Thread*> at_flags;
     std::map<unsigned, std::unique_ptr<Block>> resident;
@@ -367,7 +366,6 @@ void run_all() {
 Index thread_index() { return scheduler->running->index; }
 Index block_index() { return scheduler->running->block->index; }
 Index block_size() { return scheduler->block_size; }
-Index grid_size() { return scheduler->grid_size; }
 void* shared_memory() { return scheduler->running->block->shared; }
 
 void barrier(Place place) { meet(scheduler->running->block->all, State::kAtBarrier, place); }
@@ -388,12 +386,12 @@ std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place plac
 
 void before_atomic(Place place) { leave(State::kReady, place); }
 
-void after_store(const void*) {
+void after_store() {
     ++scheduler->stores;
     scheduler->stored = true;
 }
 
-void before_load(const void*, Place place) {
+void before_load(Place place) {
     leave(State::kReady, place);
     scheduler->running->stores_seen = scheduler->stores;
 }
@@ -408,7 +406,6 @@ extern "C" int emulator_run(const emulator_launch* launch, char* report, std::si
     emulator::Scheduler s;
     s.launch = launch;
     s.block_size.x = launch->block;
-    s.grid_size.x = launch->grid;
     s.random = launch->seed * 0x9e3779b97f4a7c15ull;
 #if EMULATOR_TSAN
     s.context.tsan = __tsan_get_current_fiber();

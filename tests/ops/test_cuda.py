@@ -14,6 +14,7 @@ import pytest
 import torch
 from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolution, transpose_is_the_adjoint
 
+import deblur
 from deblur import ops
 from deblur.errors import OptionError
 from deblur.ops import _cuda, _cuda_modules, _cuda_problem, _kernels, masked_conv2d_solve
@@ -136,6 +137,14 @@ def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.Monk
     blocked.write_text("")
     monkeypatch.setenv("DEBLUR_CACHE", str(blocked / "folder"))
     emulated.Case(shape=(1, 1, 3, 3), taps=(2, 2)).check(emulated.toolkit())
+
+
+def test_the_sources_are_found_where_a_wheel_puts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "_cuda").mkdir()
+    (tmp_path / "_cuda" / "band.cuh").write_text("// here")
+    monkeypatch.setattr(_cuda_modules, "__file__", str(tmp_path / "deblur" / "ops" / "_cuda_modules.py"))
+    monkeypatch.setattr(deblur, "__path__", [str(tmp_path)])
+    assert _cuda_modules.find_sources() == {"band.cuh": "// here"}
 
 
 def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ def test_an_install_without_a_compiler_succeeds_and_the_reference_serves(tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert (target / "deblur" / "__init__.py").is_file()
     assert not list(target.rglob("libdeblur_cpu*"))
+    assert (target / "deblur" / "_cuda" / "band.cuh").is_file()  # compiled where they run, by no compiler of the host
 
     why, _ = run(str(target), sysconfig.get_paths()["purelib"], bare=True)
     assert why.startswith("the package was installed without a C++ compiler")
