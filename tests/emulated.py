@@ -70,6 +70,13 @@ def _objects(sanitizer: str) -> list[str]:
     ]
 
 
+def driver_library() -> Path:
+    """A library with the calls of the CUDA driver, which runs what it loads in the emulator."""
+    source = EMULATOR / "driver.cpp"
+    inputs = [source, EMULATOR / "emulator.h"]
+    return _built(inputs, (), [*CXX, "-O1", "-shared", str(source), "-ldl"], "driver")
+
+
 class HostCompiler:
     """g++ in NVRTC's place."""
 

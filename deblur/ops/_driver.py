@@ -15,6 +15,7 @@ import torch
 
 __all__ = ["CaptureError", "Driver", "DriverError"]
 
+_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _SHARED_MEMORY_OPT_IN = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
@@ -31,9 +32,8 @@ class Driver:
     """The CUDA driver of this machine; raises DriverError where there is none."""
 
     def __init__(self) -> None:
-        name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
         try:
-            self._library = ctypes.CDLL(name)
+            self._library = ctypes.CDLL(_LIBRARY)
         except OSError as error:
             raise DriverError(f"the CUDA driver cannot be loaded ({error})") from None
         self._library.cuLaunchKernel.argtypes = [

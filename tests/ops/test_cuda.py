@@ -93,6 +93,23 @@ def test_a_singular_anchor_is_nan_and_no_error_as_nothing_waits_for_a_value(devi
 
 
 @needs_emulator
+def test_the_whole_graph_compiles(device) -> None:
+    torch._dynamo.reset()
+    case = Case(channels=2, groups=2, size=(9, 6))
+    leaves = (case.image().requires_grad_(), case.weight().requires_grad_())
+
+    def function(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return masked_conv2d_solve(y.sin(), weight, groups=2).cos()
+
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    value, expected = compiled(*leaves), function(*leaves)
+    torch.testing.assert_close(value, expected)
+    found, wanted = (torch.autograd.grad(each.square().sum(), leaves) for each in (value, expected))
+    torch.testing.assert_close(found, wanted)
+    assert {"deblur_band_solve", "deblur_weight_gradient"} <= set(device.driver.launched)
+
+
+@needs_emulator
 def test_inputs_that_are_not_contiguous(device) -> None:
     case = Case(channels=2, groups=2, size=(9, 6))
     y, weight = case.image(), case.weight()
