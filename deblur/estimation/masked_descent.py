@@ -32,6 +32,7 @@ from torch import Tensor
 from deblur.errors import OptionError
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
+from deblur.ops.minimum_phase import clears
 
 __all__ = ["MARGIN", "OBJECTIVES", "REACH", "MaskedFit", "anchor_alone", "fit_masked"]
 
@@ -43,7 +44,7 @@ REACH = 0.7
 
 OBJECTIVES = ("inverse", "forward")
 
-Product = Callable[[Sequence[Tensor]], Tensor]
+_HALVINGS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,12 +227,24 @@ class _Problem:
 
 
 def _inside(weight: Tensor, step: Tensor) -> Tensor:
-    """The taps after a step, shortened so that they stay in the chart around `weight`."""
+    """The taps after a step, shortened so that they stay in the chart around `weight`.
+
+    The spectra are sampled; between two samples they change by no more than their derivatives allow. Where that proves
+    that the chart is not left, the step is taken. Where zeros are so near the torus that it proves nothing, the margin
+    is measured, and the step halved until it is kept.
+    """
     kh, kw = weight.shape
-    side = 1 << math.ceil(math.log2(16 * max(kh, kw)))
-    powers = torch.arange(kh)[:, None] + torch.arange(kw)
-    lifted = (1 + MARGIN) ** powers.double()
-    before = torch.fft.rfft2(weight * lifted, s=(side, side))
-    change = torch.fft.rfft2(step * lifted, s=(side, side))
-    largest = float((change.abs() / before.abs().clamp_min(1e-300)).max())
-    return weight + step * min(1.0, REACH / max(largest, 1e-300))
+    side = 1 << math.ceil(math.log2(32 * max(kh, kw)))
+    powers = (torch.arange(kh)[:, None] + torch.arange(kw)).double()
+    lifted = (1 + MARGIN) ** powers
+    before = torch.fft.rfft2(weight * lifted, s=(side, side)).abs()
+    change = torch.fft.rfft2(step * lifted, s=(side, side)).abs()
+    between, more = (math.pi / side * float((taps * lifted * powers).abs().sum()) for taps in (weight, step))
+    share = min(1.0, REACH / max(float((change / before.clamp_min(1e-300)).max()), 1e-300))
+    surely = bool((before - between > share * (change + more)).all())
+    for _ in range(_HALVINGS):
+        trial = weight + share * step
+        if surely or clears(trial, MARGIN):
+            return trial
+        share /= 2
+    return weight

@@ -191,7 +191,7 @@ class PairEstimator:
             if len(sizes) > 1 and _rim(result) <= _spurious(result, _ring(size)):
                 break
         assert result is not None
-        rim = _rim(result) - _spurious(result, _ring(_size(result)))
+        rim = _rim(result) - min(_spurious(result, _ring(_size(result))), 0.1)
         power = _power(pairs)
         same_scene(result.explained, power, prepared.sigma)
         if len(sizes) > 1:
@@ -311,7 +311,7 @@ def _record(
     largest = float(kernel.max())
     uncertainty = float(np.linalg.norm(result.deviation) / np.linalg.norm(kernel))
     warnings = []
-    down, right = prepared.shift[0] - fine[0], prepared.shift[1] - fine[1]
+    down, right = prepared.shift[0] + fine[0], prepared.shift[1] + fine[1]
     if (down, right) != (0.0, 0.0):
         warnings.append(f"the blurred picture lies {right:+.2f} right, {down:+.2f} down of the sharp one (undone)")
     if largest > 0.98:

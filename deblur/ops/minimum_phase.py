@@ -32,7 +32,7 @@ import torch
 
 from deblur.ops import geometry
 
-__all__ = ["minimum_phase_margin"]
+__all__ = ["clears", "minimum_phase_margin"]
 
 _SLICES = 64  # angles theta in [0, pi], at least; conjugate symmetry gives the other half
 _BASINS = 3  # local minima over theta that are looked into
@@ -70,6 +70,24 @@ def minimum_phase_margin(weight: torch.Tensor, groups: int = 1, dilation: tuple[
     for group in taps.unique(dim=0):
         radius = min(radius, _radius(group, steps, radius))
     return float(radius ** (1 / common)) - 1.0
+
+
+def clears(weight: torch.Tensor, margin: float) -> bool:
+    """Say whether the taps (kh, kw) of one channel have at least this minimum-phase margin, in a hundredth of the time.
+
+    Looked at in slices sixteen times as many as taps a side; between two of them the margin may be a little less.
+
+    Example:
+        >>> import torch
+        >>> clears(torch.tensor([[1.0, -0.5]]), 0.9), clears(torch.tensor([[1.0, -0.5]]), 1.1)
+        (True, False)
+    """
+    taps = weight.detach().to("cpu", torch.float64)[None, None]
+    if not bool(torch.isfinite(taps).all()) or float(taps[0, 0, 0, 0]) == 0:
+        return False
+    angles = torch.linspace(0, math.pi, 16 * max(weight.shape) + 1, dtype=torch.float64)
+    radii = torch.full_like(angles, 1 + margin)
+    return bool(_free_of_zeros(_slices(taps / taps[0, 0, 0, 0], (1, 1), angles, radii)).all())
 
 
 def _radius(taps: torch.Tensor, dilation: tuple[int, int], known: float) -> float:
