@@ -21,6 +21,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from deblur.ops import _cuda, _cuda_modules, reference
@@ -57,6 +58,17 @@ def _built(inputs: list[Path], texts: tuple[str, ...], arguments: list[str], nam
     return path
 
 
+@functools.cache
+def _why_not_sanitized(sanitizer: str) -> str | None:
+    """Some compilers come without a sanitizer's library, and some systems lay memory out as it cannot have it."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder) / "empty.cpp", Path(folder) / "empty"
+        source.write_text("int main() {}\n")
+        build = subprocess.run([str(COMPILER), *SANITIZERS[sanitizer], source, "-o", program], capture_output=True)
+        works = build.returncode == 0 and subprocess.run([program], capture_output=True).returncode == 0
+    return None if works else f"{COMPILER} makes no program with the {sanitizer} sanitizer that runs here"
+
+
 def _objects(sanitizer: str) -> list[str]:
     """The emulator itself, which no sanitizer sees but by its announcements."""
     define = {"thread": ["-DDEBLUR_TSAN"], "address": ["-DDEBLUR_ASAN"]}.get(sanitizer, [])
@@ -81,6 +93,8 @@ class HostCompiler:
     """g++ in NVRTC's place."""
 
     def __init__(self, sanitizer: str = "") -> None:
+        if sanitizer and (why := _why_not_sanitized(sanitizer)):
+            pytest.skip(why)
         self.sanitizer = sanitizer
         self.compiled = 0
         emulator = repr([file.read_text() for file in sorted(EMULATOR.glob("*"))])
