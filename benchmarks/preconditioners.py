@@ -88,7 +88,7 @@ def solve(case: Case) -> Run:
     problem = Problem(blurred=blurred, psf=kernel)
     q = Wiener().weight * effective_sigma(case.sigma, span(blurred)) ** 2
     equations = NormalEquations(problem, gradients, q)
-    right, first = equations.data, problem.blur.extend(blurred)
+    right, first = problem.data, problem.blur.extend(blurred)
     equations.apply(first)  # what both need is not counted: the blur's spectrum, the regulariser's
 
     start = time.perf_counter()

@@ -42,8 +42,11 @@ ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 BEYOND_WHITE = 1.05
 """A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
 
-TILE = 640
+TILE = 600
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
+
+OVERLAP = 64
+"""Pixels by which a tile's core grows on every side that has a neighbour, beside four times the kernel's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,7 +352,7 @@ def _slope(stored: Tensor, curve: Transfer) -> float:
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
     height, width = pixels.shape[-2:]
     whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * TILE**2
-    overlap = 4 * max(taps.shape[-2:]) + 32
+    overlap = 4 * max(taps.shape[-2:]) + OVERLAP
     return cut((height, width), max(height, width) if whole else TILE, overlap)
 
 

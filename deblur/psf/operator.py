@@ -29,8 +29,9 @@ from deblur.errors import KernelError, OptionError, ShapeError
 
 __all__ = ["BOUNDARIES", "Blur", "blur", "transfer_function"]
 
-SPARE = 32
-"""Pixels of the grid that nothing in the frame sees, between what lies beyond opposite borders of an unknown scene."""
+SPARE = (32, 128)
+"""Least and most pixels of the grid that nothing in the frame sees, between what lies beyond opposite borders of an
+unknown scene: an eighth of the frame, within these. A restoration rings far where the psf's spectrum is near zero."""
 
 BOUNDARIES = ("unknown", "zero", "reflect", "replicate", "circular")
 
@@ -98,9 +99,9 @@ class Blur:
         # Frame pixel p reads the scene from p - (k - 1 - k // 2) to p + k // 2.
         self.offset = (0, 0) if boundary == "circular" else (kh - 1 - kh // 2, kw - 1 - kw // 2)
         # Nothing needs the spare pixels, but they keep a regulariser from tying opposite borders together.
-        spare = SPARE if boundary == "unknown" else 0
-        margins = (0, 0) if boundary == "circular" else (kh - 1 + spare, kw - 1 + spare)
-        self.grid = frame if boundary == "circular" else (_fast(frame[0] + margins[0]), _fast(frame[1] + margins[1]))
+        spare = [_spare(side) if boundary == "unknown" else 0 for side in frame]
+        grown = (_fast(frame[0] + kh - 1 + spare[0]), _fast(frame[1] + kw - 1 + spare[1]))
+        self.grid = frame if boundary == "circular" else grown
         self.free = boundary in ("unknown", "circular")
         self.scene = self.grid if self.free else frame
 
@@ -172,6 +173,11 @@ class Blur:
     def _check(image: Tensor, size: tuple[int, int]) -> None:
         if tuple(image.shape[-2:]) != tuple(size):
             raise ShapeError(f"expected an image of {size[0]} x {size[1]} pixels, got {tuple(image.shape[-2:])}")
+
+
+def _spare(side: int) -> int:
+    least, most = SPARE
+    return min(max(side // 8, least), most)
 
 
 def _fast(length: int) -> int:

@@ -66,6 +66,11 @@ class Problem:
             device=self.blurred.device,
         )
 
+    @cached_property
+    def data(self) -> Tensor:
+        """K^T W y, the data's part of the normal equations' right-hand side."""
+        return self.blur.adjoint(self.masked(self.blurred))
+
     def masked(self, frame: Tensor) -> Tensor:
         """A frame with the pixels zeroed that are not to be believed."""
         return frame if self.mask is None else frame * self.mask

@@ -88,7 +88,7 @@ class Exact(Restorer):
         self._refuse_zeros(blur)
         unmasked = dataclasses.replace(problem, mask=None)
         equations = NormalEquations(unmasked, gradients, 0.0)
-        yield from equations.solve(equations.data, blur.extend(problem.blurred))
+        yield from equations.solve(unmasked.data, blur.extend(problem.blurred))
 
     def _substitute(self, problem: Problem, forms: list[MaskedForm]) -> Estimate:
         """One wavefront solve per channel, on the frame grown by its border where the outside is unknown."""

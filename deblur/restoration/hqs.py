@@ -22,19 +22,17 @@ class HalfQuadraticSplitting(Restorer):
         z = prox(F x)                                                  pointwise
         x = argmin ||W (K x - y)||^2 + q ||F x - z||^2                 (K^T W K + q F^T F) x = K^T W y + q F^T z
 
-    the second by a few conjugate-gradient steps from the last x, while q grows.
+    the second by a few steps of `NormalEquations` from the last x, while q grows.
 
     Args:
         prior: what R is.
-        inner: conjugate-gradient steps per quadratic step.
-        inner_tolerance: relative residual at which a quadratic step ends early.
+        inner: steps of the linear solver per quadratic step.
         limit: steps of the schedule at most.
         tolerance: not used to stop by default (0): the schedule is the stopping rule.
     """
 
     prior: SplittingPrior
-    inner: int = 3
-    inner_tolerance: float = 1e-5
+    inner: int = 5
     limit: int = 1000
     tolerance: float = 0.0
 
@@ -49,13 +47,12 @@ class HalfQuadraticSplitting(Restorer):
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
         """Yield the scene after every step of the schedule."""
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
-        data = blur.adjoint(problem.masked(problem.blurred))
         equations = None
         for level in self.prior.schedule(problem.sigma):
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
             pull = self.prior.pull(blur.to_grid(scene), level)
-            right = blur.from_grid(pull).mul_(level.q).add_(data)
-            estimate = equations.refine(right, scene, self.inner, self.inner_tolerance)
+            right = blur.from_grid(pull).mul_(level.q).add_(problem.data)
+            estimate = equations.refine(right, scene, self.inner)
             scene = estimate.scene
             yield estimate

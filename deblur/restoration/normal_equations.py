@@ -1,23 +1,28 @@
 """The quadratic step that every method shares: (K^T W K + q R) x = right, with an unknown boundary.
 
 K is the blur of a `Problem`, W its mask, R a sum of squared filters given by its symbol R(w) >= 0 on the operator's
-grid, q >= 0 its weight. K^T W K is not a convolution (the frame ends; pixels are masked), so the system is solved by
-conjugate gradients, preconditioned by the inverse of the convolution K^T K + q R.
+grid, q >= 0 its weight. K^T W K is not a convolution (the frame ends; pixels are masked), so the system is solved
+step by step, preconditioned by an inverse of the convolution P = K^T K + q R.
+
+Where the scene is the grid and the preconditioner P^-1 itself, no eigenvalue of P^-1 (K^T W K + q R) is above 1
+(K^T W K <= K^T K), so constant step lengths serve: Chebyshev's, on half spectra. Elsewhere the eigenvalues are not
+known beforehand, and conjugate gradients find their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.restoration.base import Estimate, Problem
+from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
-from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition
+from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition, inverse_symbol
 from deblur.restoration.symbols import Symbol, on_grid
 
 __all__ = ["NormalEquations"]
@@ -45,11 +50,6 @@ class NormalEquations:
     def _precondition(self) -> Precondition:
         return PRECONDITIONERS[self.problem.preconditioner](self.problem.blur, self.symbol, self.q)
 
-    @cached_property
-    def data(self) -> Tensor:
-        """K^T W y, the data's part of the right-hand side."""
-        return self.problem.blur.adjoint(self.problem.masked(self.problem.blurred))
-
     def apply(self, scene: Tensor) -> Tensor:
         """(K^T W K + q R) x."""
         blur = self.problem.blur
@@ -62,41 +62,33 @@ class NormalEquations:
         data: Tensor = blur.spectrum.conj() * rfft2(blur.embed(blurred))
         return data.addcmul_(self._regulariser, spectrum)
 
+    @property
+    def _spectral(self) -> bool:
+        """Whether the scene is the grid and the preconditioner P^-1."""
+        return self.problem.blur.free and self.problem.preconditioner == "circulant"
+
     def solve(self, right: Tensor, start: Tensor) -> Iterator[Estimate]:
-        """Conjugate gradients from `start`, one estimate per step."""
-        iterate, scene = self._system(right, start)
-        return (Estimate(scene(estimate.scene), estimate.residual) for estimate in iterate)
+        """Iterate from `start`, one estimate per step; the residuals are relative to `right`."""
+        if not self._spectral:
+            yield from conjugate_gradients(self.apply, right, start, self._precondition)
+            return
+        for estimate in self._spectra(right, start):
+            yield Estimate(self._scene(estimate.scene), estimate.residual)
 
-    def refine(self, right: Tensor, start: Tensor, steps: int, tolerance: float) -> Estimate:
-        """The estimate after so many steps of `solve`, or at the first whose residual is within the tolerance."""
-        iterate, scene = self._system(right, start)
-        estimate = next(iterate)
-        for _ in range(steps - 1):
-            if estimate.residual <= tolerance:
-                break
-            estimate = next(iterate, estimate)
-        return Estimate(scene(estimate.scene), estimate.residual)
+    def refine(self, right: Tensor, start: Tensor, steps: int) -> Estimate:
+        """The estimate after so many steps of `solve`."""
+        if not self._spectral:
+            *_, last = itertools.islice(conjugate_gradients(self.apply, right, start, self._precondition), steps)
+            return last
+        convolution = self.problem.blur.boundary == "circular" and self.problem.mask is None  # P is the system
+        *_, last = itertools.islice(self._spectra(right, start), 1 if convolution else steps)
+        return Estimate(self._scene(last.scene), last.residual)
 
-    def _system(self, right: Tensor, start: Tensor) -> tuple[Iterator[Estimate], Callable[[Tensor], Tensor]]:
-        """The iteration, and the map from its unknowns to the scene.
+    def _spectra(self, right: Tensor, start: Tensor) -> Iterator[Estimate]:
+        """The iteration on half spectra: two Fourier transforms a step instead of six."""
+        inverse = inverse_symbol(self.problem.blur, self.symbol, self.q)
+        return chebyshev(self._apply_to_spectrum, rfft2(right), rfft2(start), lambda residual: inverse * residual)
 
-        Where the scene is the grid and the preconditioner a convolution, the unknowns are half spectra: two Fourier
-        transforms a step instead of six. The inner product is Parseval's, every column but the first (and, for even
-        widths, the last) standing for two.
-        """
-        blur = self.problem.blur
-        if not (blur.free and self.problem.preconditioner == "circulant"):
-            return conjugate_gradients(self.apply, right, start, self._precondition), lambda scene: scene
-        inverse = 1 / (blur.spectrum.abs().square() + self._regulariser)
-        count = right.new_full((blur.spectrum.shape[-1],), 2.0)
-        count[0] = 1
-        if blur.grid[1] % 2 == 0:
-            count[-1] = 1
-
-        def dot(a: Tensor, b: Tensor) -> Tensor:
-            return torch.sum((a.real * b.real + a.imag * b.imag) * count, dim=(-2, -1), keepdim=True)
-
-        iterate = conjugate_gradients(
-            self._apply_to_spectrum, rfft2(right), rfft2(start), lambda residual: inverse * residual, dot
-        )
-        return iterate, lambda spectrum: irfft2(spectrum, s=blur.grid)
+    def _scene(self, spectrum: Tensor) -> Tensor:
+        scene: Tensor = irfft2(spectrum, s=self.problem.blur.grid)
+        return scene

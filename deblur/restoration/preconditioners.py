@@ -15,7 +15,7 @@ from deblur.psf.factorization import factorize
 from deblur.psf.operator import Blur
 from deblur.restoration.symbols import Symbol, on_grid
 
-__all__ = ["PRECONDITIONERS", "Precondition", "circulant", "four_quadrant"]
+__all__ = ["PRECONDITIONERS", "Precondition", "circulant", "four_quadrant", "inverse_symbol"]
 
 Precondition = Callable[[Tensor], Tensor]
 
@@ -28,9 +28,14 @@ def _inner(blur: Blur, inverse: Callable[[Tensor], Tensor]) -> Precondition:
     return inverse if blur.free else lambda residual: blur.visible(inverse(blur.embed(residual)))
 
 
+def inverse_symbol(blur: Blur, symbol: Symbol, q: float) -> Tensor:
+    """1 / (|K|^2 + q R) on the half spectrum of the operator's grid."""
+    return 1 / (blur.spectrum.abs().square() + q * on_grid(symbol, blur.grid, blur.psf))
+
+
 def circulant(blur: Blur, symbol: Symbol, q: float) -> Precondition:
-    """1 / (|K|^2 + q R) by FFT on the operator's grid."""
-    inverse = 1 / (blur.spectrum.abs().square() + q * on_grid(symbol, blur.grid, blur.psf))
+    """P^-1 by FFT on the operator's grid."""
+    inverse = inverse_symbol(blur, symbol, q)
     return _inner(blur, lambda residual: irfft2(inverse * rfft2(residual), s=blur.grid))
 
 

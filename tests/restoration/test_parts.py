@@ -14,6 +14,7 @@ from deblur import psf as psfs
 from deblur.errors import OptionError
 from deblur.psf.operator import BOUNDARIES
 from deblur.restoration import PRECONDITIONERS, Problem
+from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
 from deblur.restoration.normal_equations import NormalEquations
@@ -58,7 +59,7 @@ def test_normal_equations_are_those_of_the_blur(boundary: str) -> None:
     assert mask is not None
     x = torch.rand(2, *blur.scene, dtype=torch.float64)
     torch.testing.assert_close(equations.apply(x), blur.adjoint(mask * blur(x)))
-    torch.testing.assert_close(equations.data, blur.adjoint(mask * equations.problem.blurred))
+    torch.testing.assert_close(equations.problem.data, blur.adjoint(mask * equations.problem.blurred))
 
 
 @pytest.mark.parametrize("preconditioner", PRECONDITIONERS)
@@ -182,3 +183,43 @@ def test_problem_without_a_mask_believes_every_pixel() -> None:
     frame = torch.rand(1, 6, 6)
     problem = Problem(blurred=frame, psf=np.ones((1, 1)))
     assert problem.masked(frame) is frame
+
+
+def _diagonal(*eigenvalues: float) -> torch.Tensor:
+    return torch.tensor(eigenvalues, dtype=torch.float64).reshape(1, 1, -1)
+
+
+def test_chebyshev_steps_keep_their_promise() -> None:
+    lowest, steps = 0.01, 30
+    eigenvalues = _diagonal(*np.linspace(lowest, 1, 200), 0.001)
+    right = torch.zeros_like(eigenvalues)
+    start = torch.ones_like(right)
+    iterate = chebyshev(lambda x: eigenvalues * x, right, start, lambda r: r, lowest)
+    error = next(itertools.islice(iterate, steps - 1, None)).scene.abs()
+    fall = math.cosh((steps - 1) * math.acosh((1 + lowest) / (1 - lowest)))
+    assert float(error[..., :-1].max()) <= 1 / fall
+    assert float(error[..., 199]) < 1e-12  # eigenvalue 1 ends with the first step
+    assert float(error[..., -1]) <= 1
+
+
+@pytest.mark.parametrize("preconditioner", ["circulant", "four-quadrant"])
+@pytest.mark.parametrize("boundary", ["unknown", "circular"])
+def test_both_solvers_reach_the_same_scene(boundary: str, preconditioner: str) -> None:
+    equations = _equations(boundary, preconditioner, q=0.05)
+    problem = equations.problem
+    start = problem.blur.extend(problem.blurred)
+    scene = equations.refine(problem.data, start, 400).scene
+    residual = equations.apply(scene) - problem.data
+    assert float(residual.norm() / problem.data.norm()) < 1e-4  # the unseen outside comes last
+
+
+def test_a_pixel_depends_on_its_surroundings_alone() -> None:
+    frame = picture(64, 400).double()
+    other = frame.clone()
+    other[..., 250:] = 1 - other[..., 250:]
+    scenes = []
+    for blurred in (frame, other):
+        problem = Problem(blurred=blurred, psf=psfs.make("gaussian:sigma=1"))
+        equations = NormalEquations(problem, gradients, 0.05)
+        scenes.append(problem.blur.crop(equations.refine(problem.data, problem.blur.extend(blurred), 4).scene))
+    torch.testing.assert_close(scenes[0][..., 50:100], scenes[1][..., 50:100], rtol=0, atol=1e-9)
