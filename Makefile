@@ -1,6 +1,6 @@
 # What people and the checks run alike. On a fresh clone the first target to be asked for makes the environment.
 #
-#   make demo        restore the two pictures in samples/ and print what was gained
+#   make demo        restore the two pictures in samples/, one of them with a kernel found from it alone
 #   make test        format, lint, types, floors, tests (the slow ones left out)
 #   make test-slow   the tests that take longer
 #   make bench       the numbers that the README quotes, with their peers
@@ -27,7 +27,8 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 
 demo: $(STAMP)
 	$(BIN)/deblur apply samples/blurred.png --kernel samples/kernel.npy --truth samples/truth.png --compare --force -o demo/
-	$(BIN)/deblur apply samples/clock_motion.png --kernel motion:length=37,angle=0.5 --strength 2 --compare --force -o demo/
+	$(BIN)/deblur fit samples/clock_motion.png --parametric motion --report demo/clock_motion.report.png --force -o demo/clock_motion.npy
+	$(BIN)/deblur apply samples/clock_motion.png --kernel demo/clock_motion.npy --compare --force -o demo/
 	@echo "before, after and the kernel side by side: demo/*.compare.png"
 
 lint: $(STAMP)
@@ -46,6 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/restore.py
 	$(BIN)/python benchmarks/preconditioners.py
 	$(BIN)/python benchmarks/solve.py
+	$(BIN)/python benchmarks/fit.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -18,8 +18,10 @@ PACKAGE = ROOT / "deblur"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 PUBLIC = {
-    "deblur": ["ApplyOptions", "__version__", "apply", "restore"],
+    "deblur": ["ApplyOptions", "FitOptions", "__version__", "apply", "fit", "restore"],
     "deblur.api": ["ApplyOptions", "apply", "restore"],
+    "deblur.estimation": ["ESTIMATORS", "Estimate", "Step", "estimator"],
+    "deblur.fitting": ["FitOptions", "Picture", "estimate", "fit"],
     "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"],
     "deblur.restoration": [
         "DEFAULT_METHOD",

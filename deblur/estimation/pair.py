@@ -236,7 +236,7 @@ def _register(pairs: tuple[Pair, ...], result: Fit) -> tuple[Fit, tuple[Pair, ..
     def residual(rows: float, columns: float) -> float:
         return fit([moved(pair, rows, columns) for pair in small], size, start=result.kernel, rounds=4).residual ** 2
 
-    place = fraction(residual, rounds=2)
+    place = fraction(residual)
     if max(map(abs, place)) < 0.03 or residual(*place) > 0.995 * residual(0.0, 0.0):
         return result, pairs, (0.0, 0.0)
     pairs = tuple(moved(pair, *place) for pair in pairs)

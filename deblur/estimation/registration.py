@@ -75,7 +75,7 @@ def moved(pair: Pair, rows: float, columns: float) -> Pair:
 def fraction(residual: Callable[[float, float], float], rounds: int = 3) -> tuple[float, float]:
     """The fraction of a pixel (down, right) by which the sharp picture should move so that the residual is least.
 
-    Parabolas along each axis in turn, over steps that halve.
+    The best of a step to either side and of the parabola through both, along each axis in turn, over steps that halve.
 
     Example:
         >>> fraction(lambda r, c: (r - 0.3) ** 2 + (c + 0.2) ** 2)
@@ -84,16 +84,17 @@ def fraction(residual: Callable[[float, float], float], rounds: int = 3) -> tupl
     place, step, lowest = [0.0, 0.0], 0.4, residual(0.0, 0.0)
     for _ in range(rounds):
         for axis in (0, 1):
-            values = []
-            for sign in (-1, 1):
-                tried = list(place)
+            centre, here, values = list(place), lowest, []
+            for sign in (-1.0, 1.0, 0.0):
+                if sign == 0:
+                    bend = values[0] + values[1] - 2 * here
+                    sign = min(max(0.5 * (values[0] - values[1]) / bend, -1.0), 1.0) if bend > 0 else 0.0
+                    if sign == 0:
+                        break
+                tried = list(centre)
                 tried[axis] += sign * step
-                values.append(residual(*tried))
-            bend = values[0] + values[1] - 2 * lowest
-            if bend > 0:
-                tried = list(place)
-                tried[axis] += step * min(max(0.5 * (values[0] - values[1]) / bend, -1.0), 1.0)
                 value = residual(*tried)
+                values.append(value)
                 if value < lowest:
                     place, lowest = tried, value
         step /= 2
