@@ -128,7 +128,7 @@ def taps(options: argparse.Namespace) -> list[Bar]:
             np.array([error(found.weights[0], weight)]),
             1e-3,
         )
-        print(bar.line(), flush=True)
+        print(f"{bar.line()}: {bar.ratios[0]:.1e}", flush=True)
         missed += [] if bar.kept else [bar]
     return missed
 

@@ -59,9 +59,8 @@ class ApplyOptions:
             text such as `2.5/255`, or `auto`.
         strength: of the regularisation: above 1 smoother, below 1 sharper.
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate`, `circular`.
-        saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out of
-        the
-            data; `auto` for the frame's own ceiling, `none` to believe every pixel.
+        saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
+            `auto` for the frame's own ceiling, `none` to believe every pixel.
         transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
             light, where it happened; `linear` takes the values as they are.
         preconditioner: of the quadratic steps, `four-quadrant` or `circulant`; `auto` chooses.
@@ -186,12 +185,8 @@ def restore(
         sampled = _sample(pixels, believed)
         stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
         light, scale = _to_light(sampled[0], curve, None)
-        sigma = effective_sigma(
-            stored_sigma * _slope(sampled[0], curve) / scale,
-            span(light, sampled[1]),
-            options.strength,
-            options.confidence,
-        )
+        noise = stored_sigma * _slope(sampled[0], curve) / scale
+        sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
         tiles = _tiles(pixels, taps, options, restorer)
         restored = torch.zeros_like(pixels)
         records = []

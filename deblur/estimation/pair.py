@@ -163,6 +163,10 @@ class PairEstimator:
     size: int | None = None
     register: bool = True
 
+    def __post_init__(self) -> None:
+        if self.size is not None and (self.size > LARGEST or self.size % 2 == 0):
+            raise OptionError(f"expected an odd size of at most {LARGEST} taps for a pair, got {self.size}")
+
     def __call__(
         self,
         blurred: Sequence[Tensor],

@@ -122,6 +122,7 @@ def test_the_region_is_looked_at_and_named(run: Any) -> None:
     [
         (["blurred.png", "--size", "8"], "expected an odd size of 3 or more, got 8"),
         (["blurred.png", "--size", "99"], "at most half the picture's shorter side"),
+        (["blurred.png", "--sharp", "sharp.png", "--size", "63"], "at most 61 taps for a pair"),
         (["flat.png"], "the picture is flat"),
         (["noise.png"], "the picture is flat"),
         (["tiny.png"], "expected a picture of at least 32 x 32 pixels, got 20 x 16"),
