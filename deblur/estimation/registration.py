@@ -84,7 +84,8 @@ def fraction(residual: Callable[[float, float], float], rounds: int = 3) -> tupl
     place, step, lowest = [0.0, 0.0], 0.4, residual(0.0, 0.0)
     for _ in range(rounds):
         for axis in (0, 1):
-            centre, here, values = list(place), lowest, []
+            centre, here = list(place), lowest
+            values: list[float] = []
             for sign in (-1.0, 1.0, 0.0):
                 if sign == 0:
                     bend = values[0] + values[1] - 2 * here
