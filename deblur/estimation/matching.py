@@ -106,6 +106,8 @@ class ParametricPair:
                 "residual": residual,
             },
         )
+        if estimate.kernel.max() > 0.98:
+            return replace(estimate, warnings=("the kernel is a single tap: there is nothing to remove",))
         if estimate.confidence < 0.1:
             line = f"the pair is no {name}: free taps leave {free.residual:.2g}, it leaves {residual:.2g}"
             return replace(estimate, warnings=(line,))

@@ -198,7 +198,7 @@ class PairEstimator:
         rim = _rim(result) - min(_spurious(result, _ring(_size(result))), 0.1)
         power = _power(pairs)
         same_scene(result.explained, power, prepared.sigma)
-        if len(sizes) > 1:
+        if self.size is None and prepared.size is None:
             tell(Step("size", 0.7))
             result = _trimmed(pairs, result, prepared.span)
         fine = (0.0, 0.0)

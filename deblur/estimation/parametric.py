@@ -171,8 +171,13 @@ def _record(
     if gain <= 0:
         warnings.append("no blur explains the frame as well as any: there may be nothing to remove")
     spec = family.spec(best.parameters)
+    kernel = family.kernel(best.parameters)
+    if gain > 0 and kernel.max() > 0.98:
+        warnings.append("the kernel is a single tap: there is nothing to remove")
+    if count < 2000:
+        warnings.append("the picture is small: much else would explain it as well")
     return Estimate(
-        kernel=family.kernel(best.parameters),
+        kernel=kernel,
         method=spec.partition(":")[0],
         sigma=sigma,
         confidence=_confidence(gain, count),
@@ -189,6 +194,6 @@ def _record(
 
 
 def _confidence(gain: float, count: int) -> float:
-    """0 without a gain in evidence, a half at 1 per cent of a unit per frequency, 1 far above."""
+    """0 without a gain in evidence, more with the gain per frequency, and with the frequencies that were looked at."""
     share = max(gain, 0.0) / count
-    return share / (share + 0.01)
+    return share / (share + 0.01) * count / (count + 2000)
