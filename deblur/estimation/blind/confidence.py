@@ -24,11 +24,12 @@ class Trust:
 
 
 def confidence(kernel: np.ndarray, chosen: Candidate, found: Sequence[Candidate], judge: Judge) -> Trust:
-    """The share of the starts' kernels that look like the chosen one, and what is odd about it.
+    """How much the starts' kernels look like the chosen one, and what is odd about it.
 
-    Each start's best kernel is compared with the chosen one, at the best shift (`taps.similarity`); the agreement is
-    the mean of the more similar half. Runs that start apart, and see different edges, end together where the frame
-    determines the kernel.
+    Each start's best kernel is compared with the chosen one, at the best shift (`taps.similarity`). The agreement is
+    the mean; the confidence rises linearly from 0 at an agreement of .6 to 1 at full agreement. Runs that start apart,
+    and see different edges, end together where the frame determines the kernel. It is no probability: runs can agree
+    on something wrong.
     """
     best: dict[str, Candidate] = {}
     for candidate in found:
@@ -37,21 +38,23 @@ def confidence(kernel: np.ndarray, chosen: Candidate, found: Sequence[Candidate]
             best[candidate.start] = candidate
     others = [c.kernel for name, c in best.items() if name != chosen.start]
     alike = sorted((taps.similarity(chosen.kernel, other) for other in others), reverse=True)
-    agreement = float(np.mean(alike)) if alike else 0.5
-    value = float(np.clip((agreement - 0.3) / 0.6, 0, 1))
+    agreement = float(np.mean(alike)) if alike else 0.8
+    value = float(np.clip((agreement - 0.6) / 0.4, 0, 1))
     delta = np.zeros_like(chosen.kernel)
     delta[delta.shape[0] // 2, delta.shape[1] // 2] = 1
     sharp = judge.energy(delta)
     warnings = []
     rows, columns = (np.arange(n) for n in kernel.shape)
     y, x = (kernel.sum(1) * rows).sum(), (kernel.sum(0) * columns).sum()
-    near = float(kernel[np.hypot(rows[:, None] - y, columns[None] - x) < 1.5].sum())
-    if near > 0.9:
+    distance = np.hypot(rows[:, None] - y, columns[None] - x)
+    near = float(kernel[distance < 1.5].sum())
+    radius = float(np.sqrt((kernel * distance**2).sum()))
+    if near > 0.9 or (radius < 2 and sharp <= chosen.energy):
         warnings.append("the kernel is next to a single tap: there is little or no blur to remove")
     rim = float(kernel.sum() - kernel[1:-1, 1:-1].sum())
     if rim > 0.05:
         warnings.append(f"the kernel touches the rim of its window ({rim:.0%} of it lies there): give a larger size")
-    if agreement < 0.5:
+    if agreement < 0.75:
         warnings.append(
             f"runs from different starts disagree (agreement {agreement:.2f}): the frame may have too little texture "
             "or too much noise; look at the kernel before using it"

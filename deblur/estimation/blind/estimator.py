@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -18,14 +18,19 @@ from deblur.estimation.blind import regions, taps
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
-from deblur.estimation.blind.selection import Candidate, Judge, candidates
+from deblur.estimation.blind.selection import Candidate, Judge, candidates, price
 from deblur.estimation.blind.starts import SCOUT, STARTS
-from deblur.estimation.blind.support import ladder, support
+from deblur.estimation.blind.support import CUT, cut_off, ladder, support
 from deblur.estimation.blind.variational import Variational
 
 __all__ = ["BlindEstimator"]
 
 Run = tuple[str, int, Start]
+SECOND = ("scout", "plain", "gamma")
+"""The starts that are also run at the second size, where the size is not certain."""
+NOISY = 0.008
+"""Noise, at a range of .85, from which on the refinement would fit it; below, the old kernel holds the new one more
+the more noise there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,25 +102,25 @@ class BlindEstimator:
         progress = _Progress(on_step)
         smallest = min(min(one.values.shape) for one in planes)
 
-        scouts: list[Candidate] = []
-        size = self.size
-        if size is None:
+        runs, kept = [(name, self.size or 0, STARTS[name]) for name in self.starts], []
+        if self.size is None:
             sides = ladder((smallest, smallest))
             scouts = self._run([("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.4))
-            size = support(scouts, smallest // 2 - 1 + smallest // 2 % 2)
-        begun = 0.4 if scouts else 0.0
-        runs = [(name, size, STARTS[name]) for name in self.starts]
-        found = self._run(runs, planes, progress, "kernel", (begun, 0.85))
-        judge = Judge(planes, size)
-        if scouts:
-            best = min(scouts, key=lambda candidate: candidate.energy)
-            kept = taps.window(best.kernel, size)
-            found.append(replace(best, kernel=kept, energy=judge.energy(kept), start="size"))
-        chosen = min(found, key=lambda candidate: candidate.energy)
-        kernel = chosen.kernel
+            (size, scout), *others = support(scouts, smallest // 2 - 1 + smallest // 2 % 2)
+            runs = [(name, size, STARTS[name]) for name in self.starts]
+            runs += [(name, other, STARTS[name]) for other, _ in others for name in SECOND if name in self.starts]
+            kernel = taps.window(scout.kernel, size)
+            energy = price(scout.level, planes) * Judge(planes, size).energy(kernel)
+            kept = [Candidate(kernel, "size", scout.level, energy)]
+        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.4, 0.85)) + kept
+        chosen = min(
+            found, key=lambda one: one.energy * (CUT if one.kernel.shape[0] != runs[0][1] and cut_off(one) else 1)
+        )
+        kernel, judge = chosen.kernel, Judge(planes, chosen.kernel.shape[0])
         progress("refine", 0.85)
-        if self.refine:
-            kernel = self._refined(planes, kernel)
+        noise = max(one.sigma for one in planes)
+        if self.refine and noise < NOISY:
+            kernel = Variational(prox=0.3 * (1 + (noise / 0.004) ** 2))(planes, kernel)
         return self._record(whole, places, planes, found, chosen, kernel, judge, progress, begin)
 
     def _record(
@@ -184,11 +189,6 @@ class BlindEstimator:
         if (rows, columns) == (height, width):
             return [(0, 0, width, height)]
         return regions.best(one, (rows, columns), 1 + self.compare)
-
-    def _refined(self, planes: Sequence[Plane], kernel: np.ndarray) -> np.ndarray:
-        """With much noise the old kernel holds the new one more."""
-        noise = max(one.sigma for one in planes)
-        return Variational(prox=0.3 * (1 + (noise / 0.004) ** 2))(planes, kernel)
 
     def _run(
         self,

@@ -6,8 +6,8 @@ A wrong kernel needs ghosts of edges to explain the frame, a kernel that is too 
 edges, a shifted one costs nothing: as it should be. lambda grows with the noise, below which an edge means nothing.
 
 Every start hands in its kernels of the finest three levels, the coarser ones resampled. With little noise the finest
-wins. With much of it the finest fits the noise, and the kernel of a coarser level, smooth, is the better one; the same
-E says so.
+wins. With much of it the finest fits the noise, and the kernel of a coarser level, smooth, is the better one. E sees
+most of that; the finest level's E counts 1 + 1.5 sigma times, for the noise of the taps that E itself has fitted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 
-__all__ = ["Candidate", "Judge", "candidates"]
+__all__ = ["Candidate", "Judge", "candidates", "price"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 
@@ -62,5 +62,11 @@ def candidates(found: Sequence[Array], size: int, start: str, judge: Judge) -> l
             fine = round(kernel.shape[0] * 2 ** (level / 2))
             kernel = taps.enlarge(kernel, fine + 1 - fine % 2, 2 ** (level / 2))
         kernel = taps.window(taps.prune(kernel, 0), size)
-        handed.append(Candidate(kernel, start, level, judge.energy(kernel)))
+        energy = price(level, judge.planes) * judge.energy(kernel)
+        handed.append(Candidate(kernel, start, level, energy))
     return handed
+
+
+def price(level: int, planes: Sequence[Plane]) -> float:
+    """What the energy of a level's kernel is multiplied by."""
+    return 1 if level else 1 + 1.5 * max(plane.sigma for plane in planes)

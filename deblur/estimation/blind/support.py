@@ -2,8 +2,9 @@
 
 A window much larger than the blur invites islands, one too small cuts the blur and its energy rises. So scouts of
 several sides hand in their kernels, the selection's energy (which does not know of windows) chooses one of them, and
-the box around its taps, and a tap more on either side, is the support. Where they reach the rim of their window the
-next larger side is taken.
+the box around its taps, and a tap more on either side, is the support. A kernel that fills its window is suspect of
+being cut off, and noise makes the energy too kind to small kernels: one that reaches the rim must be better by an
+eighth, and where it is, the support is larger than its window.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import math
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.selection import Candidate
 
-__all__ = ["SIDES", "ladder", "support"]
+__all__ = ["CUT", "SIDES", "cut_off", "ladder", "support"]
 
 SIDES = (13, 19, 27, 37, 51)
+CUT = 1.125  # what a kernel's energy counts that reaches the rim of its window
 
 
 def ladder(frame: tuple[int, int]) -> tuple[int, ...]:
@@ -28,17 +30,32 @@ def ladder(frame: tuple[int, int]) -> tuple[int, ...]:
     return tuple(side for side in SIDES if 4 * side <= min(frame)) or SIDES[:1]
 
 
-def support(found: list[Candidate], largest: int) -> int:
-    """The odd side that the kernel of least energy asks for.
+def support(found: list[Candidate], largest: int) -> list[tuple[int, Candidate]]:
+    """The odd sides that the kernels of least energy ask for, and these kernels: the best, and the best that differs.
 
     Args:
         found: candidates of the scouts, of several sides.
         largest: no side is larger.
+
+    Returns:
+        One or two pairs; the second side differs from the first by more than a fifth.
     """
-    best = min(found, key=lambda candidate: candidate.energy)
-    window = best.kernel.shape[0]
-    used = taps.extent(taps.prune(best.kernel))
-    side = used + 2
-    if used >= window - 1:
-        side = math.ceil(1.3 * window)
-    return min(side + 1 - side % 2, largest)
+    asked = sorted((_price(candidate, largest) for candidate in found), key=lambda one: one[0])
+    _, first, best = asked[0]
+    others = [(side, kernel) for _, side, kernel in asked[1:] if not 0.8 <= side / first <= 1.25]
+    return [(first, best), *others[:1]]
+
+
+def _price(candidate: Candidate, largest: int) -> tuple[float, int, Candidate]:
+    """What a kernel's energy counts, and the side it asks for."""
+    side = math.ceil(1.3 * candidate.kernel.shape[0]) if cut_off(candidate) else _used(candidate) + 2
+    return candidate.energy * (CUT if cut_off(candidate) else 1), min(side + 1 - side % 2, largest), candidate
+
+
+def cut_off(candidate: Candidate) -> bool:
+    """Whether a kernel fills its window, and so may be longer than that."""
+    return bool(_used(candidate) >= candidate.kernel.shape[0] - 1)
+
+
+def _used(candidate: Candidate) -> int:
+    return taps.extent(taps.prune(candidate.kernel))
