@@ -19,14 +19,6 @@
 
 namespace {
 
-DEBLUR_INLINE void relax() {
-#if defined(__SSE__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 // How many columns of one band are finished in the image; alone on its cache line.
 struct alignas(64) Progress {
     std::int64_t columns;
@@ -43,33 +35,32 @@ struct alignas(64) Progress {
 
 template <class T>
 struct Sweep {
-    View view;
-    Layout layout;
-    const Taps<T>* taps;  // of every group
+    Parts parts;
+    const Taps<T>* taps[2];  // of every part: of every group
+    Progress* progress[2];   // of every part: [band][vector of images], null where no band waits for another
     Column<T> column;
     bool solve;
     const T* in;
     T* out;
-    Progress* progress;  // [band][vector of images], null where no band waits for another
-    T* buffers;          // one for every thread
+    T* buffers;  // one for every thread
     std::int64_t tasks;
     std::int64_t next_task, next_buffer;
 };
 
 template <class T>
-void run_band(const Sweep<T>& s, std::int64_t task, T* buffer) {
-    const View& view = s.view;
-    const Layout& layout = s.layout;
+void run_band(const Sweep<T>& s, int of, std::int64_t task, T* buffer) {
+    const View& view = s.parts.part[of].view;
+    const Layout& layout = s.parts.part[of].layout;
     const std::int64_t units = view.groups * layout.vectors;
     const std::int64_t band = task / units, unit = task % units, group = unit / layout.vectors;
     const std::int64_t offset = group * view.channels * view.channel;
     const T* const in = s.in + offset;
     T* const out = s.out + offset;
-    const Taps<T>& taps = s.taps[group];
+    const Taps<T>& taps = s.taps[of][group];
     const Lanes lanes = lanes_of<T>(view, layout, unit % layout.vectors, band);
     const Mask<T> first = band_starters<T>(layout);
-    const Progress* const above = s.solve && band > 0 ? s.progress + (task - units) : nullptr;
-    Progress* const own = s.solve && band + 1 < layout.bands ? s.progress + task : nullptr;
+    const Progress* const above = s.solve && band > 0 ? s.progress[of] + (task - units) : nullptr;
+    Progress* const own = s.solve && band + 1 < layout.bands ? s.progress[of] + task : nullptr;
 
     T* const side = buffer + layout.column * layout.capacity;
     for (std::int64_t k = 0; k < layout.keep * layout.column; k += kLanes<T>) store<T>(buffer + k, Vector<T>{});
@@ -109,11 +100,16 @@ template <class T>
 void sweep_thread(void* context) {
     Sweep<T>& s = *static_cast<Sweep<T>*>(context);
     const FlushSubnormals flush;
-    T* const buffer = s.buffers + __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED) * s.layout.buffer_elements();
+    const std::int64_t turn = __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED);
+    T* const buffer = s.buffers + turn * s.parts.buffer_elements();
+    const std::int64_t first = s.parts.part[0].tasks();
     for (;;) {
         const std::int64_t task = __atomic_fetch_add(&s.next_task, 1, __ATOMIC_RELAXED);
         if (task >= s.tasks) return;
-        run_band<T>(s, task, buffer);
+        if (task < first)
+            run_band<T>(s, 0, task, buffer);
+        else
+            run_band<T>(s, 1, task - first, buffer);
     }
 }
 
@@ -126,31 +122,35 @@ inline int worth_threads(int threads, std::int64_t tasks, double multiply_adds) 
 template <class T>
 int sweep(const deblur_problem& p, bool solve, const void* in, const void* weight, void* out, int threads) {
     Sweep<T> s;
-    s.view = canonical(p, p.transpose != 0);
-    s.layout = layout_for<T>(s.view);
-    s.column = column_kernel<T>(s.view.channels, solve);
+    const View view = canonical(p, p.transpose != 0);
+    s.parts = parts_for<T>(view);
+    s.column = column_kernel<T>(view.channels, solve);
     s.solve = solve;
     s.in = static_cast<const T*>(in);
     s.out = static_cast<T*>(out);
-    s.tasks = s.view.groups * s.layout.vectors * s.layout.bands;
+    s.tasks = s.parts.tasks();
     s.next_task = s.next_buffer = 0;
-    const std::int64_t groups = s.view.groups, packed = packed_elements(s.view),
-                       square = s.view.channels * s.view.channels;
+    const std::int64_t groups = view.groups, packed = packed_elements(view), square = view.channels * view.channels;
     threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
 
-    const Scratch<Taps<T>> taps(groups);
+    const Scratch<Taps<T>> taps(2 * groups);
     const Scratch<T> weights(groups * packed);
     const Scratch<double> room(4 * square);
-    const Scratch<Progress> progress(solve && s.layout.bands > 1 ? s.tasks : 0);
-    const Scratch<T> buffers(threads * s.layout.buffer_elements());
+    const Scratch<Progress> progress(solve ? s.tasks : 0);
+    const Scratch<T> buffers(threads * s.parts.buffer_elements());
     if (!taps || !weights || !room || !progress || !buffers) return DEBLUR_NO_MEMORY;
-    for (std::int64_t g = 0; g < groups; ++g)
-        taps[g] =
-            pack_taps<T>(s.view, s.layout, p, solve, static_cast<const T*>(weight) + g * square * p.taps_h * p.taps_w,
+    for (std::int64_t g = 0; g < groups; ++g) {
+        const Taps<T> packed_taps =
+            pack_taps<T>(view, p, solve, static_cast<const T*>(weight) + g * square * p.taps_h * p.taps_w,
                          weights.data() + g * packed, room.data());
+        for (int of = 0; of < s.parts.count; ++of)
+            taps[of * groups + g] = packed_taps.laid_out(view, s.parts.part[of].layout);
+    }
     for (std::int64_t k = 0; k < progress.size(); ++k) progress[k].columns = 0;
-    s.taps = taps.data();
-    s.progress = progress.data();
+    for (int of = 0; of < 2; ++of) {
+        s.taps[of] = taps.data() + of * groups;
+        s.progress[of] = progress.data() + of * s.parts.part[0].tasks();
+    }
     s.buffers = buffers.data();
     deblur::run_on_threads(threads, sweep_thread<T>, &s);
     return DEBLUR_OK;

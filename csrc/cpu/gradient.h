@@ -111,10 +111,10 @@ void gradient_chunk(const View& view, const Layout& layout, const T* x, const T*
 
 template <class T>
 struct Gradient {
-    View view;
-    Layout layout;
+    Parts parts;
     const T* grad;
     const T* x;
+    std::int64_t pieces;    // of a group: bands of vectors, in every part
     std::int64_t shares;    // tasks of a group
     std::int64_t elements;  // taps * channels^2
     double* totals;         // [group][share][element]
@@ -123,45 +123,53 @@ struct Gradient {
     std::int64_t tasks, next_task, next_buffer;
 };
 
+// One band of one vector, added to `total`.
+template <class T>
+void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::int64_t piece, T* buffer,
+               double* total) {
+    constexpr int n = kLanes<T>;
+    const View& view = part.view;
+    const Layout& layout = part.layout;
+    const std::int64_t offset = group * view.channels * view.channel, band = piece % layout.bands;
+    const Mask<T> first = band_starters<T>(layout);
+    const Lanes lanes = lanes_of<T>(view, layout, piece / layout.bands, band);
+    T* const side = buffer + layout.column * layout.capacity;
+    T* const sums = buffer + s.parts.buffer_elements();
+    for (std::int64_t k = 0; k < s.elements * n; k += n) store<T>(sums + k, Vector<T>{});
+    for (std::int64_t k = 0; k < layout.keep * layout.column; k += n) store<T>(buffer + k, Vector<T>{});
+    std::int64_t at = layout.keep;
+    const std::int64_t steps = view.width + layout.strips - 1;
+    for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
+        if (at + kChunk > layout.capacity) {
+            __builtin_memmove(buffer, buffer + (at - layout.keep) * layout.column,
+                              std::size_t(layout.keep * layout.column) * sizeof(T));
+            at = layout.keep;
+        }
+        T* const x = buffer + at * layout.column + layout.halo * layout.row;
+        read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
+        read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
+        if (band > 0) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
+        for (std::int64_t k = 0; k < kChunk; ++k) {
+            prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
+            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+        }
+        gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);
+    }
+    for (std::int64_t k = 0; k < s.elements; ++k)
+        for (int lane = 0; lane < n; ++lane) total[k] += double(sums[k * n + lane]);
+}
+
 template <class T>
 void run_share(const Gradient<T>& s, std::int64_t task, T* buffer) {
-    constexpr int n = kLanes<T>;
-    const View& view = s.view;
-    const Layout& layout = s.layout;
     const std::int64_t group = task / s.shares, share = task % s.shares;
-    const std::int64_t offset = group * view.channels * view.channel, all = layout.vectors * layout.bands;
-    const Mask<T> first = band_starters<T>(layout);
+    const std::int64_t first = s.parts.part[0].layout.vectors * s.parts.part[0].layout.bands;
     double* const total = s.totals + task * s.elements;
-    T* const side = buffer + layout.column * layout.capacity;
-    T* const sums = side + layout.side * kChunk;
     for (std::int64_t k = 0; k < s.elements; ++k) total[k] = 0;
-
-    for (std::int64_t piece = all * share / s.shares; piece < all * (share + 1) / s.shares; ++piece) {
-        const std::int64_t band = piece % layout.bands;
-        const Lanes lanes = lanes_of<T>(view, layout, piece / layout.bands, band);
-        for (std::int64_t k = 0; k < s.elements * n; k += n) store<T>(sums + k, Vector<T>{});
-        for (std::int64_t k = 0; k < layout.keep * layout.column; k += n) store<T>(buffer + k, Vector<T>{});
-        std::int64_t at = layout.keep;
-        const std::int64_t steps = view.width + layout.strips - 1;
-        for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
-            if (at + kChunk > layout.capacity) {
-                __builtin_memmove(buffer, buffer + (at - layout.keep) * layout.column,
-                                  std::size_t(layout.keep * layout.column) * sizeof(T));
-                at = layout.keep;
-            }
-            T* const x = buffer + at * layout.column + layout.halo * layout.row;
-            read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
-            read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
-            if (band > 0) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
-            for (std::int64_t k = 0; k < kChunk; ++k) {
-                prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
-                pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
-            }
-            gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);
-        }
-        for (std::int64_t k = 0; k < s.elements; ++k)
-            for (int lane = 0; lane < n; ++lane) total[k] += double(sums[k * n + lane]);
-    }
+    for (std::int64_t piece = s.pieces * share / s.shares; piece < s.pieces * (share + 1) / s.shares; ++piece)
+        if (piece < first)
+            run_piece<T>(s, group, s.parts.part[0], piece, buffer, total);
+        else
+            run_piece<T>(s, group, s.parts.part[1], piece - first, buffer, total);
 }
 
 template <class T>
@@ -179,18 +187,18 @@ void gradient_thread(void* context) {
 template <class T>
 int weight_gradient(const deblur_problem& p, const void* grad, const void* x, void* out, int threads) {
     Gradient<T> s;
-    s.view = canonical(p, false);  // of the transposed operation: the same sum with the roles exchanged
-    s.layout = layout_for<T>(s.view);
+    const View view = canonical(p, false);  // of the transposed operation: the same sum with the roles exchanged
+    s.parts = parts_for<T>(view);
     s.grad = static_cast<const T*>(p.transpose ? x : grad);
     s.x = static_cast<const T*>(p.transpose ? grad : x);
-    const View& view = s.view;
-    const std::int64_t c = view.channels, pieces = s.layout.vectors * s.layout.bands;
+    const std::int64_t c = view.channels;
+    s.pieces = s.parts.tasks() / view.groups;
     s.elements = packed_elements(view);
     // Shares of one group: enough for many threads, few enough for memory.
-    s.shares = smaller(pieces, larger<std::int64_t>(4, smaller<std::int64_t>(64, (4 << 20) / s.elements)));
+    s.shares = smaller(s.pieces, larger<std::int64_t>(4, smaller<std::int64_t>(64, (4 << 20) / s.elements)));
     s.tasks = view.groups * s.shares;
     s.next_task = s.next_buffer = 0;
-    s.buffer_elements = s.layout.buffer_elements() + s.elements * kLanes<T>;
+    s.buffer_elements = s.parts.buffer_elements() + s.elements * kLanes<T>;
     threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(view.groups * s.elements));
 
     const Scratch<double> totals(s.tasks * s.elements);

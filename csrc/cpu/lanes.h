@@ -27,7 +27,8 @@ constexpr int kMostLanes = 16;
 // How a problem is laid over vectors, bands and columns. It depends on the sizes and the instruction set alone, never
 // on the thread count, so results do not either.
 struct Layout {
-    int strips = 1, images_per_vector = 1;
+    int strips = 1;
+    std::int64_t images_per_vector = 1;
     std::int64_t rows = 1;      // of a strip
     std::int64_t bands = 1;     // of an image
     std::int64_t vectors = 0;   // that hold all images of a group
@@ -41,47 +42,98 @@ struct Layout {
     std::int64_t buffer_elements() const { return column * capacity + side * kChunk; }
 };
 
+// Cycles that one column takes: two multiply-adds a cycle, rows that wait for each other, the halo, the way in and out.
+inline double column_cycles(const View& view, const Layout& layout) {
+    const double c = double(view.channels), rows = double(layout.rows);
+    const double fma = 0.5 * rows * c * c * double(view.taps_h * view.taps_w);
+    const double halo = double(layout.halo) * c * (2.0 + (layout.bands > 1 ? 1.5 * layout.images_per_vector : 0.0));
+    return fma + halo + 12.0 * rows * c + (c == 1 ? 4.0 * rows : 0.0) + 20.0;
+}
+
+// Time of all columns on a machine of some cores, where a band follows the one above at a distance. The number is a
+// guess that many machines are near to; the true one must not be asked, or results would depend on it.
+inline double estimated_time(const View& view, const Layout& layout) {
+    constexpr double cores = 3;
+    const double chains = double(view.groups * layout.vectors), tasks = chains * double(layout.bands);
+    const double followers = smaller(cores, tasks) / smaller(chains, cores) - 1.0;
+    const double steps = double(view.width + layout.strips - 1);
+    const double columns = larger(1.0, tasks / cores) * steps + followers * 2.0 * kChunk;
+    return columns * column_cycles(view, layout);
+}
+
+// The best layout for all images of `view` in vectors alike; idle lanes, if any, are in the last.
 template <class T>
 Layout layout_for(const View& view) {
     constexpr int lanes = kLanes<T>;
     const std::int64_t c = view.channels, tall = larger<std::int64_t>(view.tallest(), 1);
-    const std::int64_t reach = (view.taps_w - 1) * view.dilation_w;
     Layout best;
     double least = -1;
-    best.halo = view.taps_h - 1;
-    best.keep = larger<std::int64_t>(reach, 1);
-
-    // Rows of a strip: eight make a register block of the one-channel kernel; many channels want the columns in cache.
-    const std::int64_t column_budget = (std::int64_t(1) << 20) / std::int64_t(sizeof(T));
-    std::int64_t most_rows = 8;
-    if (c > 1) {
-        most_rows = column_budget / (c * lanes * (best.keep + 2 * kChunk)) - best.halo;
-        most_rows = larger<std::int64_t>(1, smaller<std::int64_t>(most_rows, 16));
-    }
     for (int strips = 1; strips <= lanes; strips *= 2) {
-        const int per_vector = lanes / strips;
-        const std::int64_t rows = smaller(divide_up(tall, strips), most_rows);
-        const std::int64_t bands = divide_up(tall, strips * rows);
-        const std::int64_t vectors = divide_up(view.images, per_vector);
-        // Cycles for one column: multiply-adds at two a cycle, the halo, the way in and out.
-        const double fma = 0.5 * double(rows * c * c * view.taps_h * view.taps_w);
-        const double halo = double(best.halo * c) * (2.0 + (bands > 1 ? 1.5 * per_vector : 0.0));
-        const double moves = 12.0 * double(rows * c);
-        const double cost = double(vectors * bands * (view.width + strips - 1)) * (fma + halo + moves + 20.0);
-        if (least < 0 || cost <= least) {
-            least = cost;
-            best.strips = strips;
-            best.images_per_vector = per_vector;
-            best.rows = rows;
-            best.bands = bands;
-            best.vectors = vectors;
+        Layout layout;
+        layout.strips = strips;
+        layout.images_per_vector = lanes / strips;
+        layout.vectors = divide_up(view.images, layout.images_per_vector);
+        layout.halo = view.taps_h - 1;
+        layout.keep = larger<std::int64_t>((view.taps_w - 1) * view.dilation_w, 1);
+        layout.row = c * lanes;
+        // Rows of a strip: eight make a register block of the one-channel kernel, but many low bands occupy more
+        // cores; many channels want their columns in the cache.
+        std::int64_t most = 8;
+        if (c > 1) {
+            constexpr std::int64_t budget = (std::int64_t(1) << 20) / std::int64_t(sizeof(T));
+            most = budget / (c * lanes * (layout.keep + 2 * kChunk)) - layout.halo;
+            most = larger<std::int64_t>(1, smaller<std::int64_t>(most, 16));
+        }
+        for (std::int64_t rows = most; rows == most || rows >= 4; rows /= 2) {
+            layout.rows = smaller(divide_up(tall, std::int64_t(strips)), rows);
+            layout.bands = divide_up(tall, strips * layout.rows);
+            const double time = estimated_time(view, layout);
+            if (least >= 0 && time > least) continue;
+            least = time;
+            best = layout;
         }
     }
-    best.row = c * lanes;
     best.column = (best.halo + best.rows) * best.row;
     best.side = best.rows * best.row;
     best.capacity = best.keep + larger<std::int64_t>(best.keep, 2 * kChunk) / kChunk * kChunk + kChunk;
     return best;
+}
+
+// Images in vectors alike.
+struct Part {
+    View view;  // of these images
+    Layout layout;
+
+    std::int64_t tasks() const { return view.groups * layout.vectors * layout.bands; }  // a band of a vector each
+};
+
+// A batch in at most two parts: what fills vectors, and the rest, with more lanes for every image.
+struct Parts {
+    Part part[2];
+    int count;
+
+    std::int64_t tasks() const { return part[0].tasks() + (count > 1 ? part[1].tasks() : 0); }
+    std::int64_t buffer_elements() const {
+        const std::int64_t first = part[0].layout.buffer_elements();
+        return count > 1 ? larger(first, part[1].layout.buffer_elements()) : first;
+    }
+};
+
+template <class T>
+Parts parts_for(const View& view) {
+    Parts whole = {{{view, layout_for<T>(view)}, {}}, 1};
+    const std::int64_t rest = view.images % kLanes<T>;
+    if (rest == 0 || rest == view.images) return whole;
+    Parts split = {{{view, {}}, {view, {}}}, 2};
+    split.part[0].view.images = view.images - rest;
+    split.part[1].view.images = rest;
+    split.part[1].view.first = view.images - rest;
+    double time = 0;
+    for (Part& part : split.part) {
+        part.layout = layout_for<T>(part.view);
+        time += estimated_time(part.view, part.layout);
+    }
+    return time < estimated_time(view, whole.part[0].layout) ? split : whole;
 }
 
 // The lanes of one vector over one band: where each strip starts and how many rows of it exist.
@@ -122,36 +174,41 @@ inline bool inside(const View& view, const Layout& layout, const Lanes& lanes, s
     return lanes.full && t >= layout.strips - 1 && t + kChunk <= view.width;
 }
 
-// As many pixels of one row as there are lanes: those that `lane` visits from step t on, in the order in which they
-// lie in memory (backwards in time where view.col is -1). `row` is row r of the strips; zeros outside the frame.
+// Which of the pixels that `lane` visits from step t on lie in the frame, as many as there are lanes, in the order in
+// which they lie in memory (backwards in time where view.col is -1): [begin, end) of those from `at` on.
+struct Segment {
+    std::int64_t at, begin, end;
+};
+
+template <class T>
+DEBLUR_INLINE Segment segment(const View& view, const Lanes& lanes, int lane, std::int64_t r, std::int64_t t) {
+    constexpr std::int64_t n = kLanes<T>;
+    const std::int64_t c = t - lanes.delay[lane];
+    const std::int64_t early = larger<std::int64_t>(0, -c), late = smaller(n, view.width - c);
+    if (r >= lanes.rows[lane] || early >= late) return {0, 0, 0};
+    if (view.col > 0) return {lanes.start[lane] + c, early, late};
+    return {lanes.start[lane] + 1 - n - c, n - late, n - early};
+}
+
+// A row of a lane near the frame's edge; `row` is row r of the strips; zeros outside the frame.
 template <class T>
 Vector<T> read_at_the_edge(const T* row, const View& view, const Lanes& lanes, int lane, std::int64_t r,
                            std::int64_t t) {
-    constexpr int n = kLanes<T>;
-    const std::int64_t c = t - lanes.delay[lane];
-    if (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)
-        return load_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c));
-    alignas(kVectorBytes) T pixels[n] = {};
-    if (r < lanes.rows[lane])
-        for (int k = 0; k < n; ++k)
-            if (c + k >= 0 && c + k < view.width)
-                pixels[view.col > 0 ? k : n - 1 - k] = row[lanes.start[lane] + (c + k) * view.col];
+    const Segment s = segment<T>(view, lanes, lane, r, t);
+    if (s.end - s.begin == kLanes<T>) return load_anywhere(row + s.at);
+    alignas(kVectorBytes) T pixels[kLanes<T>] = {};
+    __builtin_memcpy(pixels + s.begin, row + s.at + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
     return load(pixels);
 }
 
 template <class T>
 void write_at_the_edge(T* row, Vector<T> v, const View& view, const Lanes& lanes, int lane, std::int64_t r,
                        std::int64_t t) {
-    constexpr int n = kLanes<T>;
-    const std::int64_t c = t - lanes.delay[lane];
-    if (r < lanes.rows[lane] && c >= 0 && c + n <= view.width)
-        return store_anywhere(row + lanes.start[lane] + (view.col > 0 ? c : 1 - n - c), v);
-    alignas(kVectorBytes) T pixels[n];
+    const Segment s = segment<T>(view, lanes, lane, r, t);
+    if (s.end - s.begin == kLanes<T>) return store_anywhere(row + s.at, v);
+    alignas(kVectorBytes) T pixels[kLanes<T>];
     store(pixels, v);
-    if (r < lanes.rows[lane])
-        for (int k = 0; k < n; ++k)
-            if (c + k >= 0 && c + k < view.width)
-                row[lanes.start[lane] + (c + k) * view.col] = pixels[view.col > 0 ? k : n - 1 - k];
+    __builtin_memcpy(row + s.at + s.begin, pixels + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
 }
 
 // A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns.

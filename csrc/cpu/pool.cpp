@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -13,6 +14,9 @@
 namespace deblur {
 namespace {
 
+constexpr int kHelperSpins = 1000, kCallerSpins = 4000;  // of relax(), before sleeping
+
+
 // A job is open while its caller works on it. Helpers join under the lock, which is what makes closing it safe: after
 // `seats` is set to zero nobody joins any more, and the caller waits only for those who did.
 struct Pool {
@@ -22,13 +26,15 @@ struct Pool {
     std::condition_variable work, left;
     void (*body)(void*) = nullptr;
     void* context = nullptr;
-    int seats = 0;   // helpers that may still join
-    int inside = 0;  // helpers in the body
+    std::atomic<int> seats{0};   // helpers that may still join; changes under the lock, but is looked at without
+    std::atomic<int> inside{0};  // helpers in the body; the same
     int helpers = 0;
 
     void help() {
-        std::unique_lock<std::mutex> guard(lock);
+        std::unique_lock<std::mutex> guard(lock, std::defer_lock);
         for (;;) {
+            for (int spins = 0; spins < kHelperSpins && seats.load(std::memory_order_relaxed) == 0; ++spins) relax();
+            guard.lock();
             work.wait(guard, [this] { return seats > 0; });
             --seats;
             ++inside;
@@ -38,6 +44,7 @@ struct Pool {
             job(with);
             guard.lock();
             if (--inside == 0) left.notify_one();
+            guard.unlock();
         }
     }
 
@@ -60,6 +67,10 @@ struct Pool {
         job(with);
         std::unique_lock<std::mutex> guard(lock);
         seats = 0;
+        if (inside == 0) return;
+        guard.unlock();
+        for (int spins = 0; spins < kCallerSpins && inside.load(std::memory_order_relaxed) > 0; ++spins) relax();
+        guard.lock();
         left.wait(guard, [this] { return inside == 0; });
     }
 };

@@ -24,6 +24,16 @@ struct Taps {
     std::int64_t step;         // columns apart * dilation_w: from tap (a, b) to (a, b + 1)
     const T* weight;           // one channel: [taps_w][taps_h]; more: [block of outputs][source][input][output]
     T scale;                   // one channel: 1 / anchor
+
+    // The same taps for pixels that lie as `layout` has them.
+    Taps laid_out(const View& view, const Layout& layout) const {
+        Taps taps = *this;
+        taps.rows = layout.rows;
+        taps.row = layout.row;
+        taps.column = layout.column;
+        taps.step = layout.column * view.dilation_w;
+        return taps;
+    }
 };
 
 inline std::int64_t packed_elements(const View& view) {
@@ -69,18 +79,13 @@ inline void invert(double* a, double* inverse, std::int64_t n) {
 
 // Reads `weight` (one group, torch's layout), writes `packed`; `room` holds 4 * channels^2 doubles.
 template <class T>
-Taps<T> pack_taps(const View& view, const Layout& layout, const deblur_problem& p, bool solve, const T* weight,
-                  T* packed, double* room) {
+Taps<T> pack_taps(const View& view, const deblur_problem& p, bool solve, const T* weight, T* packed, double* room) {
     const std::int64_t n = view.channels, area = p.taps_h * p.taps_w;
-    Taps<T> taps;
+    Taps<T> taps{};
     taps.taps_h = view.taps_h;
     taps.taps_w = view.taps_w;
     taps.channels = n;
-    taps.rows = layout.rows;
     taps.solve = solve;
-    taps.row = layout.row;
-    taps.column = layout.column;
-    taps.step = layout.column * view.dilation_w;
     taps.weight = packed;
     taps.scale = T(1);
     if (n == 1) {

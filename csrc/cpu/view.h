@@ -15,7 +15,7 @@
 namespace {
 
 struct View {
-    std::int64_t images;            // batch * row dilation
+    std::int64_t first, images;     // those numbered first .. first + images, of all batch * row dilation
     std::int64_t groups, channels;  // channels per group
     std::int64_t height, width;     // of the whole frame
     std::int64_t split;             // row dilation: image n holds rows n % split, n % split + split, ...
@@ -25,9 +25,11 @@ struct View {
     std::int64_t dilation_w;
 
     std::int64_t rows_of(std::int64_t image) const {
-        return divide_up(larger<std::int64_t>(height - image % split, 0), split);
+        return divide_up(larger<std::int64_t>(height - (first + image) % split, 0), split);
     }
-    std::int64_t start_of(std::int64_t image) const { return image / split * frame + origin + image % split * row; }
+    std::int64_t start_of(std::int64_t image) const {
+        return (first + image) / split * frame + origin + (first + image) % split * row;
+    }
     std::int64_t tallest() const { return divide_up(height, split); }
     std::int64_t row_step() const { return row * split; }
 };
@@ -37,6 +39,7 @@ inline View canonical(const deblur_problem& p, bool transpose) {
     const bool bottom = bool(p.corner & DEBLUR_BOTTOM) != transpose;
     View v;
     v.split = smaller(p.dilation_h, larger<std::int64_t>(p.height, 1));
+    v.first = 0;
     v.images = p.batch * v.split;
     v.groups = p.groups;
     v.channels = p.channels / p.groups;
