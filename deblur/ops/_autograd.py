@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from deblur.ops import _register, _vmap
+from deblur.ops import _kernels, _register, _vmap
 
 __all__ = ["conv", "solve", "weight_grad"]
 
@@ -42,7 +42,9 @@ def conv(
         return _applied(_Conv, x, weight, orientation, transpose, groups, dilation)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return _register.conv(x, weight, orientation, transpose, groups, dilation)
-    with torch._C._AutoDispatchBelowAutograd():  # a third of a small call's time
+    if _is_plain(x) and _is_plain(weight) and not _observed():
+        return _kernels.conv(x, weight, orientation, transpose, groups, dilation)
+    with torch._C._AutoDispatchBelowAutograd():
         return _register.conv(x, weight, orientation, transpose, groups, dilation)
 
 
@@ -56,6 +58,8 @@ def solve(
         return _applied(_Solve, y, weight, orientation, transpose, groups, dilation, method)
     if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method)
+    if _is_plain(y) and _is_plain(weight) and not _observed():
+        return _kernels.solve(y, weight, orientation, transpose, groups, dilation, method)
     with torch._C._AutoDispatchBelowAutograd():
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method)
 
@@ -72,6 +76,42 @@ def weight_grad(
 def _transformed() -> bool:
     """Say whether forward mode or a transform of `torch.func` is at work."""
     return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+
+
+def _keys(tensor: torch.Tensor) -> int:
+    keys: int = torch._C._dispatch_keys(tensor).raw_repr()
+    return keys
+
+
+def _make_plain_keys() -> frozenset[int]:
+    with torch.inference_mode():
+        inference = _keys(torch.empty(0))
+    return frozenset((inference, _keys(torch.empty(0, device="cpu"))))
+
+
+#: Dispatch keys of an ordinary strided CPU tensor, made outside and inside of inference mode.
+_PLAIN_KEYS = _make_plain_keys()
+_PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Say whether the dispatcher could do nothing with a tensor but hand it to the CPU kernels.
+
+    It is then left out, which halves the time of a small call. Subclasses, fake, batched, sparse and lazily negated
+    tensors have other keys.
+    """
+    return type(tensor) in _PLAIN_TYPES and _keys(tensor) in _PLAIN_KEYS
+
+
+def _observed() -> bool:
+    """Say whether someone wants to see or change what is dispatched: a mode, autocast, a tracer, the profiler."""
+    return bool(
+        torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch.is_autocast_enabled("cpu")
+        or torch._C._get_tracing_state() is not None
+        or torch._C._autograd._profiler_enabled()
+    )
 
 
 def _applied(function: Any, first: torch.Tensor, second: torch.Tensor, *options: Any) -> torch.Tensor:

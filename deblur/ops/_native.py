@@ -133,6 +133,21 @@ def _call(name: str, problem: int, first: Tensor, second: Tensor, result: Tensor
     return result
 
 
+def _on_images(
+    name: str,
+    image: Tensor,
+    weight: Tensor,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+    out: Tensor | None,
+) -> Tensor:
+    height, width = weight.shape[-2:]
+    problem = _problem(image.shape, image.dtype, (height, width), orientation, transpose, groups, dilation)
+    return _call(name, problem[1], image, weight, torch.empty_like(image) if out is None else out)
+
+
 def conv(
     x: Tensor,
     weight: Tensor,
@@ -144,9 +159,7 @@ def conv(
     out: Tensor | None = None,
 ) -> Tensor:
     """The masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out` if given."""
-    height, width = weight.shape[-2:]
-    problem = _problem(x.shape, x.dtype, (height, width), orientation, transpose, groups, dilation)
-    return _call("conv", problem[1], x, weight, torch.empty_like(x) if out is None else out)
+    return _on_images("conv", x, weight, orientation, transpose, groups, dilation, out)
 
 
 def solve(
@@ -159,10 +172,8 @@ def solve(
     dilation: tuple[int, int],
     out: Tensor | None = None,
 ) -> Tensor:
-    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W)."""
-    height, width = weight.shape[-2:]
-    problem = _problem(y.shape, y.dtype, (height, width), orientation, transpose, groups, dilation)
-    return _call("solve", problem[1], y, weight, torch.empty_like(y) if out is None else out)
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`."""
+    return _on_images("solve", y, weight, orientation, transpose, groups, dilation, out)
 
 
 def weight_grad(
