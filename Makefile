@@ -46,6 +46,7 @@ test-slow: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/restore.py
 	$(BIN)/python benchmarks/preconditioners.py
+	$(BIN)/python benchmarks/quadrant.py
 	$(BIN)/python benchmarks/solve.py
 	$(BIN)/python benchmarks/fit.py
 

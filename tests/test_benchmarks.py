@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,16 +112,25 @@ def test_preconditioners_run_in_a_process_of_their_own(benchmark: Benchmark) -> 
 
 
 def test_solve_compares_with_the_same_arithmetic(benchmark: Benchmark) -> None:
-    solve = benchmark("solve")
+    solve, peers = benchmark("solve"), benchmark("peers")
     y, weight = solve.problem(2, 3, 9, 3)
-    torch.testing.assert_close(solve.conv2d_peer(y, weight)(), masked_conv2d(y, weight))
-    solved = torch.from_numpy(solve.superlu_peer(y, weight)()).reshape(9, 9, 3, 2).permute(3, 2, 0, 1)
-    torch.testing.assert_close(solved, masked_conv2d_solve(y, weight), rtol=1e-4, atol=1e-5)
+    wanted = masked_conv2d_solve(y, weight)
+    torch.testing.assert_close(peers.conv2d(y, weight)(), masked_conv2d(y, weight))
+    solved = torch.from_numpy(peers.superlu(y, weight)()).reshape(9, 9, 3, 2).permute(3, 2, 0, 1)
+    torch.testing.assert_close(solved, wanted, rtol=1e-4, atol=1e-5)
+    loop = peers.per_pixel(y, weight, constant=False)
+    if loop is not None:
+        torch.testing.assert_close(loop(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_fft_route_restores_what_the_four_quadrant_inverse_does(benchmark: Benchmark) -> None:
+    assert benchmark("quadrant").agree(9, 63) < 1e-3
 
 
 @pytest.mark.skipif(not _native.available(), reason="no native kernels")
 def test_solve_prints_a_case(benchmark: Benchmark, capsys: Captured) -> None:
-    benchmark("solve").small(1)
+    solve = benchmark("solve")
+    solve.small(argparse.Namespace(rounds=1))
     assert "solve / 15 us" in capsys.readouterr().out
 
 

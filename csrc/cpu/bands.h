@@ -43,7 +43,7 @@ struct Sweep {
     const T* in;
     T* out;
     T* buffers;  // one for every thread
-    std::int64_t tasks;
+    std::int64_t tasks, workers;
     std::int64_t next_task, next_buffer;
 };
 
@@ -101,6 +101,7 @@ void sweep_thread(void* context) {
     Sweep<T>& s = *static_cast<Sweep<T>*>(context);
     const FlushSubnormals flush;
     const std::int64_t turn = __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED);
+    if (turn >= s.workers) return;
     T* const buffer = s.buffers + turn * s.parts.buffer_elements();
     const std::int64_t first = s.parts.part[0].tasks();
     for (;;) {
@@ -131,13 +132,13 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.tasks = s.parts.tasks();
     s.next_task = s.next_buffer = 0;
     const std::int64_t groups = view.groups, packed = packed_elements(view), square = view.channels * view.channels;
-    threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
+    s.workers = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
 
     const Scratch<Taps<T>> taps(2 * groups);
     const Scratch<T> weights(groups * packed);
     const Scratch<double> room(4 * square);
     const Scratch<Progress> progress(solve ? s.tasks : 0);
-    const Scratch<T> buffers(threads * s.parts.buffer_elements());
+    const Scratch<T> buffers(s.workers * s.parts.buffer_elements());
     if (!taps || !weights || !room || !progress || !buffers) return DEBLUR_NO_MEMORY;
     for (std::int64_t g = 0; g < groups; ++g) {
         const Taps<T> packed_taps =
@@ -152,7 +153,7 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
         s.progress[of] = progress.data() + of * s.parts.part[0].tasks();
     }
     s.buffers = buffers.data();
-    deblur::run_on_threads(threads, sweep_thread<T>, &s);
+    deblur::run_on_threads(int(s.workers), threads, sweep_thread<T>, &s);
     return DEBLUR_OK;
 }
 

@@ -120,7 +120,7 @@ struct Gradient {
     double* totals;         // [group][share][element]
     T* buffers;             // [thread]: columns, side, sums
     std::int64_t buffer_elements;
-    std::int64_t tasks, next_task, next_buffer;
+    std::int64_t tasks, workers, next_task, next_buffer;
 };
 
 // One band of one vector, added to `total`.
@@ -176,7 +176,9 @@ template <class T>
 void gradient_thread(void* context) {
     Gradient<T>& s = *static_cast<Gradient<T>*>(context);
     const FlushSubnormals flush;
-    T* const buffer = s.buffers + __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED) * s.buffer_elements;
+    const std::int64_t turn = __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED);
+    if (turn >= s.workers) return;
+    T* const buffer = s.buffers + turn * s.buffer_elements;
     for (;;) {
         const std::int64_t task = __atomic_fetch_add(&s.next_task, 1, __ATOMIC_RELAXED);
         if (task >= s.tasks) return;
@@ -199,14 +201,15 @@ int weight_gradient(const deblur_problem& p, const void* grad, const void* x, vo
     s.tasks = view.groups * s.shares;
     s.next_task = s.next_buffer = 0;
     s.buffer_elements = s.parts.buffer_elements() + s.elements * kLanes<T>;
-    threads = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(view.groups * s.elements));
+    const double multiply_adds = double(p.batch * p.height * p.width) * double(view.groups * s.elements);
+    s.workers = worth_threads(threads, s.tasks, multiply_adds);
 
     const Scratch<double> totals(s.tasks * s.elements);
-    const Scratch<T> buffers(threads * s.buffer_elements);
+    const Scratch<T> buffers(s.workers * s.buffer_elements);
     if (!totals || !buffers) return DEBLUR_NO_MEMORY;
     s.totals = totals.data();
     s.buffers = buffers.data();
-    deblur::run_on_threads(threads, gradient_thread<T>, &s);
+    deblur::run_on_threads(int(s.workers), threads, gradient_thread<T>, &s);
 
     T* const dw = static_cast<T*>(out);
     __builtin_memset(dw, 0, std::size_t(p.channels * c * p.taps_h * p.taps_w) * sizeof(T));

@@ -8,6 +8,7 @@
 #include <thread>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <dlfcn.h>
 #include <pthread.h>
 #endif
 
@@ -75,27 +76,37 @@ struct Pool {
     }
 };
 
-// Never destroyed: sleeping helpers outlive main(). A forked child has none of its parent's threads, so it starts anew.
+// The entry that GCC compiles `#pragma omp parallel` to; LLVM's and Intel's libraries have it too.
+using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
+Parallel parallel = nullptr;
+
+// Never destroyed: sleeping helpers outlive main(). A forked child has none of its parent's threads, so it starts anew;
+// OpenMP would wait for them.
 Pool* pool = nullptr;
 std::once_flag made;
 
-void forget() { pool = new (std::nothrow) Pool; }
+void forget() {
+    pool = new (std::nothrow) Pool;
+    parallel = nullptr;
+}
 
 void make() {
     pool = new (std::nothrow) Pool;
 #if defined(__unix__) || defined(__APPLE__)
     pthread_atfork(nullptr, nullptr, forget);
+    parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
 #endif
 }
 
 }  // namespace
 
-void run_on_threads(int threads, void (*body)(void*), void* context) {
-    if (threads > 1) {
+void run_on_threads(int workers, int threads, void (*body)(void*), void* context) {
+    if (workers > 1) {
         std::call_once(made, make);
+        if (parallel != nullptr) return parallel(body, context, unsigned(threads), 0);
         if (pool != nullptr && pool->in_use.try_lock()) {
             Pool* held = pool;
-            held->run(threads - 1, body, context);
+            held->run(workers - 1, body, context);
             held->in_use.unlock();
             return;
         }

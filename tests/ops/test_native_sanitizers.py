@@ -36,7 +36,12 @@ def build_and_run(folder: Path, sanitizer: str, isa: str) -> subprocess.Complete
         define = [f"-DDEBLUR_KERNELS={name}_kernels", f'-DDEBLUR_KERNELS_NAME="{name}"']
         subprocess.run([*common, *KERNELS[name], *define, "-c", source / "kernels.cpp", "-o", objects[-1]], check=True)
     have = [f"-DDEBLUR_HAVE_{isa.upper()}"]
-    units = [Path(__file__).parent / "native_driver.cpp", source / "deblur_cpu.cpp", source / "pool.cpp", source / "scratch.cpp"]
+    units = [
+        Path(__file__).parent / "native_driver.cpp",
+        source / "deblur_cpu.cpp",
+        source / "pool.cpp",
+        source / "scratch.cpp",
+    ]
     subprocess.run([*common, *have, *units, *objects, "-pthread", "-o", program], check=True)
     return subprocess.run([program], env={"DEBLUR_ISA": isa}, capture_output=True, text=True)
 
