@@ -80,29 +80,30 @@ struct Pool {
 using Parallel = void (*)(void (*body)(void*), void* context, unsigned threads, unsigned flags);
 Parallel parallel = nullptr;
 
-// Never destroyed: sleeping helpers outlive main(). A forked child has none of its parent's threads, so it starts anew;
-// OpenMP would wait for them.
+// Never destroyed: sleeping helpers outlive main(). A forked child has none of its parent's threads, so it starts anew,
+// without OpenMP, which would wait for them.
 Pool* pool = nullptr;
-std::once_flag made;
 
 void forget() {
     pool = new (std::nothrow) Pool;
     parallel = nullptr;
 }
 
-void make() {
-    pool = new (std::nothrow) Pool;
+// When the library is loaded, so that no fork is missed.
+const struct Beginning {
+    Beginning() {
+        pool = new (std::nothrow) Pool;
 #if defined(__unix__) || defined(__APPLE__)
-    pthread_atfork(nullptr, nullptr, forget);
-    parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+        pthread_atfork(nullptr, nullptr, forget);
+        parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
 #endif
-}
+    }
+} beginning;
 
 }  // namespace
 
 void run_on_threads(int workers, int threads, void (*body)(void*), void* context) {
     if (workers > 1) {
-        std::call_once(made, make);
         if (parallel != nullptr) return parallel(body, context, unsigned(threads), 0);
         if (pool != nullptr && pool->in_use.try_lock()) {
             Pool* held = pool;

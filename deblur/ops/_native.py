@@ -190,3 +190,6 @@ def weight_grad(
     problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation)
     result = x.new_empty((x.shape[1], x.shape[1] // groups, *kernel_size))
     return _call("weight_grad", problem[1], grad, x, result)
+
+
+_load()  # at once, so that the library sees every fork of this process: a child must not use its parent's threads

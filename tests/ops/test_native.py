@@ -181,6 +181,28 @@ def test_decaying_into_subnormal_numbers_costs_nothing_and_leaves_the_processor_
     assert torch.tensor(1e-39) * torch.tensor(1.0) == torch.tensor(1e-39)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_solves_with_threads_of_its_own():
+    """The parent's threads, torch's among them, do not exist in the child, where waiting for them would never end."""
+    program = (
+        "import os, signal, torch\n"
+        "from deblur.ops import _native\n"
+        "torch.set_num_threads(2)\n"
+        "a, weight = torch.rand(1, 1, 400, 400), torch.full((1, 1, 9, 9), 1e-3)\n"
+        "weight[..., 0, 0] = 1\n"
+        "a[0, 0] @ a[0, 0]\n"
+        "plain = dict(orientation='top_left', transpose=False, groups=1, dilation=(1, 1))\n"
+        "before = _native.solve(a, weight, **plain)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(60)\n"
+        "    after = _native.solve(a, weight, **plain)\n"
+        "    os._exit(after.numpy().tobytes() != before.numpy().tobytes())\n"  # torch itself would wait for ever
+        "raise SystemExit(os.waitpid(child, 0)[1] != 0)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
+
+
 @pytest.mark.parametrize("name", ["avx2", "baseline"])
 def test_lesser_instruction_sets_agree(name, tmp_path):
     """Each build of the kernels, in a process of its own, since the choice is made once."""
