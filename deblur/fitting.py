@@ -156,7 +156,7 @@ def estimate(
         frames = [_prepared(picture, options) for picture in pictures]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
-            _check(frame, size)
+            _check(frame, size, pair=bool(scenes))
         arguments: dict[str, Any] = {
             "masks": [frame.mask for frame in frames],
             "sigma": max(frame.sigma for frame in frames),
@@ -283,7 +283,7 @@ def _seen(blurred: _Frame, sharp: _Frame) -> Tensor | None:
     return good if blurred.mask is None else blurred.mask & good
 
 
-def _check(frame: _Frame, size: int | None) -> None:
+def _check(frame: _Frame, size: int | None, *, pair: bool) -> None:
     """Refuse a frame from which no kernel can be learnt."""
     height, width = frame.light.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -296,7 +296,7 @@ def _check(frame: _Frame, size: int | None) -> None:
         )
     coarse = torch.nn.functional.avg_pool2d(frame.light.float()[None], 4)[0]
     texture = float(coarse.double().var(dim=(1, 2)).mean())
-    if texture <= max((3 * frame.sigma / 4) ** 2, 1e-8):
+    if texture <= max(0.0 if pair else (3 * frame.sigma / 4) ** 2, 1e-8):  # beside a sharp picture grain is texture too
         raise OptionError(
             "the picture is flat: it has no edges from which a blur could be seen; choose another part with --region"
         )

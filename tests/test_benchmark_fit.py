@@ -35,7 +35,7 @@ def test_a_sheet_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     cv2.imwrite(str(folder / "a.png"), cv2.GaussianBlur(data.camera()[:140, 100:260], (0, 0), 2))
     (folder / "b.txt").write_text("no picture")
     sheet = tmp_path / "sheet.png"
-    importlib.import_module("real").main([str(folder), "-o", str(sheet), "--parametric", "gaussian", "--side", "160"])
+    importlib.import_module("real").main([str(folder), "-o", str(sheet), "--parametric", "defocus", "--side", "160"])
     torch.set_num_threads(threads)
     assert cv2.imread(str(sheet)).shape[0] >= 140
     out = capsys.readouterr().out

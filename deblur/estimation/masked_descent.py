@@ -106,7 +106,7 @@ def fit_masked(
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> sharp = torch.rand(1, 32, 32, generator=generator, dtype=torch.float64)
-        >>> weight = torch.tensor([[0.6, 0.2], [0.3, -0.1]], dtype=torch.float64)
+        >>> weight = torch.tensor([[0.6, 0.2], [0.2, -0.1]], dtype=torch.float64)
         >>> blurred = masked_conv2d(sharp[:, None], weight[None, None])[:, 0]
         >>> found = fit_masked(blurred, sharp, anchor_alone(2, 1), ["top_left"])
         >>> bool(torch.allclose(found.weights[0], weight))

@@ -150,6 +150,7 @@ class PairEstimator:
         register: look for a displacement between the two pictures.
 
     Example:
+        >>> import torch
         >>> from deblur.psf.operator import blur
         >>> sharp = torch.rand(1, 80, 80, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         >>> taps = np.array([[0.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.0, 0.0, 0.0]])

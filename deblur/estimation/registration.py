@@ -43,7 +43,7 @@ def displacement(pair: Pair) -> tuple[int, int]:
     gathered = torch.nn.functional.avg_pool2d(grown, _SMOOTH, stride=1)[0, 0]
     row, column = divmod(int(gathered.argmax()), width)
     top, left = row - _SMOOTH // 2, column - _SMOOTH // 2
-    window = light.roll((-top, -left), (0, 1))[:_SMOOTH, :_SMOOTH].clamp_min(0)
+    window = light.roll((-top, -left), (0, 1))[:_SMOOTH, :_SMOOTH].clamp_min(0).square()
     total = float(window.sum())
     if total > 0:  # the centre of that light
         places = torch.arange(_SMOOTH, dtype=window.dtype)
