@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deblur import psf
+from deblur.estimation.blind import regions, taps
+from deblur.estimation.blind.periodic import Array
+from deblur.estimation.blind.planes import colour_weights, plane
+from deblur.estimation.blind.pyramid import Plane, climb
+from deblur.estimation.blind.selection import Candidate, Judge
+from deblur.estimation.blind.starts import SCOUT
+from deblur.estimation.blind.support import support
+
+
+def test_the_energy_prefers_the_true_kernel_to_one_that_is_mirrored_narrower_or_wider(
+    frame: Tensor, kernel: NDArray[np.float64]
+) -> None:
+    judge = Judge([plane(frame)], 21)
+    true = judge.energy(taps.normalised(kernel))
+    for wrong in (kernel[::-1], psf.make("shake:size=9,seed=3"), psf.make("shake:size=19,seed=3")):
+        assert true < 0.98 * judge.energy(taps.normalised(wrong))
+
+
+def test_the_energy_prefers_the_true_kernel_to_no_blur(frame: Tensor, kernel: NDArray[np.float64]) -> None:
+    judge = Judge([plane(frame)], 13)
+    assert judge.energy(taps.normalised(kernel)) < judge.energy(np.ones((1, 1), np.float32))
+
+
+def test_the_energy_hardly_sees_a_shift(frame: Tensor, kernel: NDArray[np.float64]) -> None:
+    judge = Judge([plane(frame)], 17)
+    moved = np.roll(np.pad(kernel, 2), (2, -2), (0, 1))
+    assert abs(judge.energy(taps.normalised(moved)) / judge.energy(taps.normalised(kernel)) - 1) < 0.02
+
+
+def test_the_pyramid_climbs_to_the_kernel(frame: Tensor, kernel: NDArray[np.float64]) -> None:
+    found = climb([plane(frame)], 13, SCOUT)
+    assert taps.similarity(found[-1], kernel) > 0.9
+    assert [k.shape[0] for k in found] == sorted(k.shape[0] for k in found)
+
+
+def candidate(kernel: np.ndarray, energy: float) -> Candidate:
+    return Candidate(taps.normalised(kernel), "scout", 0, energy)
+
+
+def test_the_support_is_the_box_around_the_taps_of_the_best_kernel() -> None:
+    narrow, wide = np.pad(np.eye(9), 5), np.pad(np.eye(15), 6)
+    assert support([candidate(narrow, 1.0), candidate(wide, 1.1)], 63)[0][0] == 11
+    assert support([candidate(narrow, 1.1), candidate(wide, 1.0)], 63)[0][0] == 17
+
+
+def test_a_second_support_is_offered_where_it_differs() -> None:
+    narrow, wide, alike = np.pad(np.eye(9), 5), np.pad(np.eye(15), 6), np.pad(np.eye(11), 5)
+    found = [candidate(narrow, 1.0), candidate(alike, 1.01), candidate(wide, 1.1)]
+    assert [side for side, _ in support(found, 63)] == [11, 17]
+    assert [side for side, _ in support(found[:2], 63)] == [11]
+
+
+def test_a_kernel_that_fills_its_window_asks_for_a_larger_one_or_loses() -> None:
+    full, inside = np.eye(13), np.pad(np.eye(19), 4)
+    assert support([candidate(full, 1.0), candidate(inside, 1.05)], 63)[0][0] == 21
+    assert support([candidate(full, 1.0), candidate(inside, 1.5)], 63)[0][0] == 17
+    assert support([candidate(full, 1.0)], 15)[0][0] == 15
+
+
+def test_the_region_is_where_edges_of_all_directions_are(scene: Array) -> None:
+    image = np.full((400, 600), 0.5, np.float32)
+    image[:, 100:110] = 1  # one direction only
+    image[200:372, 400:572] = scene
+    x, y, width, height = regions.best(Plane(image), (160, 160))[0]
+    assert (width, height) == (160, 160)
+    assert 370 <= x <= 440
+    assert 170 <= y <= 240
+
+
+def test_regions_do_not_overlap_nor_lie_on_what_is_not_believed(scene: Array) -> None:
+    image = np.tile(scene, (3, 3))
+    believed = np.ones_like(image)
+    believed[:, :300] = 0
+    found = regions.best(Plane(image, believed), (128, 128), 3)
+    assert len(found) == 3
+    assert all(x + 128 > 300 for x, *_ in found)
+    for i, (x, y, *_) in enumerate(found):
+        assert all(abs(x - u) >= 128 or abs(y - v) >= 128 for u, v, *_ in found[:i])
+
+
+def test_colours_weigh_by_what_stands_out_from_the_noise(scene: Array) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.as_tensor(scene)
+    frame = torch.stack([clean, 0.5 * clean, clean])
+    frame += torch.tensor([0.01, 0.01, 0.05])[:, None, None] * torch.randn(frame.shape, generator=generator)
+    weights = colour_weights(frame)
+    assert abs(float(weights.sum()) - 1) < 1e-6
+    assert weights[0] > 1.3 * weights[1] > 2 * weights[2]
+
+
+def test_a_plane_does_not_depend_on_the_exposure(frame: Tensor) -> None:
+    one, two = plane(frame), plane(0.3 * frame)
+    assert np.allclose(one.values, two.values, atol=1e-5)
+    assert np.isclose(one.sigma, two.sigma, rtol=1e-3)
