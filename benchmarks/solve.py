@@ -309,7 +309,12 @@ def main() -> int:
     parser.add_argument("--cases", choices=DENSE, nargs="+", help="channels x size, for `dense` and `sparse`")
     parser.add_argument("--rounds", type=int, default=9, help="rounds of every case (default 9)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every contender (default 2)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cuda: the table of solve_cuda.py")
     options = parser.parse_args()
+    if options.device == "cuda":
+        from solve_cuda import run_cuda
+
+        return run_cuda(options.rounds)
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}; native kernels: {_native.describe()}; {options.rounds} rounds, float32")
     missed: list[Bar] = []
