@@ -13,8 +13,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -25,8 +24,20 @@ from torch import Tensor
 
 from deblur import psf as psfs
 from deblur.config import number, suggestion
-from deblur.errors import DtypeError, OptionError, ShapeError
-from deblur.images.scale import ceiling_level
+from deblur.errors import OptionError, ShapeError
+from deblur.light import (
+    as_numpy,
+    believed_pixels,
+    check_finite,
+    curve_of,
+    full_scale,
+    picture_of,
+    sample,
+    saturation_level,
+    slope,
+    threads,
+    to_light,
+)
 from deblur.psf.operator import BOUNDARIES
 from deblur.psf.sidecar import informed
 from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
@@ -38,9 +49,6 @@ from deblur.transfer import TRANSFERS, Transfer
 __all__ = ["ApplyOptions", "apply", "restore"]
 
 ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
-
-BEYOND_WHITE = 1.05
-"""A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
 
 TILE = 600
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
@@ -166,14 +174,13 @@ def restore(
     start = time.perf_counter()
     taps = _checked_kernel(kernel, pixels)
     restorer = configured(options.method, options.settings)
-    curve = TRANSFERS["linear"] if options.transfer == "linear" else (transfer or TRANSFERS["srgb"])
     notes = []
-    if curve.name == "srgb" and _bright(pixels) > BEYOND_WHITE:
-        curve = TRANSFERS["linear"]
+    curve, beyond_white = curve_of(pixels, options.transfer, transfer)
+    if beyond_white:
         notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
     if ceiling is not None and ceiling < 0.5:
         notes.append(f"the brightest value is {ceiling:.3g} of full scale and saturated; --white N sets the range")
-    believed = _believed(pixels, alpha, _saturation_level(options, ceiling))
+    believed = believed_pixels(pixels, alpha, saturation_level(options.saturation, ceiling))
     hidden = None if alpha is None or bool((alpha > 0).all()) else alpha <= 0
     stored = pixels
     if hidden is not None:  # colours that nobody sees must not reach those that are seen
@@ -181,18 +188,18 @@ def restore(
     if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = _device(options.device)
-    with _threads(options.threads):
-        sampled = _sample(pixels, believed)
+    with threads(options.threads):
+        sampled = sample(pixels, believed)
         stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
-        light, scale = _to_light(sampled[0], curve, None)
-        noise = stored_sigma * _slope(sampled[0], curve) / scale
+        light, scale = to_light(sampled[0], curve, None)
+        noise = stored_sigma * slope(sampled[0], curve) / scale
         sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
         tiles = _tiles(pixels, taps, options, restorer)
         restored = torch.zeros_like(pixels)
         records = []
         for index, tile in enumerate(tiles):
             problem = Problem(
-                blurred=_to_light(tile.take(pixels), curve, scale)[0].to(device),
+                blurred=to_light(tile.take(pixels), curve, scale)[0].to(device),
                 psf=taps,
                 sigma=sigma,
                 boundary=options.boundary,
@@ -231,27 +238,22 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
         >>> apply(blurred, "gaussian:sigma=1").dtype
         dtype('uint8')
     """
-    array = _as_numpy(image) if isinstance(image, Tensor) else np.asarray(image)
+    array = as_numpy(image)
     taps = psfs.resolve(kernel) if isinstance(kernel, str | os.PathLike) else kernel
-    white = _full_scale(array)
-    planes = array[..., None] if array.ndim == 2 else array
-    if planes.ndim != 3 or not 1 <= planes.shape[2] <= 4 or 0 in planes.shape:
-        raise ShapeError(f"expected a picture (H, W) or (H, W, C) with 1 to 4 channels, got {array.shape}")
-    colours = planes.shape[2] - (planes.shape[2] in (2, 4))
-    stored = torch.from_numpy(np.ascontiguousarray(np.moveaxis(planes, 2, 0), dtype=_working_dtype(array)) / white)
-    if not bool(torch.isfinite(stored).all()):
-        raise ShapeError("expected finite pixel values, got NaN or infinity; replace them first")
-    level = ceiling_level(planes[..., :colours], white)
+    picture = picture_of(array)
+    check_finite(picture.pixels, picture.alpha)
     result = restore(
-        stored[:colours],
+        picture.pixels,
         taps,
         informed(_options(options), kernel),
-        alpha=stored[-1] if colours < len(stored) else None,
-        ceiling=None if level is None else level / white,
+        alpha=picture.alpha,
+        ceiling=picture.ceiling,
     )
     if result.status == "diverged":
         raise OptionError(f"{result.method} diverged; try a larger strength or another method")
-    values = torch.cat([result.image, stored[colours:]]).movedim(0, 2).mul(white).numpy().reshape(array.shape)
+    white = full_scale(array)
+    kept: list[Tensor] = [] if picture.alpha is None else [picture.alpha[None]]
+    values = torch.cat([result.image, *kept]).movedim(0, 2).mul(white).numpy().reshape(array.shape)
     if array.dtype.kind == "u":
         values = np.clip(np.rint(values), 0, white)
     typed = values.astype(array.dtype)
@@ -271,24 +273,6 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
         raise OptionError(f"expected {what} to be one of {', '.join(known)}, got {value!r}")
 
 
-def _as_numpy(image: Tensor) -> npt.NDArray[Any]:
-    """A tensor as an array; bfloat16, which NumPy has not, as float32."""
-    image = image.detach().cpu()
-    return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
-
-
-def _full_scale(array: npt.NDArray[Any]) -> float:
-    if array.dtype.kind == "u":
-        return float(np.iinfo(array.dtype).max)
-    if array.dtype.kind == "f":
-        return 1.0
-    raise DtypeError(f"expected unsigned integers or floats, got {array.dtype}; convert the picture first")
-
-
-def _working_dtype(array: npt.NDArray[Any]) -> type[np.floating]:
-    return np.float64 if array.dtype == np.float64 else np.float32
-
-
 def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.float64]:
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
@@ -297,51 +281,10 @@ def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.flo
     return taps
 
 
-def _saturation_level(options: ApplyOptions, ceiling: float | None) -> float:
-    if options.saturation == "auto":
-        return math.inf if ceiling is None else ceiling
-    return math.inf if isinstance(options.saturation, str) else options.saturation
-
-
-def _believed(pixels: Tensor, alpha: Tensor | None, level: float) -> Tensor | None:
-    """(1 or C, H, W) bool, or None where every pixel is believed."""
-    believed = pixels < level if math.isfinite(level) else None
-    if alpha is not None and bool((alpha <= 0).any()):
-        seen = (alpha > 0)[None]
-        believed = seen if believed is None else believed & seen
-    return None if believed is None or bool(believed.all()) else believed
-
-
 def _mean_seen(pixels: Tensor, hidden: Tensor) -> Tensor:
     """The mean of each channel over the pixels that are not hidden, (C, 1, 1)."""
     seen = (~hidden).to(pixels)
     return ((pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1))[:, None, None]
-
-
-def _sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """A frame of at most 2 megapixels a channel to estimate levels from: the middle of the picture."""
-    (height, width), side = pixels.shape[-2:], 1448
-    top, left = max(0, height - side) // 2, max(0, width - side) // 2
-    window = (..., slice(top, top + side), slice(left, left + side))
-    return pixels[window], None if believed is None else believed[window]
-
-
-def _to_light(stored: Tensor, curve: Transfer, scale: float | None) -> tuple[Tensor, float]:
-    """Linear light, divided by `scale` or its brightest thousandth, so that the exposure changes nothing."""
-    light = curve.decode(stored)
-    scale = scale or _bright(light) or 1.0
-    return light.div_(scale), scale
-
-
-def _bright(values: Tensor) -> float:
-    """The .999 quantile of the magnitudes."""
-    return float(values.flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))
-
-
-def _slope(stored: Tensor, curve: Transfer) -> float:
-    """Root mean square slope of the decoding: by how much the noise grows in linear light."""
-    delta = 1e-3
-    return float(((curve.decode(stored + delta) - curve.decode(stored - delta)) / (2 * delta)).square().mean().sqrt())
 
 
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
@@ -356,17 +299,6 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise OptionError("expected a CUDA device for device=cuda, found none; use device=cpu")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    cores = max(before, os.cpu_count() or 1)  # more threads than these only fight each other
-    torch.set_num_threads(min(count or before, cores))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:

@@ -10,13 +10,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -26,9 +24,20 @@ from deblur.config import suggestion
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import estimator
 from deblur.estimation.base import Estimate, OnStep, Region
-from deblur.images.scale import ceiling_level
+from deblur.light import (
+    Picture,
+    as_numpy,
+    believed_pixels,
+    check_finite,
+    curve_of,
+    picture_of,
+    sample,
+    saturation_level,
+    slope,
+    threads,
+    to_light,
+)
 from deblur.restoration.noise import estimate_sigma
-from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["FitOptions", "Picture", "estimate", "fit"]
 
@@ -103,23 +112,6 @@ class FitOptions:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """Pixels as a file stores them, with what goes with them.
-
-    Args:
-        pixels: (C, H, W) float, black 0 and white 1.
-        alpha: (H, W); where it is 0 the pixel is not believed.
-        ceiling: the level at which the frame saturates, for `saturation="auto"`.
-        transfer: the picture's own curve; sRGB if None.
-    """
-
-    pixels: Tensor
-    alpha: Tensor | None = None
-    ceiling: float | None = None
-    transfer: Transfer | None = None
-
-
 def estimate(
     pictures: Sequence[Picture],
     options: FitOptions | None = None,
@@ -152,7 +144,7 @@ def estimate(
         raise OptionError("a masked model is fitted to a pair; name the sharp picture")
     api._device(options.device)  # refuses one that is not there
     scenes = list(sharp) * len(pictures) if len(sharp) == 1 else list(sharp)
-    with api._threads(options.threads):
+    with threads(options.threads):
         frames = [_prepared(picture, options) for picture in pictures]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
@@ -208,6 +200,7 @@ def fit(
         DeblurError: what was given does not fit; the message says what was expected.
 
     Example:
+        >>> import numpy as np
         >>> from deblur.psf.operator import blur
         >>> truth = torch.rand(1, 96, 96, generator=torch.Generator().manual_seed(0))
         >>> taps = np.array([[0.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.0, 0.0, 0.0]])
@@ -222,8 +215,8 @@ def fit(
         if name not in known:
             raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
     images: list[Any] = list(image) if isinstance(image, list | tuple) else [image]
-    scenes = [] if sharp is None else [_picture(sharp)]
-    return estimate([_picture(each) for each in images], FitOptions(**options), sharp=scenes)
+    scenes = [] if sharp is None else [picture_of(as_numpy(sharp))]
+    return estimate([picture_of(as_numpy(each)) for each in images], FitOptions(**options), sharp=scenes)
 
 
 @dataclass(frozen=True)
@@ -241,16 +234,13 @@ def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = Non
     pixels, alpha = picture.pixels, picture.alpha
     if options.region is not None:
         pixels, alpha = _cropped(pixels, alpha, options.region, pixels if beside is None else beside)
-    if not bool(torch.isfinite(pixels).all()):
-        raise ShapeError("expected finite pixel values, got NaN or infinity; replace them first")
-    curve = TRANSFERS["linear"] if options.transfer == "linear" else (picture.transfer or TRANSFERS["srgb"])
-    if curve.name == "srgb" and api._bright(pixels) > api.BEYOND_WHITE:
-        curve = TRANSFERS["linear"]
-    mask = api._believed(pixels, alpha, api._saturation_level(options.restoring(), picture.ceiling))
-    light, scale = api._to_light(pixels.double(), curve, None)
-    sample = api._sample(pixels, mask)
-    noise = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sample)
-    sigma = noise * api._slope(sample[0].double(), curve) / scale
+    check_finite(pixels)
+    curve, _ = curve_of(pixels, options.transfer, picture.transfer)
+    mask = believed_pixels(pixels, alpha, saturation_level(options.saturation, picture.ceiling))
+    light, scale = to_light(pixels.double(), curve, None)
+    sampled = sample(pixels, mask)
+    noise = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
+    sigma = noise * slope(sampled[0].double(), curve) / scale
     return _Frame(light, mask, float(sigma), float(noise))
 
 
@@ -307,21 +297,3 @@ def _region(found: Region | None, asked: Region | None) -> Region | None:
     if found is None or asked is None:
         return found or asked
     return found[0] + asked[0], found[1] + asked[1], found[2], found[3]
-
-
-def _picture(image: npt.NDArray[Any] | Tensor) -> Picture:
-    """An array or tensor of any common layout as a picture."""
-    array = api._as_numpy(image) if isinstance(image, Tensor) else np.asarray(image)
-    white = api._full_scale(array)
-    planes = array[..., None] if array.ndim == 2 else array
-    if planes.ndim != 3 or not 1 <= planes.shape[2] <= 4 or 0 in planes.shape:
-        raise ShapeError(f"expected a picture (H, W) or (H, W, C) with 1 to 4 channels, got {array.shape}")
-    colours = planes.shape[2] - (planes.shape[2] in (2, 4))
-    moved = np.moveaxis(planes, 2, 0)
-    stored = torch.from_numpy(np.ascontiguousarray(moved, dtype=api._working_dtype(array)) / white)
-    level = ceiling_level(planes[..., :colours], white)
-    return Picture(
-        pixels=stored[:colours],
-        alpha=stored[-1] if colours < len(stored) else None,
-        ceiling=None if level is None or not math.isfinite(level) else level / white,
-    )
