@@ -12,6 +12,7 @@ known beforehand, and conjugate gradients find their own.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,10 +79,9 @@ class NormalEquations:
     def refine(self, right: Tensor, start: Tensor, steps: int) -> Estimate:
         """The estimate after so many steps of `solve`."""
         if not self._spectral:
-            *_, last = itertools.islice(conjugate_gradients(self.apply, right, start, self._precondition), steps)
-            return last
+            return _last(conjugate_gradients(self.apply, right, start, self._precondition), steps)
         convolution = self.problem.blur.boundary == "circular" and self.problem.mask is None  # P is the system
-        *_, last = itertools.islice(self._spectra(right, start), 1 if convolution else steps)
+        last = _last(self._spectra(right, start), 1 if convolution else steps)
         return Estimate(self._scene(last.scene), last.residual)
 
     def _spectra(self, right: Tensor, start: Tensor) -> Iterator[Estimate]:
@@ -92,3 +92,8 @@ class NormalEquations:
     def _scene(self, spectrum: Tensor) -> Tensor:
         scene: Tensor = irfft2(spectrum, s=self.problem.blur.grid)
         return scene
+
+
+def _last(iterate: Iterator[Estimate], steps: int) -> Estimate:
+    """The estimate of step `steps`, or of the last before it; those before are let go at once."""
+    return deque(itertools.islice(iterate, steps), maxlen=1).pop()
