@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deblur.errors import UnstableInverseError
-from deblur.ops import masked_conv2d_solve, stability
+from deblur.ops import masked_conv2d, masked_conv2d_solve, stability
 from deblur.psf.array import trim
 from deblur.psf.operator import Blur, transfer_function
 from deblur.psf.quadrant import MaskedForm, masked_form
@@ -79,56 +79,49 @@ class Exact(Restorer):
         """Yield one estimate for a masked convolution, one per step for conjugate gradients."""
         blur = problem.blur
         if self.factors and problem.boundary in ("zero", "unknown"):
-            yield self._cascade(problem)
+            yield self._substitute(problem, [self.factors])
             return
         forms = [masked_form(trim(psf.double().cpu().numpy())) for psf in blur.psf]
         if all(form is not None for form in forms) and problem.boundary in ("zero", "unknown"):
-            yield self._substitute(problem, [form for form in forms if form is not None])
+            yield self._substitute(problem, [[form] for form in forms if form is not None])
             return
         self._refuse_zeros(blur)
         unmasked = dataclasses.replace(problem, mask=None)
         equations = NormalEquations(unmasked, gradients, 0.0)
         yield from equations.solve(unmasked.data, blur.extend(problem.blurred))
 
-    def _substitute(self, problem: Problem, forms: list[MaskedForm]) -> Estimate:
-        """One wavefront solve per channel, on the frame grown by its border where the outside is unknown."""
+    def _substitute(self, problem: Problem, chains: Sequence[Sequence[MaskedForm]]) -> Estimate:
+        """Undo masked convolutions by wavefront solves, the last first; one chain for all channels or one for each.
+
+        Where the outside is unknown, the frame is grown by its border.
+        """
         blur, frame = problem.blur, problem.blurred
         height, width = blur.frame
-        grown = frame
         depth = self._reach(blur) if problem.boundary == "unknown" else 0
-        if depth:
-            grown = torch.nn.functional.pad(frame[None], (depth,) * 4, mode="replicate")[0]
-        weights = self._stable(forms, (height, width))
-        planes = []
+        stable = [self._stable(chain, (height, width)) for chain in chains]
+        grown = torch.nn.functional.pad(frame[:, None], (depth,) * 4, mode="replicate") if depth else frame[:, None]
+        planes, misses = [], []
         for channel, plane in enumerate(grown):
-            which = channel if len(forms) > 1 else 0
-            form, weight = forms[which], weights[which]
-            planes.append(masked_conv2d_solve(plane[None, None], weight.to(plane), orientation=form.orientation)[0, 0])
+            chain = stable[channel if len(stable) > 1 else 0]
+            made = again = plane[None]
+            for form, weight in reversed(chain):
+                made = again = masked_conv2d_solve(made, weight.to(made), orientation=form.orientation)
+            for form, weight in chain:
+                again = masked_conv2d(again, weight.to(again), orientation=form.orientation)
+            planes.append(made[0, 0])
+            misses.append((again - plane).norm())
         restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
         scene = blur.embed(restored) if problem.boundary == "unknown" else restored
-        residual = blur(scene) - frame if problem.boundary == "zero" else frame.new_zeros(1)
-        return Estimate(scene, float(residual.norm() / frame.norm().clamp_min(1e-300)))
+        return Estimate(scene, float(torch.stack(misses).norm() / grown.norm().clamp_min(1e-300)))
 
-    def _cascade(self, problem: Problem) -> Estimate:
-        """Undo the factors from the last to the first."""
-        blur, frame = problem.blur, problem.blurred
-        height, width = blur.frame
-        depth = self._reach(blur) if problem.boundary == "unknown" else 0
-        made = torch.nn.functional.pad(frame[:, None], (depth,) * 4, mode="replicate") if depth else frame[:, None]
-        weights = self._stable(self.factors, (height, width))
-        for form, weight in reversed(list(zip(self.factors, weights, strict=True))):
-            made = masked_conv2d_solve(made, weight.to(made), orientation=form.orientation)
-        restored = made[:, 0, depth : depth + height, depth : depth + width]
-        return Estimate(blur.embed(restored) if problem.boundary == "unknown" else restored, 0.0)
-
-    def _stable(self, forms: Sequence[MaskedForm], frame: tuple[int, int]) -> list[Tensor]:
-        """The weights (1, 1, kh, kw) of the forms, each of which has a stable inverse."""
+    def _stable(self, forms: Sequence[MaskedForm], frame: tuple[int, int]) -> list[tuple[MaskedForm, Tensor]]:
+        """The forms with their weights (1, 1, kh, kw), each of which has a stable inverse."""
         weights = [torch.as_tensor(form.weight)[None, None] for form in forms]
         for weight in weights:
             report = stability(weight, *frame, groups=1)
             if report.margin < LEAST_MARGIN or report.noise_gain > self.max_gain:
                 raise _refusal(f"its inverse amplifies noise {report.noise_gain:.3g} times at this size")
-        return weights
+        return list(zip(forms, weights, strict=True))
 
     def _refuse_zeros(self, blur: Blur) -> None:
         lowest = float(_spectrum_on_fine_grid(blur).abs().min())
