@@ -6,7 +6,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from deblur.cli.options import Color, FlipKernel, Force, Json, Kernel, real, real_or, region
+from deblur.cli.options import (
+    Black,
+    Color,
+    Config,
+    FlipKernel,
+    Force,
+    Json,
+    Kernel,
+    Noise,
+    Saturation,
+    Threads,
+    White,
+    real,
+    real_or,
+    region,
+)
 
 __all__ = ["apply"]
 
@@ -29,12 +44,7 @@ def apply(
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto (the default), exact, wiener, tv, hyperlaplacian or rl.")
     ] = None,
-    noise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."
-        ),
-    ] = None,
+    noise: Noise = None,
     strength: Annotated[
         str | None,
         typer.Option(metavar="FACTOR", help="More (above 1) or less (below 1) smoothing than the noise asks for."),
@@ -43,16 +53,9 @@ def apply(
         Literal["unknown", "reflect", "replicate", "zero", "circular"] | None,
         typer.Option(help="How the scene goes on outside the frame; a camera's picture: unknown (the default)."),
     ] = None,
-    saturation: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
-    ] = None,
-    black: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")
-    ] = None,
-    white: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
-    ] = None,
+    saturation: Saturation = None,
+    black: Black = None,
+    white: White = None,
     transfer: Annotated[
         Color | None,
         typer.Option(help="srgb (default): restore in linear light; linear: take stored values as they are."),
@@ -63,17 +66,15 @@ def apply(
     ] = None,
     preconditioner: Annotated[
         Literal["auto", "four-quadrant", "circulant"] | None,
-        typer.Option(help="What speeds up the conjugate gradients."),
+        typer.Option(help="What speeds up the linear steps."),
     ] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP files.")] = None,
     region_: Annotated[
         str | None, typer.Option("--region", metavar="x,y,w,h", help="Restore only this part: a quick look.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")] = None,
+    threads: Threads = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to compute.")] = None,
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")
-    ] = None,
+    config: Config = None,
     compare: Annotated[
         bool | None,
         typer.Option("--compare/--no-compare", help="Also write NAME.compare.png: blurred, restored, kernel inset."),

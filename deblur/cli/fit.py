@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from deblur.cli.options import Color, Force, Json, real, real_or, region
+from deblur.cli.options import (
+    Black,
+    Color,
+    Config,
+    Force,
+    Json,
+    Noise,
+    Saturation,
+    Threads,
+    White,
+    real,
+    real_or,
+    region,
+)
 
 __all__ = ["fit"]
 
@@ -40,22 +53,10 @@ def fit(
         Literal["none", "auto", "motion", "defocus", "gaussian"] | None,
         typer.Option(help="Fit a named blur in place of free taps: robust where there is little texture."),
     ] = None,
-    noise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."
-        ),
-    ] = None,
-    saturation: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
-    ] = None,
-    black: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")
-    ] = None,
-    white: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
-    ] = None,
+    noise: Noise = None,
+    saturation: Saturation = None,
+    black: Black = None,
+    white: White = None,
     transfer: Annotated[
         Color | None,
         typer.Option(help="srgb (default): look for the blur in linear light; linear: take stored values as they are."),
@@ -64,11 +65,9 @@ def fit(
         str | None, typer.Option("--region", metavar="x,y,w,h", help="Look only at this part, one with texture.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of what is random in the search.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")] = None,
+    threads: Threads = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to restore.")] = None,
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")
-    ] = None,
+    config: Config = None,
     restore: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also restore the picture with the kernel, into this file.")
     ] = None,

@@ -9,7 +9,22 @@ import typer
 from deblur.config import number
 from deblur.errors import ConfigError
 
-__all__ = ["Color", "FlipKernel", "Force", "Json", "Kernel", "real", "real_or", "region"]
+__all__ = [
+    "Black",
+    "Color",
+    "Config",
+    "FlipKernel",
+    "Force",
+    "Json",
+    "Kernel",
+    "Noise",
+    "Saturation",
+    "Threads",
+    "White",
+    "real",
+    "real_or",
+    "region",
+]
 
 Kernel = Annotated[
     str,
@@ -30,6 +45,20 @@ FlipKernel = Annotated[
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line in place of text.")]
 Color = Literal["srgb", "linear"]
+Noise = Annotated[
+    str | None,
+    typer.Option(metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."),
+]
+Saturation = Annotated[
+    str | None,
+    typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
+]
+Black = Annotated[str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")]
+White = Annotated[
+    str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")]
+Config = Annotated[str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")]
 
 
 def real(text: str | None, option: str) -> float | None:

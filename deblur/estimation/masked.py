@@ -120,7 +120,7 @@ class MaskedEstimator:
         fit, boundary = best
         side = fit.weights[0].shape[0]
         power = float(pair.blurred.double().var(dim=(1, 2)).mean())
-        same_scene(1 - fit.loss / max(power, 1e-300), power, prepared.sigma)
+        same_scene(1 - fit.loss / max(power, 1e-300), [pair], prepared.sigma)
         inverse = self.objective == "inverse" or (self.objective == "auto" and math.sqrt(fit.loss) <= noise_floor)
         if inverse:
             tell(Step("through the inverse", 0.85))

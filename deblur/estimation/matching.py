@@ -75,8 +75,7 @@ class ParametricPair:
             if rim < 1e-4 + 4 * float(free.deviation.max()):
                 break
         assert free is not None
-        power = float(np.mean([float(pair.blurred.double().var(dim=(1, 2)).mean()) for pair in prepared.pairs]))
-        same_scene(free.explained, power, prepared.sigma)
+        same_scene(free.explained, prepared.pairs, prepared.sigma)
         pixels = sum(pair.blurred.numel() for pair in prepared.pairs)
         gain = float(np.mean([float(each.mean()) for each in free.gains]))
         found = []

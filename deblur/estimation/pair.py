@@ -107,8 +107,9 @@ def prepare(
     )
 
 
-def same_scene(explained: float, power: float, sigma: float) -> None:
-    """Raise OptionError where a fit explains too little of the blurred picture's variance `power`."""
+def same_scene(explained: float, pairs: Sequence[Pair], sigma: float) -> None:
+    """Raise OptionError where a fit explains too little of the variance of the blurred pictures, noise `sigma`."""
+    power = float(np.mean([float(pair.blurred.double().var(dim=(1, 2)).mean()) for pair in pairs]))
     visible = power - sigma**2
     unexplained = (1 - explained) * power - sigma**2
     share = 1 - max(unexplained, 0.0) / visible if visible > 0 else 1.0
@@ -197,8 +198,7 @@ class PairEstimator:
                 break
         assert result is not None
         rim = _rim(result) - min(_spurious(result, _ring(_size(result))), 0.1)
-        power = _power(pairs)
-        same_scene(result.explained, power, prepared.sigma)
+        same_scene(result.explained, pairs, prepared.sigma)
         if self.size is None and prepared.size is None:
             tell(Step("size", 0.7))
             result = _trimmed(pairs, result, prepared.span)
@@ -226,11 +226,6 @@ def _cut(pair: Pair, region: Region) -> Pair:
     mask = None if pair.mask is None else pair.mask[..., y : y + height, x : x + width]
     blurred = pair.blurred[:, y : y + height, x : x + width]
     return Pair(blurred=blurred, sharp=pair.sharp[:, y : y + height + rows, x : x + width + columns], mask=mask)
-
-
-def _power(pairs: Sequence[Pair]) -> float:
-    """The variance of the blurred pictures."""
-    return float(np.mean([float(pair.blurred.double().var(dim=(1, 2)).mean()) for pair in pairs]))
 
 
 def _register(pairs: tuple[Pair, ...], result: Fit) -> tuple[Fit, tuple[Pair, ...], tuple[float, float]]:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.errors import FileError
+from deblur.ops.geometry import ORIENTATIONS
 from deblur.psf.quadrant import MaskedForm
 
 __all__ = ["FORMAT", "Sidecar", "encode_factors", "informed", "read_sidecar"]
@@ -32,8 +33,6 @@ __all__ = ["FORMAT", "Sidecar", "encode_factors", "informed", "read_sidecar"]
 OptionsT = TypeVar("OptionsT", bound=Any)
 
 FORMAT = "masked convolutions 1"
-
-_CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +117,6 @@ def _factors(path: Path) -> tuple[MaskedForm, ...]:
             raise
         raise FileError(f"{path}: the masked convolutions in it are damaged or incomplete; fit them again") from None
     for name, weight in zip(names, weights, strict=True):
-        if name not in _CORNERS or weight.ndim != 2 or weight.size == 0 or not np.isfinite(weight).all():
+        if name not in ORIENTATIONS or weight.ndim != 2 or weight.size == 0 or not np.isfinite(weight).all():
             raise FileError(f"{path}: expected finite weights (kh, kw) and a corner, got {weight.shape} and {name!r}")
     return tuple(MaskedForm(name, weight) for name, weight in zip(names, weights, strict=True))
