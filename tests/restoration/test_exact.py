@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from pictures import picture, psnr
 
 from deblur import psf as psfs
 from deblur.errors import UnstableInverseError
+from deblur.ops import masked_conv2d
 from deblur.psf.operator import blur
+from deblur.psf.quadrant import MaskedForm
 from deblur.restoration import RESTORERS, Problem, configured
+from deblur.restoration.exact import Exact
 
 
 def _stored(frame: torch.Tensor) -> torch.Tensor:
@@ -88,3 +92,21 @@ def test_mask_is_not_used_and_that_is_said() -> None:
         blurred=frame, psf=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=torch.zeros_like(frame)
     )
     assert "as they are" in RESTORERS["exact"](problem).notes[0]
+
+
+def test_factors_are_undone_from_the_last_to_the_first() -> None:
+    factors = (
+        MaskedForm("top_left", np.array([[0.7, 0.2], [0.1, 0.0]])),
+        MaskedForm("bottom_right", np.array([[0.6, 0.3], [0.1, 0.0]])),
+    )
+    scene = picture(24, 30).double()
+    blurred = scene
+    for form in factors:
+        weight = torch.as_tensor(form.weight)[None, None]
+        blurred = masked_conv2d(blurred[None], weight, orientation=form.orientation)[0]
+    problem = Problem(blurred=blurred, psf=np.ones((1, 1)), boundary="zero")
+    result = Exact(factors=factors)(problem)
+    torch.testing.assert_close(result.image, scene, rtol=0, atol=1e-9)
+    assert result.residual < 1e-9
+    turned = Exact(factors=factors[::-1])(problem)
+    assert float((turned.image - scene).abs().max()) > 1e-3
