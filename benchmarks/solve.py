@@ -311,6 +311,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="threads of every contender (default 2)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="cuda: the table of solve_cuda.py")
     options = parser.parse_args()
+    if unknown := [part for part in options.only.split(",") if part not in PARTS]:
+        parser.error(f"expected parts out of {', '.join(PARTS)}, got {', '.join(unknown)}")
     if options.device == "cuda":
         from solve_cuda import run_cuda
 
