@@ -1,0 +1,140 @@
+"""A trained flow in one file: its weights, the configuration that builds it, and what is worth keeping beside them.
+
+The file is torch's own archive of a dictionary with plain data and tensors only, so it is read with
+`weights_only=True`: opening one runs no code of its own.
+
+Example:
+    >>> import tempfile
+    >>> from deblur.flows import build
+    >>> config = {"architecture": "multiscale", "shape": [1, 8, 8], "levels": 1, "steps": 1, "hidden": 4}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/prior.pt", config, build(config), steps=0)
+    ...     loaded = load(f"{folder}/prior.pt")
+    >>> loaded.config == config, loaded.extra, type(loaded.model).__name__
+    (True, {'steps': 0}, 'Flow')
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deblur.errors import DeblurError, FileError
+from deblur.files import atomic_write
+from deblur.flows import build
+
+__all__ = ["Checkpoint", "load", "save"]
+
+_FORMAT = "deblur flow"
+_VERSION = 1
+_KEYS = {"format", "version", "config", "weights", "extra"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held.
+
+    Attributes:
+        model: the flow, in evaluation mode.
+        config: what `deblur.flows.build` makes it from.
+        extra: whatever else was saved: plain data and tensors.
+    """
+
+    model: nn.Module
+    config: dict[str, Any]
+    extra: dict[str, Any]
+
+
+def save(
+    path: str | Path, model_config: Mapping[str, Any], model: nn.Module, *, force: bool = False, **extra: Any
+) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Args:
+        path: the file.
+        model_config: what `deblur.flows.build` makes the model from.
+        model: it.
+        force: replace an existing file.
+        extra: plain data (numbers, text, lists, dictionaries) and tensors to keep beside it.
+
+    Raises:
+        FileError: the file may not be written, see `deblur.files.atomic_write`.
+    """
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    content = {"format": _FORMAT, "version": _VERSION, "config": dict(model_config), "weights": weights, "extra": extra}
+    atomic_write(path, lambda file: torch.save(content, file), force=force)
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Read a checkpoint and build its model.
+
+    Raises:
+        FileError: there is no such file, it is no checkpoint, of another version, cut short, damaged, or its weights
+            are not those of its configuration.
+    """
+    content = _read(Path(path), device)
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise FileError(f"{path}: expected a checkpoint of a flow, found another torch file; make one with train-prior")
+    if content.get("version") != _VERSION:
+        raise FileError(
+            f"{path}: has checkpoint version {content.get('version')}, this program reads version {_VERSION}; "
+            "use the program that wrote it"
+        )
+    if set(content) != _KEYS:
+        raise FileError(
+            f"{path}: expected the entries {', '.join(sorted(_KEYS))}, found {', '.join(map(str, content))}"
+        )
+    try:
+        with torch.device(device):
+            model = build(content["config"])
+    except DeblurError as error:
+        raise FileError(f"{path}: its configuration builds no model here ({error})") from error
+    _fill(path, model, content["weights"])
+    return Checkpoint(model.eval(), content["config"], content["extra"])
+
+
+def _read(path: Path, device: str | torch.device) -> Any:
+    """Return what torch.save wrote; the archive's checksums are looked at first."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if not zipfile.is_zipfile(path):
+            what = "found one that is cut short" if start == b"PK\x03\x04" else "found something else"
+            raise FileError(f"{path}: expected a checkpoint of a flow, {what}; make one with train-prior")
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise FileError(f"{path}: is damaged at {damaged}; copy or train it again")
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such checkpoint") from None
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path}: is no checkpoint of a flow, or is damaged ({_first_line(error)})") from error
+
+
+def _fill(path: str | Path, model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put the weights into the model; where they don't fit, name the first that does not."""
+    wanted = model.state_dict()
+    for name in [*wanted, *weights]:
+        mine, theirs = wanted.get(name), weights.get(name)
+        if mine is None or theirs is None or mine.shape != theirs.shape:
+            said = ["no such weight" if each is None else str(tuple(each.shape)) for each in (mine, theirs)]
+            raise FileError(
+                f"{path}: its weights are not those of its configuration: {name} should be {said[0]}, is {said[1]}"
+            )
+    model.load_state_dict(dict(weights))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,82 @@
+"""What every layer of a flow is: an invertible map with the logarithm of its Jacobian's determinant.
+
+A flow is a density by change of variables. With z = f(x) and a density of z,
+
+    log p(x) = log p(f(x)) + log |det df/dx|
+
+so a layer gives z and log |det df/dx| together, of the direction just evaluated, per image. Layers in a row add them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from deblur.errors import ShapeError
+
+__all__ = ["Conditioning", "Shape", "Transform"]
+
+Shape: TypeAlias = tuple[int, int, int]
+"""Channels, rows and columns of an image."""
+
+
+class Transform(nn.Module):
+    """An invertible map of images (B, C, H, W), possibly conditioned on a context (B, K).
+
+    `log_det` is (B,), a natural logarithm, of the direction just evaluated. The context is what the map depends on
+    beside the image: the noise level, say. A layer that was made with `context_features=0` ignores it; one with K > 0
+    asks for it, and as it is made (but where it says otherwise) does not depend on it yet.
+
+    The laws of all of them are in `tests/layers/test_laws.py`: the round trip both ways, log_det against the Jacobian,
+    and derivatives to second order.
+    """
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return z and log_det (B,), the logarithm of |det dz/dx|."""
+        raise NotImplementedError
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return the x with forward(x) = z."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Set from a batch what is to be set from data, and return z; nothing is ever set without being asked."""
+        z: Tensor = self(x, context)[0]
+        return z
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of z for images of this shape."""
+        return shape
+
+
+class Conditioning(nn.Module):
+    """The context's part of some parameters: a linear map of it without offset, zero at first.
+
+    Args:
+        context_features: K of the context (B, K); 0 for a layer that knows none.
+        outputs: How many parameters it adds to.
+    """
+
+    def __init__(self, context_features: int, outputs: int) -> None:
+        super().__init__()
+        self.context_features = context_features
+        self.weight = nn.Parameter(torch.zeros(outputs, context_features)) if context_features else None
+        self.outputs = outputs
+
+    def forward(self, context: Tensor | None, like: Tensor) -> Tensor:
+        """Return (B, outputs), or zeros (1, outputs) without context features; `like` says which type and device.
+
+        Raises:
+            ShapeError: The context is missing, or has another number of features.
+        """
+        if self.weight is None:
+            return like.new_zeros(1, self.outputs)
+        if context is None or context.dim() != 2 or context.shape[1] != self.context_features:
+            got = "none" if context is None else str(tuple(context.shape))
+            raise ShapeError(
+                f"context must have the shape (B, {self.context_features}), which this layer is made for, got {got}"
+            )
+        return nn.functional.linear(context, self.weight)

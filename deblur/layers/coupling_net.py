@@ -1,0 +1,59 @@
+"""The network inside couplings and splits: it reads one part of the channels to say what happens to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from deblur.config import suggestion
+from deblur.errors import OptionError
+from deblur.layers.base import Conditioning
+
+__all__ = ["ACTIVATIONS", "CouplingNet"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
+
+
+class CouplingNet(nn.Module):
+    """3 x 3 convolution, activation, 1 x 1, activation, 3 x 3; the last is zero at first, so that nothing is done yet.
+
+    Args:
+        inputs: Channels it reads.
+        hidden: Channels within.
+        outputs: Channels it gives.
+        activation: A name in `ACTIVATIONS`; a smooth one where second derivatives should say something.
+        context_features: K of the context, which adds to the first convolution's offset.
+
+    Raises:
+        OptionError: An unknown activation.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, *, activation: str = "relu", context_features: int = 0
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise OptionError(f"unknown activation {activation!r}{suggestion(activation, ACTIVATIONS)}")
+        self.activation = ACTIVATIONS[activation]
+        self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.second = nn.Conv2d(hidden, hidden, 1)
+        self.last = nn.Conv2d(hidden, outputs, 3, padding=1)
+        self.conditioning = Conditioning(context_features, hidden)
+        with torch.no_grad():
+            self.last.weight.zero_()
+            self.last.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, H, W)."""
+        h = self.first(x) + self.conditioning(context, x)[..., None, None]
+        result: Tensor = self.last(self.activation(self.second(self.activation(h))))
+        return result
