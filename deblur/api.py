@@ -30,6 +30,7 @@ from deblur.light import (
     believed_pixels,
     check_finite,
     curve_of,
+    device_named,
     full_scale,
     picture_of,
     sample,
@@ -187,7 +188,7 @@ def restore(
         pixels = torch.where(hidden, _mean_seen(pixels, hidden), pixels)
     if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
-    device = _device(options.device)
+    device = device_named(options.device)
     with threads(options.threads):
         sampled = sample(pixels, believed)
         stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
@@ -292,13 +293,6 @@ def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions,
     whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * TILE**2
     overlap = 4 * max(taps.shape[-2:]) + OVERLAP
     return cut((height, width), max(height, width) if whole else TILE, overlap)
-
-
-def _device(name: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise OptionError("expected a CUDA device for device=cuda, found none; use device=cpu")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:

@@ -160,6 +160,8 @@ def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str
             made[key] = _convert(hints[key], value, where + key)
         except (_MismatchError, ConfigError) as error:
             raise ConfigError(f"{start}{error}") from None
+        except OptionError as error:  # what a record in this place refuses
+            raise ConfigError(f"{start}{where}{key}: {error}") from None
     return made
 
 

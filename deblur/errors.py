@@ -16,6 +16,7 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "DeblurError",
+    "DivergedError",
     "DtypeError",
     "FileError",
     "KernelError",
@@ -48,6 +49,10 @@ class ConfigError(OptionError):
 
 class FileError(DeblurError, OSError):
     """A file that cannot be read, understood or written."""
+
+
+class DivergedError(DeblurError, ArithmeticError):
+    """An iteration whose numbers became infinite or undefined."""
 
 
 class KernelError(DeblurError, ValueError):

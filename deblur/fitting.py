@@ -30,6 +30,7 @@ from deblur.light import (
     believed_pixels,
     check_finite,
     curve_of,
+    device_named,
     picture_of,
     sample,
     saturation_level,
@@ -142,7 +143,7 @@ def estimate(
         raise OptionError(f"expected one sharp picture, or one for each of {len(pictures)}, got {len(sharp)}")
     if options.model == "masked" and not sharp:
         raise OptionError("a masked model is fitted to a pair; name the sharp picture")
-    api._device(options.device)  # refuses one that is not there
+    device_named(options.device)  # refuses one that is not there
     scenes = list(sharp) * len(pictures) if len(sharp) == 1 else list(sharp)
     with threads(options.threads):
         frames = [_prepared(picture, options) for picture in pictures]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deblur.errors import DtypeError, ShapeError
+from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.images.scale import ceiling_level
 from deblur.transfer import TRANSFERS, Transfer
 
@@ -27,6 +27,7 @@ __all__ = [
     "believed_pixels",
     "check_finite",
     "curve_of",
+    "device_named",
     "full_scale",
     "picture_of",
     "sample",
@@ -159,6 +160,18 @@ def slope(stored: Tensor, curve: Transfer) -> float:
     """Root mean square slope of the decoding: by how much the noise grows in linear light."""
     delta = 1e-3
     return float(((curve.decode(stored + delta) - curve.decode(stored - delta)) / (2 * delta)).square().mean().sqrt())
+
+
+def device_named(name: str) -> torch.device:
+    """The device that `auto` (a GPU where there is one), `cpu` or `cuda` stands for.
+
+    Raises:
+        OptionError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise OptionError("expected a CUDA device for device=cuda, found none; use device=cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 @contextmanager

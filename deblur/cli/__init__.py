@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 import deblur
-from deblur.cli import apply, blur, console, evaluate, fit, info, psf_make, psf_show
+from deblur.cli import apply, blur, console, evaluate, fit, info, psf_make, psf_show, train_prior
 
 __all__ = ["COMMANDS", "main"]
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "psf make": psf_make.make,
     "psf show": psf_show.show,
     "evaluate": evaluate.evaluate,
+    "train-prior": train_prior.train_prior,
     "info": info.info,
 }
 

@@ -61,7 +61,8 @@ def describe(failure: BaseException) -> str:
 class Bar:
     """A progress bar with the time left, drawn on stderr where that is a terminal; call it with every step.
 
-    A step is whatever carries `index` (steps done) and `total` (steps expected at most).
+    A step is whatever carries `index` (steps done) and `total` (steps expected at most), and `text` where there is more
+    to say.
     """
 
     def __init__(self, label: str) -> None:
@@ -80,6 +81,7 @@ class Bar:
 
             self._bar = tqdm(desc=self._label, total=step.total, unit="step", leave=False, file=sys.stderr)
         self._bar.total = step.total
+        self._bar.set_postfix_str(getattr(step, "text", ""), refresh=False)
         self._bar.update(step.index - self._bar.n)
 
     def __exit__(
