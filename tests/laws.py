@@ -23,10 +23,17 @@ class Case:
     size: tuple[int, int] = (5, 4)
     taps: tuple[int, int] = (3, 3)
     dilation: tuple[int, int] = (1, 1)
+    border: str = "zero"
 
     def __str__(self) -> str:
         (h, w), (kh, kw), (dh, dw) = self.size, self.taps, self.dilation
-        return f"B{self.batch}-C{self.channels}-G{self.groups}-{h}x{w}-k{kh}x{kw}-d{dh}x{dw}"
+        edge = "-replicate" if self.border == "replicate" else ""
+        return f"B{self.batch}-C{self.channels}-G{self.groups}-{h}x{w}-k{kh}x{kw}-d{dh}x{dw}{edge}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the operations take of a case, besides its tensors."""
+        return {"groups": self.groups, "dilation": self.dilation, "border": self.border}
 
     def weight(self, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """Taps small beside an anchor that is neither the identity nor symmetric: the inverse is tame."""
@@ -64,6 +71,21 @@ CASES = [
     Case(size=(4, 3), dilation=(5, 4)),  # every tap but the anchor outside
     Case(batch=0, channels=2),
     Case(size=(0, 5)),
+    Case(border="replicate"),
+    Case(size=(1, 1), border="replicate"),
+    Case(size=(1, 7), taps=(2, 3), border="replicate"),
+    Case(size=(6, 1), taps=(3, 2), border="replicate"),
+    Case(size=(3, 4), taps=(6, 5), border="replicate"),  # larger than the image: the far taps fold onto the edge
+    Case(size=(9, 17), taps=(2, 5), border="replicate"),
+    Case(channels=3, groups=3, taps=(2, 3), border="replicate"),
+    Case(channels=4, groups=2, size=(3, 6), border="replicate"),
+    Case(batch=5, channels=2, taps=(2, 2), border="replicate"),
+    Case(batch=1, channels=5, size=(4, 3), border="replicate"),
+    Case(channels=2, size=(7, 9), dilation=(3, 2), border="replicate"),
+    Case(channels=2, groups=2, size=(6, 5), taps=(3, 4), dilation=(4, 3), border="replicate"),
+    Case(size=(4, 3), dilation=(50, 40), border="replicate"),  # every tap but those of the anchor's row or column
+    Case(batch=0, channels=2, border="replicate"),
+    Case(size=(0, 5), border="replicate"),
 ]
 
 
@@ -100,7 +122,9 @@ def log_det_is_that_of_the_matrix(case: Case, **options: Any) -> None:
     """log_abs_det == slogdet of the dense matrix, whatever the orientation and the dilation."""
     weight = case.weight()
     expected = torch.linalg.slogdet(reference.dense_matrix(weight, *case.size, **options)).logabsdet
-    torch.testing.assert_close(log_abs_det(weight, *case.size, case.groups), expected, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(
+        log_abs_det(weight, *case.size, case.groups, case.border), expected, rtol=1e-11, atol=1e-11
+    )
 
 
 def orientation_is_a_flip_of_the_image(case: Case, orientation: str, **options: Any) -> None:

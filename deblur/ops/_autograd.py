@@ -33,44 +33,63 @@ Gradients = tuple[torch.Tensor | None, ...]
 
 
 def conv(
-    x: torch.Tensor, weight: torch.Tensor, orientation: str, transpose: bool, groups: int, dilation: Pair
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: Pair,
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return the masked convolution of checked arguments, or its adjoint."""
     if torch.compiler.is_compiling():
-        return _register.conv(x, weight, orientation, transpose, groups, dilation)
+        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
     if _transformed():
-        return _applied(_Conv, x, weight, orientation, transpose, groups, dilation)
+        return _applied(_Conv, x, weight, orientation, transpose, groups, dilation, border)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return _register.conv(x, weight, orientation, transpose, groups, dilation)
+        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
     if _is_plain(x) and _is_plain(weight) and not _observed():
-        return _kernels.conv(x, weight, orientation, transpose, groups, dilation)
+        return _kernels.conv(x, weight, orientation, transpose, groups, dilation, border)
     with torch._C._AutoDispatchBelowAutograd():
-        return _register.conv(x, weight, orientation, transpose, groups, dilation)
+        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
 
 
 def solve(
-    y: torch.Tensor, weight: torch.Tensor, orientation: str, transpose: bool, groups: int, dilation: Pair, method: str
+    y: torch.Tensor,
+    weight: torch.Tensor,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: Pair,
+    method: str,
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return the x whose masked convolution is y, for checked arguments."""
     if torch.compiler.is_compiling():
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method)
+        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
     if _transformed():
-        return _applied(_Solve, y, weight, orientation, transpose, groups, dilation, method)
+        return _applied(_Solve, y, weight, orientation, transpose, groups, dilation, method, border)
     if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method)
+        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
     if _is_plain(y) and _is_plain(weight) and not _observed():
-        return _kernels.solve(y, weight, orientation, transpose, groups, dilation, method)
+        return _kernels.solve(y, weight, orientation, transpose, groups, dilation, method, border)
     with torch._C._AutoDispatchBelowAutograd():
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method)
+        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
 
 
 def weight_grad(
-    grad: torch.Tensor, x: torch.Tensor, kernel_size: Pair, orientation: str, groups: int, dilation: Pair
+    grad: torch.Tensor,
+    x: torch.Tensor,
+    kernel_size: Pair,
+    orientation: str,
+    groups: int,
+    dilation: Pair,
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return d<grad, conv(x, weight)> / dweight."""
     if not torch.compiler.is_compiling() and _transformed():
-        return _applied(_WeightGrad, grad, x, kernel_size, orientation, groups, dilation)
-    return _register.weight_grad(grad, x, kernel_size, orientation, groups, dilation)
+        return _applied(_WeightGrad, grad, x, kernel_size, orientation, groups, dilation, border)
+    return _register.weight_grad(grad, x, kernel_size, orientation, groups, dilation, border)
 
 
 def _transformed() -> bool:
@@ -140,14 +159,14 @@ def _sum(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tenso
 
 def _conv_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
     x, weight = ctx.saved_tensors
-    orientation, transpose, groups, dilation = ctx.options
+    orientation, transpose, groups, dilation, border = ctx.options
     grad_x = grad_weight = None
     if ctx.needs_input_grad[0]:
-        grad_x = conv(grad, weight, orientation, not transpose, groups, dilation)
+        grad_x = conv(grad, weight, orientation, not transpose, groups, dilation, border)
     if ctx.needs_input_grad[1]:
         left, right = (x, grad) if transpose else (grad, x)
-        grad_weight = weight_grad(left, right, weight.shape[2:], orientation, groups, dilation)
-    return grad_x, grad_weight, None, None, None, None
+        grad_weight = weight_grad(left, right, weight.shape[2:], orientation, groups, dilation, border)
+    return grad_x, grad_weight, *[None] * 5
 
 
 def _conv_tangent(ctx: Any, along_x: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
@@ -160,31 +179,34 @@ def _conv_tangent(ctx: Any, along_x: torch.Tensor | None, along_weight: torch.Te
 
 def _solve_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
     x, weight = ctx.saved_tensors
-    orientation, transpose, groups, dilation, method = ctx.options
-    grad_y = solve(grad, weight, orientation, not transpose, groups, dilation, method)
+    orientation, transpose, groups, dilation, method, border = ctx.options
+    grad_y = solve(grad, weight, orientation, not transpose, groups, dilation, method, border)
     grad_weight = None
     if ctx.needs_input_grad[1]:
         left, right = (x, grad_y) if transpose else (grad_y, x)
-        grad_weight = -weight_grad(left, right, weight.shape[2:], orientation, groups, dilation)
-    return grad_y, grad_weight, None, None, None, None, None
+        grad_weight = -weight_grad(left, right, weight.shape[2:], orientation, groups, dilation, border)
+    return grad_y, grad_weight, *[None] * 6
 
 
 def _solve_tangent(ctx: Any, along_y: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
     x, weight = ctx.saved_tensors
-    moved = None if along_weight is None else -conv(x, along_weight, *ctx.options[:-1])
+    orientation, transpose, groups, dilation, _, border = ctx.options
+    moved = None
+    if along_weight is not None:
+        moved = -conv(x, along_weight, orientation, transpose, groups, dilation, border)
     right_side = _sum(along_y, moved)
     return None if right_side is None else solve(right_side, weight, *ctx.options)
 
 
 def _weight_grad_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
     left, right = ctx.saved_tensors
-    _, orientation, groups, dilation = ctx.options
+    _, orientation, groups, dilation, border = ctx.options
     grad_left = grad_right = None
     if ctx.needs_input_grad[0]:
-        grad_left = conv(right, grad, orientation, False, groups, dilation)
+        grad_left = conv(right, grad, orientation, False, groups, dilation, border)
     if ctx.needs_input_grad[1]:
-        grad_right = conv(left, grad, orientation, True, groups, dilation)
-    return grad_left, grad_right, None, None, None, None
+        grad_right = conv(left, grad, orientation, True, groups, dilation, border)
+    return grad_left, grad_right, *[None] * 5
 
 
 def _weight_grad_tangent(ctx: Any, along_left: torch.Tensor | None, along_right: torch.Tensor | None, *_: None) -> Any:

@@ -13,8 +13,9 @@ import torch
 
 from deblur.errors import DtypeError, OptionError, ShapeError, SingularAnchorError
 from deblur.ops import geometry
+from deblur.ops.blocks import blocks
 
-__all__ = ["check_anchor", "check_frame", "check_image", "check_orientation", "check_weight", "pair"]
+__all__ = ["check_anchors", "check_border", "check_frame", "check_image", "check_orientation", "check_weight", "pair"]
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -40,6 +41,15 @@ def check_orientation(orientation: str) -> None:
     close = difflib.get_close_matches(str(orientation), geometry.ORIENTATIONS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise OptionError(f"orientation must be one of {', '.join(geometry.ORIENTATIONS)}, got {orientation!r}{hint}")
+
+
+def check_border(border: str) -> None:
+    """Accept the name of what lies outside the frame."""
+    if border in geometry.BORDERS:
+        return
+    close = difflib.get_close_matches(str(border), geometry.BORDERS, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise OptionError(f"border must be one of {', '.join(geometry.BORDERS)}, got {border!r}{hint}")
 
 
 def check_weight(weight: torch.Tensor, groups: int) -> None:
@@ -88,13 +98,26 @@ def check_frame(height: int, width: int) -> None:
         raise OptionError(f"H and W must be integers, rows and columns of the frame, got {height!r} and {width!r}")
 
 
-def check_anchor(weight: torch.Tensor, groups: int) -> None:
-    """Refuse an anchor without an inverse; reads values, so a device waits here.
+def check_anchors(weight: torch.Tensor, height: int, width: int, groups: int, border: str) -> None:
+    """Refuse a weight one of whose anchors has no inverse; reads values, so a device waits here.
 
     One channel a group: a zero. More: a vanishing pivot of the LU factorisation after every column and every row was
     scaled to maximum 1, so that diag(1, 1e-30) passes and a matrix of rank below C // groups does not, rounding or no.
-    A NaN passes: it shows in the result.
+    A sum of taps counts as zero where it vanishes but for rounding. A NaN passes: it shows in the result.
     """
+    if border == "zero":
+        _check_anchor(weight, groups, "the anchor weight[:, :, 0, 0]", "set it (to 1, say) or anchor elsewhere")
+        return
+    eps = torch.finfo(weight.dtype).eps
+    signed, sizes = (blocks(each, height, width, "top_left", border) for each in (weight, weight.abs()))
+    for block, size in zip(signed, sizes, strict=True):
+        anchor, most = block.weight[:, :, :1, :1], size.weight[:, :, :1, :1]
+        anchor = torch.where(anchor.abs() <= eps * most, 0.0, anchor)
+        _check_anchor(anchor, groups, block.anchor, f"with border={border!r} every anchor counts, sums of taps too")
+
+
+def _check_anchor(weight: torch.Tensor, groups: int, name: str, advice: str) -> None:
+    """Refuse weight[:, :, 0, 0], called `name`, where it has no inverse."""
     if weight.shape[1] == 1:
         taps = weight.as_strided(
             (weight.shape[0],), (weight.stride(0),)
@@ -102,10 +125,7 @@ def check_anchor(weight: torch.Tensor, groups: int) -> None:
         if 0.0 not in taps:
             return
         channel = taps.index(0.0)
-        raise SingularAnchorError(
-            f"the anchor weight[:, :, 0, 0] must be invertible, but channel {channel} has 0 there; "
-            "set it (to 1, say) or anchor the weight at a tap that is not 0"
-        )
+        raise SingularAnchorError(f"{name} must be invertible, but channel {channel} has 0 there; {advice}")
     anchor = geometry.anchors(weight, groups)
     pivots = torch.linalg.lu_factor_ex(anchor).LU.diagonal(dim1=1, dim2=2).abs().flatten().tolist()
     if min(pivots) > 1e-3 * max(pivots):  # the usual case, at a third of the cost
@@ -117,8 +137,8 @@ def check_anchor(weight: torch.Tensor, groups: int) -> None:
     singular = smallest <= torch.finfo(anchor.dtype).eps * weight.shape[1]
     if bool(singular.any()):
         raise SingularAnchorError(
-            f"the anchor weight[:, :, 0, 0] must be invertible in every group, but that of group "
-            f"{int(singular.nonzero()[0])} has dependent rows; start from the identity, say"
+            f"{name} must be invertible in every group, but that of group {int(singular.nonzero()[0])} has dependent "
+            f"rows; {advice}"
         )
 
 

@@ -86,7 +86,14 @@ def serves(image: Tensor) -> bool:
 
 
 def solve(
-    y: Tensor, weight: Tensor, *, orientation: str, transpose: bool, groups: int, dilation: tuple[int, int]
+    y: Tensor,
+    weight: Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+    border: str = "zero",
 ) -> Tensor:
     """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W); NaN where none exists.
 
@@ -114,7 +121,14 @@ def solve(
 
 
 def weight_grad(
-    grad: Tensor, x: Tensor, kernel_size: tuple[int, int], *, orientation: str, groups: int, dilation: tuple[int, int]
+    grad: Tensor,
+    x: Tensor,
+    kernel_size: tuple[int, int],
+    *,
+    orientation: str,
+    groups: int,
+    dilation: tuple[int, int],
+    border: str = "zero",
 ) -> Tensor:
     """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
     toolkit, reason = _toolkit()

@@ -37,12 +37,18 @@ def _cuda_serves(image: torch.Tensor) -> bool:
 
 
 def conv(
-    x: torch.Tensor, weight: torch.Tensor, orientation: str, transpose: bool, groups: int, dilation: Sequence[int]
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: Sequence[int],
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return the masked convolution of x, or its adjoint."""
     if x.dtype in _HALF:
-        return conv(x.float(), weight.float(), orientation, transpose, groups, dilation).to(x.dtype)
-    compute: Callable[..., torch.Tensor] = _native.conv if _native_serves(x) else reference.conv
+        return conv(x.float(), weight.float(), orientation, transpose, groups, dilation, border).to(x.dtype)
+    compute: Callable[..., torch.Tensor] = _native.conv if border == "zero" and _native_serves(x) else reference.conv
     return compute(
         x.contiguous(),
         weight.contiguous(),
@@ -50,6 +56,7 @@ def conv(
         transpose=transpose,
         groups=groups,
         dilation=(dilation[0], dilation[1]),
+        border=border,
     )
 
 
@@ -61,21 +68,22 @@ def solve(
     groups: int,
     dilation: Sequence[int],
     method: str,
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
-        return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method).to(y.dtype)
-    on_gpu = _cuda_serves(y)
+        return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method, border).to(y.dtype)
+    on_gpu = border == "zero" and _cuda_serves(y)
     if not on_gpu:
-        _checks.check_anchor(weight, groups)
+        _checks.check_anchors(weight, y.shape[2], y.shape[3], groups, border)
     if method == "jacobi":
-        x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, conv=conv)
+        x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, border, conv=conv)
         if x is not None:
             return x
     compute: Callable[..., torch.Tensor] = reference.solve
     if on_gpu:
         compute = _cuda.solve
-    elif _native_serves(y):
+    elif border == "zero" and _native_serves(y):
         compute = _native.solve
     return compute(
         y.contiguous(),
@@ -84,6 +92,7 @@ def solve(
         transpose=transpose,
         groups=groups,
         dilation=(dilation[0], dilation[1]),
+        border=border,
     )
 
 
@@ -94,18 +103,19 @@ def weight_grad(
     orientation: str,
     groups: int,
     dilation: Sequence[int],
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return d<grad, conv(x, weight)> / dweight."""
     if x.dtype in _HALF:
-        return weight_grad(grad.float(), x.float(), kernel_size, orientation, groups, dilation).to(x.dtype)
+        return weight_grad(grad.float(), x.float(), kernel_size, orientation, groups, dilation, border).to(x.dtype)
     grad, x = grad.contiguous(), x.contiguous()
     size, steps = (kernel_size[0], kernel_size[1]), (dilation[0], dilation[1])
-    if _cuda_serves(x):
-        return _cuda.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps)
+    if border == "zero" and _cuda_serves(x):
+        return _cuda.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps, border=border)
     is_faster = x.dtype == torch.float64 or x.shape[1] // groups < _WIDE
-    if _native_serves(x) and is_faster:
+    if border == "zero" and _native_serves(x) and is_faster:
         ours: torch.Tensor = _native.weight_grad(
-            grad, x, size, orientation=orientation, transpose=False, groups=groups, dilation=steps
+            grad, x, size, orientation=orientation, transpose=False, groups=groups, dilation=steps, border=border
         )
         return ours
-    return reference.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps)
+    return reference.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps, border=border)

@@ -156,6 +156,7 @@ def conv(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
     out: Tensor | None = None,
 ) -> Tensor:
     """The masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out` if given."""
@@ -170,6 +171,7 @@ def solve(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
     out: Tensor | None = None,
 ) -> Tensor:
     """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`."""
@@ -185,6 +187,7 @@ def weight_grad(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
 ) -> Tensor:
     """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
     problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation)

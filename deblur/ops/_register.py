@@ -22,18 +22,18 @@ __all__ = ["LIBRARY", "conv", "solve", "weight_grad"]
 
 LIBRARY = torch.library.Library("deblur", "DEF")
 LIBRARY.define(
-    "masked_conv2d(Tensor x, Tensor weight, str orientation, bool transpose, SymInt groups, SymInt[2] dilation) "
-    "-> Tensor",
+    "masked_conv2d(Tensor x, Tensor weight, str orientation, bool transpose, SymInt groups, SymInt[2] dilation, "
+    'str border="zero") -> Tensor',
     tags=torch.Tag.pt2_compliant_tag,
 )
 LIBRARY.define(
     "masked_conv2d_solve(Tensor y, Tensor weight, str orientation, bool transpose, SymInt groups, SymInt[2] dilation, "
-    "str method) -> Tensor",
+    'str method, str border="zero") -> Tensor',
     tags=torch.Tag.pt2_compliant_tag,
 )
 LIBRARY.define(
     "masked_conv2d_weight_grad(Tensor grad, Tensor x, SymInt[2] kernel_size, str orientation, SymInt groups, "
-    "SymInt[2] dilation) -> Tensor",
+    'SymInt[2] dilation, str border="zero") -> Tensor',
     tags=torch.Tag.pt2_compliant_tag,
 )
 
@@ -57,7 +57,7 @@ def _like_image(image: torch.Tensor, weight: torch.Tensor, *options: object) -> 
 
 
 def _like_weight(
-    grad: torch.Tensor, x: torch.Tensor, kernel_size: list[int], orientation: str, groups: int, dilation: list[int]
+    grad: torch.Tensor, x: torch.Tensor, kernel_size: list[int], orientation: str, groups: int, *options: object
 ) -> torch.Tensor:
     return x.new_empty(x.shape[1], x.shape[1] // groups, *kernel_size)
 

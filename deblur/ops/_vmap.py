@@ -62,11 +62,11 @@ def map_weight_grad(operation: Callable[..., torch.Tensor]) -> Callable[..., tup
         kernel_size: list[int],
         orientation: str,
         groups: int,
-        dilation: list[int],
+        *options: Any,
     ) -> tuple[torch.Tensor, int]:
         size = info.batch_size
         grads, xs = _in_front(grad, in_dims[0], size), _in_front(x, in_dims[1], size)
-        result = operation(_into_channels(grads), _into_channels(xs), kernel_size, orientation, groups * size, dilation)
+        result = operation(_into_channels(grads), _into_channels(xs), kernel_size, orientation, groups * size, *options)
         return result.unflatten(0, (size, xs.shape[2])), 0
 
     return rule

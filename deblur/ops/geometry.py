@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["ORIENTATIONS", "adjoint", "anchors", "flip", "opposite", "reachable"]
+__all__ = ["BORDERS", "ORIENTATIONS", "adjoint", "anchors", "flip", "folded", "opposite", "reachable"]
 
 #: Name of the corner the taps look toward -> (flipped vertically, flipped horizontally) with respect to top_left.
 ORIENTATIONS: dict[str, tuple[bool, bool]] = {
@@ -21,6 +21,9 @@ ORIENTATIONS: dict[str, tuple[bool, bool]] = {
     "bottom_left": (True, False),
     "bottom_right": (True, True),
 }
+
+#: What lies outside the frame toward the corner: zeros, or the edge repeated.
+BORDERS = ("zero", "replicate")
 
 _NAMES = {flips: name for name, flips in ORIENTATIONS.items()}
 
@@ -54,3 +57,20 @@ def reachable(weight: torch.Tensor, height: int, width: int, dilation: tuple[int
     rows = max(height - 1, 0) // dilation[0] + 1
     columns = max(width - 1, 0) // dilation[1] + 1
     return weight[:, :, :rows, :columns]
+
+
+def folded(
+    weight: torch.Tensor, height: int, width: int, dilation: tuple[int, int]
+) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Return weight and dilation with the taps that only ever read a repeated edge added up; the anchor stays.
+
+    Along an axis of n pixels every tap at least n - 1 pixels away reads the edge, whatever the pixel: one tap for all.
+    """
+    steps = min(dilation[0], max(height - 1, 1)), min(dilation[1], max(width - 1, 1))
+    for axis, size, step in ((2, height, steps[0]), (3, width, steps[1])):
+        count = -(-max(size - 1, 0) // step) + 1
+        if weight.shape[axis] > count:
+            near = weight.narrow(axis, 0, count - 1)
+            far = weight.narrow(axis, count - 1, weight.shape[axis] - count + 1).sum(axis, keepdim=True)
+            weight = torch.cat((near, far), axis)
+    return weight, steps

@@ -1,6 +1,7 @@
 """Fixed-point sweeps in place of the recursion (Song, Meng and Ermon 2021, "Accelerating Feedforward Computation").
 
-With the anchor D, D^-1 A = I + N where N only reads earlier pixels. So
+With the anchor D (of every pixel its own where the border repeats the edge), D^-1 A = I + N where N only reads earlier
+pixels. So
 
     x <- x + D^-1 (y - A x)
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from deblur.ops import geometry
+from deblur.ops.blocks import blocks
 
 __all__ = ["MAX_SWEEPS", "solve"]
 
@@ -34,8 +36,9 @@ def solve(
     transpose: bool,
     groups: int,
     dilation: Sequence[int],
+    border: str = "zero",
     *,
-    conv: Callable[[torch.Tensor, torch.Tensor, str, bool, int, Sequence[int]], torch.Tensor],
+    conv: Callable[..., torch.Tensor],
     max_sweeps: int = MAX_SWEEPS,
 ) -> torch.Tensor | None:
     """Return x with conv(x) = y, or None where the sweeps did not pass the residual test.
@@ -43,22 +46,27 @@ def solve(
     The test: the last update max |D^-1 (y - A x)| is at most 16 eps max |x|. It fails by growth (an update 1000 times
     the first), by NaN and infinity, and by running out of sweeps.
     """
-    batch, _, height, width = y.shape
-    inverse = torch.linalg.inv_ex(geometry.anchors(weight, groups)).inverse
-    if transpose:
-        inverse = inverse.mT
+    height, width = y.shape[2:]
+    inverses = []
+    for block in blocks(weight, height, width, orientation, border):
+        inverse = torch.linalg.inv_ex(geometry.anchors(block.weight, groups)).inverse
+        inverses.append((block, inverse.mT if transpose else inverse))
 
-    def through_anchor(image: torch.Tensor) -> torch.Tensor:
-        columns: torch.Tensor = inverse @ image.reshape(batch, groups, weight.shape[1], height * width)
-        return columns.view(batch, groups * weight.shape[1], height, width)
+    def through_anchors(image: torch.Tensor) -> torch.Tensor:
+        result = torch.empty_like(image)
+        for block, inverse in inverses:
+            part = image[..., block.rows, block.columns]
+            product = inverse @ part.reshape(image.shape[0], groups, weight.shape[1], block.pixels)
+            result[..., block.rows, block.columns] = product.reshape(part.shape)
+        return result
 
-    x = through_anchor(y)
+    x = through_anchors(y)
     if y.numel() == 0:
         return x
     tolerance = 16 * torch.finfo(y.dtype).eps
     limit = _GROWTH * float(x.abs().max())
     for _ in range(min(height + width, max_sweeps)):
-        update = through_anchor(y - conv(x, weight, orientation, transpose, groups, dilation))
+        update = through_anchors(y - conv(x, weight, orientation, transpose, groups, dilation, border))
         x = x + update
         size = float(update.abs().max())
         if not size <= limit:  # NaN compares false: it leaves here too

@@ -1,8 +1,9 @@
 """The specification: masked convolution, its inverse and its weight gradient, written to be read.
 
-    y[o, p] = sum over i, a, b of  weight[o, i, a, b] * x[i, p - (a * dh, b * dw)]        x = 0 outside the frame
+    y[o, p] = sum over i, a, b of  weight[o, i, a, b] * x[i, p - (a * dh, b * dw)]
 
-for the orientation top_left. Every other orientation and the adjoint follow by the identities of `geometry`.
+for the orientation top_left, with x = 0 outside the frame (border "zero"), or x[i, max(p - (a * dh, b * dw), 0)], the
+edge repeated (border "replicate"). Every other orientation and the adjoint follow by the identities of `geometry`.
 
 Every kernel of the package must agree with these functions in value and gradient; they serve wherever no kernel does
 (a machine without a compiler, a device without native code). They are plain PyTorch, run on any device, and can be
@@ -11,11 +12,14 @@ differentiated by plain autograd, without the formulas that the registered opera
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.nn.grad import conv2d_weight
 
 from deblur.ops import geometry
+from deblur.ops.blocks import blocks
 
 __all__ = ["conv", "dense_matrix", "solve", "weight_grad"]
 
@@ -29,6 +33,7 @@ def dense_matrix(
     transpose: bool = False,
     groups: int = 1,
     dilation: tuple[int, int] = (1, 1),
+    border: str = "zero",
 ) -> torch.Tensor:
     """Write the masked convolution out as a matrix (C*H*W, C*H*W) acting on x.flatten(1): the definition itself.
 
@@ -36,19 +41,19 @@ def dense_matrix(
     """
     size = weight.shape[1]  # channels per group
     pixels = torch.arange(height * width, device=weight.device).view(height, width)
-    up, left = (not flipped for flipped in geometry.ORIENTATIONS[orientation])
+    pixels = geometry.flip(pixels, orientation)
     matrix = weight.new_zeros(groups, size, height * width, groups, size, height * width)
     grouped = weight.view(groups, size, *weight.shape[1:])
     for a in range(weight.shape[2]):
         for b in range(weight.shape[3]):
-            row, column = a * dilation[0], b * dilation[1]
-            if row >= height or column >= width:
-                continue
-            rows, columns = (slice(row, None), slice(height - row)), (slice(column, None), slice(width - column))
-            (near, far), (here, there) = rows[:: 1 if up else -1], columns[:: 1 if left else -1]
-            p, q = pixels[near, here].flatten(), pixels[far, there].flatten()  # y[p] reads x[q]
+            rows = torch.arange(height, device=weight.device)[:, None] - a * dilation[0]
+            columns = torch.arange(width, device=weight.device) - b * dilation[1]
+            reads = torch.ones_like(pixels, dtype=torch.bool)
+            if border == "zero":
+                reads = (rows >= 0) & (columns >= 0)
+            p, q = pixels[reads], pixels[rows.clamp(0), columns.clamp(0)][reads]  # y[p] reads x[q]
             for g in range(groups):
-                matrix[g, :, p, g, :, q] = grouped[g, :, :, a, b]  # the indexed axes come first: (pixels, out, in)
+                matrix[g, :, p, g, :, q] += grouped[g, :, :, a, b]  # the indexed axes come first: (pixels, out, in)
     matrix = matrix.flatten(3).flatten(0, 2)
     return matrix.T if transpose else matrix
 
@@ -61,16 +66,28 @@ def conv(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
 ) -> torch.Tensor:
-    """Return the masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), or its adjoint."""
-    if transpose:
+    """Return the masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), or its adjoint.
+
+    With a repeated edge the convolution is that of the extended image, and so the adjoint adds up, in every pixel of
+    the edge, what the adjoint on the extended frame leaves in the pixels that repeat it.
+    """
+    if border == "replicate" and x.numel():
+        weight, dilation = geometry.folded(weight, x.shape[2], x.shape[3], dilation)
+        if transpose:
+            extended = _pad(x, weight.shape[2:], orientation, dilation)
+            result = conv(extended, weight, orientation=orientation, transpose=True, groups=groups, dilation=dilation)
+            return _fold(result, x.shape[2], x.shape[3], orientation)
+    elif transpose:
         weight, orientation = geometry.adjoint(weight, orientation, groups)
-    weight = geometry.reachable(weight, x.shape[2], x.shape[3], dilation)
     if x.numel() == 0:
         return torch.zeros_like(x, memory_format=torch.contiguous_format)
+    if border == "zero":
+        weight = geometry.reachable(weight, x.shape[2], x.shape[3], dilation)
     with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         return F.conv2d(
-            _pad(x, weight.shape[2:], orientation, dilation),
+            _pad(x, weight.shape[2:], orientation, dilation, border),
             _as_correlation(weight, orientation),
             groups=groups,
             dilation=dilation,
@@ -85,8 +102,41 @@ def solve(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
 ) -> torch.Tensor:
-    """Solve conv(x, weight) = y for x (B, C, H, W) by substitution along anti-diagonals, the wavefront.
+    """Solve conv(x, weight) = y for x (B, C, H, W): block after block (see `blocks`), each by the wavefront.
+
+    With a repeated edge the blocks' matrix is triangular, that of the adjoint from the other end: what the solved
+    blocks give to the next one moves to its right-hand side, and it is then a problem with zeros beyond its pixels.
+    """
+    x = torch.zeros_like(y, memory_format=torch.contiguous_format)
+    if y.numel() == 0:
+        return x
+    options: dict[str, Any] = {
+        "orientation": orientation,
+        "transpose": transpose,
+        "groups": groups,
+        "dilation": dilation,
+    }
+    height, width = y.shape[2:]
+    for block in blocks(weight, height, width, orientation, border)[:: -1 if transpose else 1]:
+        rows, columns = block.rows, block.columns
+        rest = y - conv(x, weight, border=border, **options) if block.pixels < height * width else y
+        solved = _wavefront(rest[..., rows, columns], block.weight, **options)
+        x = x + F.pad(solved, (columns.start, width - columns.stop, rows.start, height - rows.stop))
+    return x
+
+
+def _wavefront(
+    y: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    orientation: str,
+    transpose: bool,
+    groups: int,
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """Solve conv(x, weight) = y with zeros beyond the frame, by substitution along anti-diagonals.
 
     With the anchor D (invertible, per group) and everything else multiplied by its inverse once,
 
@@ -97,8 +147,6 @@ def solve(
     if transpose:
         weight, orientation = geometry.adjoint(weight, orientation, groups)
     height, width = y.shape[2:]
-    if y.numel() == 0:
-        return torch.zeros_like(y, memory_format=torch.contiguous_format)
     weight = geometry.reachable(weight, height, width, dilation)
     size, kh, kw = weight.shape[1:]
 
@@ -129,6 +177,7 @@ def weight_grad(
     orientation: str,
     groups: int,
     dilation: tuple[int, int],
+    border: str = "zero",
 ) -> torch.Tensor:
     """Return d<grad, conv(x, weight)> / dweight, of shape (C, C // groups, kh, kw).
 
@@ -140,26 +189,45 @@ def weight_grad(
     result = x.new_zeros(channels, channels // groups, *kernel_size)
     if x.numel() == 0:
         return result
-    seen = geometry.reachable(result, height, width, dilation)
+    if border == "zero":
+        seen = geometry.reachable(result, height, width, dilation)
+    else:
+        seen, dilation = geometry.folded(result, height, width, dilation)
     with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         correlation: torch.Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
-            _pad(x, seen.shape[2:], orientation, dilation),
+            _pad(x, seen.shape[2:], orientation, dilation, border),
             list(seen.shape),
             grad.contiguous(),
             groups=groups,
             dilation=dilation,
         )
     filled = _as_correlation(correlation, orientation)
-    return F.pad(filled, (0, kernel_size[1] - filled.shape[3], 0, kernel_size[0] - filled.shape[2]))
+    unseen = (0, kernel_size[1] - filled.shape[3], 0, kernel_size[0] - filled.shape[2])
+    return F.pad(filled, unseen) if border == "zero" else F.pad(filled, unseen, mode="replicate")
 
 
 def _pad(
-    x: torch.Tensor, kernel_size: tuple[int, ...] | torch.Size, orientation: str, dilation: tuple[int, int]
+    x: torch.Tensor,
+    kernel_size: tuple[int, ...] | torch.Size,
+    orientation: str,
+    dilation: tuple[int, int],
+    border: str = "zero",
 ) -> torch.Tensor:
-    """Add the zeros that the taps read beyond the frame, on the side they look toward."""
+    """Add what the taps read beyond the frame, on the side they look toward."""
     rows, columns = (kernel_size[0] - 1) * dilation[0], (kernel_size[1] - 1) * dilation[1]
     down, right = geometry.ORIENTATIONS[orientation]
-    return F.pad(x, (0, columns) * right + (columns, 0) * (not right) + (0, rows) * down + (rows, 0) * (not down))
+    sides = (0, columns) * right + (columns, 0) * (not right) + (0, rows) * down + (rows, 0) * (not down)
+    return F.pad(x, sides) if border == "zero" else F.pad(x, sides, mode="replicate")
+
+
+def _fold(extended: torch.Tensor, height: int, width: int, orientation: str) -> torch.Tensor:
+    """Add the pixels beyond the frame to those of the edge that they repeat: the adjoint of repeating it."""
+    extended = geometry.flip(extended, orientation)
+    for axis, size in ((2, height), (3, width)):
+        beyond = extended.shape[axis] - size
+        edge = extended.narrow(axis, 0, beyond + 1).sum(axis, keepdim=True)
+        extended = torch.cat((edge, extended.narrow(axis, beyond + 1, size - 1)), axis)
+    return geometry.flip(extended, orientation).contiguous()
 
 
 def _as_correlation(weight: torch.Tensor, orientation: str) -> torch.Tensor:

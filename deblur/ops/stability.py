@@ -93,7 +93,7 @@ def stability(
     if not bool(torch.isfinite(weight).all()):
         return _hopeless(math.nan, "The weight is not finite, so nothing can be inverted.")
     try:
-        _checks.check_anchor(weight, groups)
+        _checks.check_anchors(weight, H, W, groups, "zero")
     except SingularAnchorError as error:
         return _hopeless(-1.0, f"There is no inverse: {error}.")
     margin = minimum_phase_margin(weight, groups, steps)

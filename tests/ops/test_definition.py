@@ -30,6 +30,30 @@ def test_dilation_spreads_rows_and_columns_apart() -> None:
     assert masked_conv2d(x, weight, dilation=2)[0, 0, 5, 5] == x[0, 0, 3, 3]
 
 
+def test_a_repeated_edge_is_read_beyond_the_frame() -> None:
+    weight = torch.zeros(1, 1, 2, 3)
+    weight[0, 0, 1, 2] = 1.0
+    x = torch.arange(1.0, 26.0).view(1, 1, 5, 5)
+    for orientation, (row, column) in {"top_left": (0, 3), "bottom_right": (4, 1), "top_right": (0, 1)}.items():
+        y = masked_conv2d(x, weight, orientation=orientation, border="replicate")[0, 0]
+        down, right = (1 if "bottom" in orientation else -1), (2 if "right" in orientation else -2)
+        assert y[row, column] == x[0, 0, row, column + right]  # beyond the row alone
+        edge = 4 if "right" in orientation else 0
+        assert y[2, edge] == x[0, 0, 2 + down, edge]  # beyond the column alone
+        assert y[row, edge] == x[0, 0, row, edge]
+    far = torch.zeros(1, 1, 2, 2)
+    far[0, 0, 1, 1] = 1.0
+    flat = masked_conv2d(x, far, dilation=10**9, border="replicate")
+    assert torch.equal(flat, torch.ones_like(x))  # every pixel reads the corner
+
+
+def test_a_recursion_with_a_repeated_edge_by_hand() -> None:
+    y = torch.tensor([[[[1.0, 3.0, 1.0]]]])
+    weight = torch.tensor([[[[2.0, -1.0]]]])  # x[0] = y[0], and 2 x[j] - x[j - 1] = y[j] from there
+    assert masked_conv2d_solve(y, weight, border="replicate").flatten().tolist() == [1.0, 2.0, 1.5]
+    assert masked_conv2d_solve(y, weight, border="replicate", transpose=True).flatten().tolist() == [2.75, 1.75, 0.5]
+
+
 def test_the_first_index_of_the_weight_is_the_output_channel() -> None:
     weight = torch.zeros(2, 2, 1, 1)
     weight[0, 1] = 1.0

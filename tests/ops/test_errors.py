@@ -30,6 +30,8 @@ BAD = {
     "groups of a half": ({"groups": 0.5}, OptionError, "groups must be an integer"),
     "a misspelt orientation": ({"orientation": "topleft"}, OptionError, "did you mean 'top_left'"),
     "no orientation": ({"orientation": None}, OptionError, "orientation must be one of top_left"),
+    "a misspelt border": ({"border": "replicated"}, OptionError, "did you mean 'replicate'"),
+    "no border": ({"border": None}, OptionError, "border must be one of zero, replicate, got None"),
     "dilation 0": ({"dilation": 0}, OptionError, "dilation must be at least 1"),
     "a negative dilation": ({"dilation": (1, -2)}, OptionError, "dilation must be at least 1"),
     "three dilations": ({"dilation": (1, 1, 1)}, OptionError, "an integer or a pair"),
@@ -83,6 +85,33 @@ def test_a_singular_anchor_is_refused(name: str, dtype: torch.dtype, method: str
     with pytest.raises(SingularAnchorError, match=r"anchor .* must be invertible"):
         masked_conv2d_solve(y, weight.to(dtype), groups=groups, method=method)
     masked_conv2d(y, weight.to(dtype), groups=groups)  # the convolution itself needs no inverse
+
+
+FOLDED = {
+    "corner": [[1.0, 0.1], [-0.9, -0.2]],
+    "first row": [[1.0, 0.1], [-1.0, 0.2]],
+    "first column": [[0.3, -0.1], [0.5, 0.2]],  # with a third tap, 0 but for rounding
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("method", ["wavefront", "jacobi"])
+@pytest.mark.usefixtures("backend")
+def test_a_singular_anchor_of_the_edge_is_refused_by_name(name: str, channels: int, method: str) -> None:
+    taps = torch.tensor(FOLDED[name])
+    if name == "first column":
+        taps = torch.cat((taps, torch.tensor([[-0.2], [0.0]])), 1)
+    weight = torch.eye(channels)[:, :, None, None] * taps
+    y = torch.rand(1, channels, 4, 5)
+    with pytest.raises(SingularAnchorError, match=f"the {name}'s anchor .* must be invertible"):
+        masked_conv2d_solve(y, weight, border="replicate", method=method)
+    masked_conv2d_solve(y, weight, method=method)
+    if name != "corner":  # a frame without such pixels
+        single = y[..., :1] if name == "first row" else y[..., :1, :]
+        masked_conv2d_solve(single, weight, border="replicate", method=method)
+        assert log_abs_det(weight, *single.shape[2:], border="replicate").isfinite()
+    assert log_abs_det(weight, 4, 5, border="replicate") < -10
 
 
 def test_a_badly_scaled_anchor_is_not_singular() -> None:

@@ -16,6 +16,10 @@ SMALL = [
     Case(batch=2, channels=2, groups=2, size=(3, 3), taps=(2, 2)),
     Case(batch=1, channels=2, size=(4, 5), taps=(2, 2), dilation=(2, 3)),
     Case(batch=2, size=(2, 2), taps=(3, 4)),
+    Case(batch=1, size=(3, 4), taps=(2, 3), border="replicate"),
+    Case(batch=2, channels=2, size=(2, 3), taps=(2, 3), border="replicate"),
+    Case(batch=1, channels=4, groups=2, size=(3, 3), taps=(3, 2), dilation=(2, 1), border="replicate"),
+    Case(batch=2, channels=2, groups=2, size=(2, 2), taps=(3, 4), border="replicate"),
 ]
 
 each_case = pytest.mark.parametrize("case", SMALL, ids=str)
@@ -36,9 +40,7 @@ def leaves(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
 @either_operation
 def test_first_and_second_derivatives_are_those_of_finite_differences(operation, case, orientation, transpose) -> None:
     def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return operation(
-            x, weight, orientation=orientation, transpose=transpose, groups=case.groups, dilation=case.dilation
-        )
+        return operation(x, weight, orientation=orientation, transpose=transpose, **case.options)
 
     assert torch.autograd.gradcheck(function, leaves(case))
     assert torch.autograd.gradgradcheck(function, leaves(case))
@@ -48,7 +50,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(operation,
 @either_way
 @pytest.mark.usefixtures("backend")
 def test_plain_autograd_through_the_reference_gives_the_same(case: Case, transpose: bool) -> None:
-    options = {"orientation": "bottom_left", "transpose": transpose, "groups": case.groups, "dilation": case.dilation}
+    options = {"orientation": "bottom_left", "transpose": transpose, **case.options}
     for operation, plain in ((masked_conv2d, reference.conv), (masked_conv2d_solve, reference.solve)):
         x, weight = leaves(case)
         found = torch.autograd.grad((operation(x, weight, **options) ** 3).sum(), (x, weight), create_graph=True)
@@ -103,20 +105,24 @@ def test_an_empty_batch_has_gradients_of_zero() -> None:
     assert not weight.grad.any()
 
 
-def test_log_abs_det_is_differentiable_in_the_anchor() -> None:
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_log_abs_det_is_differentiable_in_the_anchors(border: str) -> None:
     weight = Case(channels=4, groups=2).weight().requires_grad_()
-    assert torch.autograd.gradcheck(lambda w: log_abs_det(w, 3, 5, 2), (weight,))
-    assert torch.autograd.gradgradcheck(lambda w: log_abs_det(w, 3, 5, 2), (weight,))
+    assert torch.autograd.gradcheck(lambda w: log_abs_det(w, 3, 5, 2, border), (weight,))
+    assert torch.autograd.gradgradcheck(lambda w: log_abs_det(w, 3, 5, 2, border), (weight,))
 
 
 @either_way
 @either_operation
-def test_forward_mode_and_forward_over_reverse_agree_with_finite_differences(operation, transpose: bool) -> None:
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_forward_mode_and_forward_over_reverse_agree_with_finite_differences(
+    operation, transpose: bool, border: str
+) -> None:
     case = Case(batch=1, channels=2, size=(3, 3), taps=(2, 2))
     for inputs in (leaves(case), (leaves(case)[0], case.weight()), (case.image(), leaves(case)[1])):
 
         def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-            return operation(x, weight, transpose=transpose, orientation="bottom_left")
+            return operation(x, weight, transpose=transpose, orientation="bottom_left", border=border)
 
         assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True, check_batched_grad=True)
         assert torch.autograd.gradgradcheck(function, inputs, check_fwd_over_rev=True)

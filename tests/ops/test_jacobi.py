@@ -54,8 +54,7 @@ def test_it_solves_what_the_wavefront_solves(case: Case, transpose: bool) -> Non
     options = {
         "orientation": "bottom_left",
         "transpose": transpose,
-        "groups": case.groups,
-        "dilation": case.dilation,
+        **case.options,
     }
     y, weight = case.image(), case.weight()
     expected = masked_conv2d_solve(y, weight, **options)

@@ -24,6 +24,7 @@ either_operation = pytest.mark.parametrize(
         (Case(channels=4, groups=2, size=(3, 5), taps=(2, 3), dilation=(1, 2)), torch.float64, True),
         (Case(channels=2, groups=2, size=(4, 3)), torch.float32, False),
         (Case(batch=0, channels=2), torch.float64, True),
+        (Case(channels=2, size=(3, 4), taps=(2, 3), border="replicate"), torch.float64, True),
     ],
     ids=str,
 )
@@ -31,10 +32,10 @@ def test_opcheck_passes(case: Case, dtype: torch.dtype, grad: bool) -> None:
     x, weight = case.image(dtype=dtype).requires_grad_(grad), case.weight(dtype).requires_grad_(grad)
     for transpose in (False, True):
         options = ("top_right", transpose, case.groups, case.dilation)
-        torch.library.opcheck(CONV, (x, weight, *options))
-        torch.library.opcheck(SOLVE, (x, weight, *options, "wavefront"))
+        torch.library.opcheck(CONV, (x, weight, *options, case.border))
+        torch.library.opcheck(SOLVE, (x, weight, *options, "wavefront", case.border))
     other = case.image(1, dtype).requires_grad_(grad)
-    torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, "bottom_left", case.groups, case.dilation))
+    torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, "bottom_left", case.groups, case.dilation, case.border))
 
 
 def compiled_and_eager(function, leaves, **compile_options):
@@ -48,12 +49,15 @@ def compiled_and_eager(function, leaves, **compile_options):
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_the_whole_graph_compiles(dynamic: bool) -> None:
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_the_whole_graph_compiles(dynamic: bool, border: str) -> None:
     torch._dynamo.reset()
 
     def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        depthwise = masked_conv2d(x, weight[:, :1], groups=x.shape[1], orientation="bottom_right", dilation=2)
-        return masked_conv2d_solve(depthwise.sin(), weight, transpose=True) + masked_conv2d(x, weight)
+        options = {"orientation": "bottom_right", "dilation": 2, "border": border}
+        depthwise = masked_conv2d(x, weight[:, :1], groups=x.shape[1], **options)
+        back = masked_conv2d_solve(depthwise.sin(), weight, transpose=True, border=border)
+        return back + masked_conv2d(x, weight, border=border)
 
     case = Case(channels=2, size=(5, 4))
     leaves = (case.image().requires_grad_(), case.weight().requires_grad_())
@@ -94,8 +98,10 @@ def test_fake_and_meta_tensors_have_the_shape_and_no_values(operation) -> None:
 @pytest.mark.usefixtures("backend")
 @either_operation
 @pytest.mark.parametrize("dims", [(0, None), (None, 0), (0, 0), (2, 1), (3, None)], ids=str)
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_vmap_is_a_loop(operation, dims, groups: int) -> None:
+@pytest.mark.parametrize(
+    ("groups", "border"), [(1, "zero"), (2, "zero"), (4, "zero"), (1, "replicate"), (4, "replicate")]
+)
+def test_vmap_is_a_loop(operation, dims, groups: int, border: str) -> None:
     case = Case(channels=4, groups=groups, taps=(2, 2), size=(3, 4))
     images = torch.stack([case.image(seed) for seed in range(3)])
     weights = torch.stack([case.weight() * (1 + 0.1 * seed) for seed in range(3)])
@@ -103,7 +109,7 @@ def test_vmap_is_a_loop(operation, dims, groups: int) -> None:
     weight = weights.movedim(0, dims[1]) if dims[1] is not None else weights[0]
 
     def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return operation(x, weight, groups=groups, orientation="top_right", transpose=True)
+        return operation(x, weight, groups=groups, orientation="top_right", transpose=True, border=border)
 
     found = torch.vmap(function, in_dims=dims)(x, weight)
     each = [
@@ -113,12 +119,13 @@ def test_vmap_is_a_loop(operation, dims, groups: int) -> None:
 
 
 @either_operation
-def test_vmap_of_grad_gives_the_gradient_of_each_sample(operation) -> None:
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_vmap_of_grad_gives_the_gradient_of_each_sample(operation, border: str) -> None:
     case = Case(batch=4, channels=2, taps=(2, 2))
     images, weight = case.image(), case.weight()
 
     def loss(weight: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        return operation(image[None], weight, transpose=True).square().sum()
+        return operation(image[None], weight, transpose=True, border=border).square().sum()
 
     found = torch.vmap(torch.func.grad(loss), in_dims=(None, 0))(weight, images)
     each = torch.stack([torch.func.grad(loss)(weight, image) for image in images])
@@ -138,13 +145,14 @@ def test_grad_of_vmap_and_batched_jacobians_agree(operation) -> None:
 
 
 @either_operation
+@pytest.mark.parametrize("border", ["zero", "replicate"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_is_computed_in_float32(operation, dtype: torch.dtype) -> None:
+def test_half_precision_is_computed_in_float32(operation, dtype: torch.dtype, border: str) -> None:
     case = Case(channels=2, size=(12, 12))
     x, weight = case.image(dtype=dtype).requires_grad_(), case.weight(dtype).requires_grad_()
-    result = operation(x, weight)
+    result = operation(x, weight, border=border)
     assert result.dtype == dtype
-    wide = operation(x.detach().float(), weight.detach().float())
+    wide = operation(x.detach().float(), weight.detach().float(), border=border)
     assert torch.equal(result, wide.to(dtype))
     result.float().square().sum().backward()
     assert x.grad is not None
@@ -155,15 +163,16 @@ def test_half_precision_is_computed_in_float32(operation, dtype: torch.dtype) ->
 
 @either_operation
 @pytest.mark.parametrize("grad", [False, True])
-def test_autocast_computes_in_float32(operation, grad: bool) -> None:
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+def test_autocast_computes_in_float32(operation, grad: bool, border: str) -> None:
     case = Case(channels=2)
     x, weight = case.image(dtype=torch.bfloat16), case.weight(torch.float32).requires_grad_(grad)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = operation(x, weight)
-        double = operation(x.double(), weight.double())
+        result = operation(x, weight, border=border)
+        double = operation(x.double(), weight.double(), border=border)
     assert result.dtype == torch.float32
     assert double.dtype == torch.float64
-    torch.testing.assert_close(result, operation(x.float(), weight))
+    torch.testing.assert_close(result, operation(x.float(), weight, border=border))
 
 
 def test_without_gradients_the_call_steps_past_autograd_and_with_them_it_does_not() -> None:
