@@ -79,6 +79,13 @@ def _masked(name: str) -> list[Case]:
     return cases
 
 
+def _feature_couplings(*shapes: tuple[int, int, int]) -> list[Case]:
+    """Of two channels, the others being features."""
+    options = [{"channels": 2, "features": shape[0] - 2} for shape in shapes]
+    each = list(zip(shapes, options, strict=True))
+    return [Case(name="feature_coupling", shape=s, options=o, context_features=k) for s, o in each for k in (0, 2)]
+
+
 COUPLING = {"hidden": 3, "activation": "silu"}
 
 CASES = [
@@ -87,12 +94,15 @@ CASES = [
     Case(name="channel_reversal", shape=(3, 2, 4)),
     Case(name="composition", shape=(2, 4, 6), options={"transforms": _chain}),
     *_of_channels("dct_whitening", (1, 3, 4), (2, 4, 3)),
+    *_feature_couplings((3, 3, 4), (7, 2, 3)),
     *_of_channels("finc_unit", (1, 3, 4), (3, 4, 3), (6, 3, 2), kernel_size=2),
     *_of_channels("finc_unit", (5, 3, 4), anchor="lu", direction="inverse"),
     *_masked("inverse_conv"),
     *_of_channels("invertible_conv1x1", (1, 3, 4), (4, 2, 3)),
     Case(name="logit", options={"alpha": 0.05}),
     *_masked("masked_conv"),
+    *_of_channels("masked_whitening", (1, 3, 4), (2, 4, 3), taps=3, grid=16),
+    *_of_channels("masked_whitening", (1, 5, 1), taps=7, grid=32),
     *_of_channels("spline_activation", (1, 3, 4), (3, 2, 3), bins=4, bound=1.5),
     *_of_channels("spline_coupling", (2, 3, 4), (5, 2, 3), bins=3, bound=1.5, **COUPLING),
     Case(name="squeeze", shape=(2, 4, 6)),

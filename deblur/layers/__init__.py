@@ -18,11 +18,13 @@ from deblur.layers.base import Transform
 from deblur.layers.composition import Composition
 from deblur.layers.dct_whitening import DCTWhitening
 from deblur.layers.dequantisation import UniformDequantisation, VariationalDequantisation
+from deblur.layers.feature_coupling import FeatureCoupling
 from deblur.layers.finc_unit import FIncUnit
 from deblur.layers.inverse_conv import InverseConv
 from deblur.layers.invertible_conv1x1 import InvertibleConv1x1
 from deblur.layers.logit import Logit
 from deblur.layers.masked_conv import MaskedConv
+from deblur.layers.masked_whitening import MaskedWhitening
 from deblur.layers.reversal import ChannelReversal
 from deblur.layers.spline_activation import SplineActivation
 from deblur.layers.spline_coupling import SplineCoupling
@@ -37,11 +39,13 @@ TRANSFORMS: dict[str, type[Transform]] = {
     "channel_reversal": ChannelReversal,
     "composition": Composition,
     "dct_whitening": DCTWhitening,
+    "feature_coupling": FeatureCoupling,
     "finc_unit": FIncUnit,
     "inverse_conv": InverseConv,
     "invertible_conv1x1": InvertibleConv1x1,
     "logit": Logit,
     "masked_conv": MaskedConv,
+    "masked_whitening": MaskedWhitening,
     "spline_activation": SplineActivation,
     "spline_coupling": SplineCoupling,
     "squeeze": Squeeze,
