@@ -24,6 +24,8 @@ from torch import nn
 
 from deblur import config as configuration
 from deblur.errors import ConfigError
+from deblur.flows.image_flow import ImageFlow
+from deblur.flows.image_prior import ImagePrior
 from deblur.flows.multiscale import MultiScale
 
 __all__ = ["FLOWS", "Architecture", "build"]
@@ -38,6 +40,8 @@ class Architecture(Protocol):
 
 
 FLOWS: dict[str, type[Architecture]] = {
+    "image_flow": ImageFlow,
+    "image_prior": ImagePrior,
     "multiscale": MultiScale,
 }
 

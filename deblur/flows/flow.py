@@ -121,6 +121,10 @@ class Flow(nn.Module):
             log_det = log_det - (0.5 * latent.square() + 0.5 * math.log(2 * math.pi)).sum((1, 2, 3))
         return log_det
 
+    def bound(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return a lower bound of log_prob (B,): itself here; less where a model has variables beside the image."""
+        return self.log_prob(x, context)
+
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """Return the latents, one from each split and the last, and the log-determinant (B,) of the map to them."""
         self._check(x)
