@@ -2,11 +2,13 @@
 
 A clean picture x gets noise of its own level, log sigma uniform, y = x + sigma n; the model is p(y | sigma). Two terms:
 
-    -log p(y | sigma) / D                                  likelihood, in nats a pixel
-    weight * mean (sigma d log p(y | sigma) / dy + n)^2    denoising score matching (Vincent 2011)
+    -likelihood log p(y | sigma) / D                                likelihood, in nats a pixel
+    weight * tilt(sigma) * mean (sigma d log p(y | sigma) / dy + n)^2    denoising score matching (Vincent 2011)
 
 The second is, by Tweedie's formula (Robbins 1956), the error of the denoiser y + sigma^2 d log p / dy as a share of the
-noise's: it is what a restoration asks of a prior. Its gradient goes through the model twice.
+noise's: it is what a restoration asks of a prior. That share falls as the noise grows, about as sigma^-3/4 for
+photographs; the tilt, (sigma / (10 / 255))^tilt, makes up for it, so that every noise level counts alike. Its gradient
+goes through the model twice.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deblur.errors import OptionError
 from deblur.flows.flow import bits_per_dim
+from deblur.flows.image_prior import denoise
 from deblur.training.objectives.base import Batch, Objective
 
-__all__ = ["Denoising", "denoise"]
+__all__ = ["Denoising"]
 
 _JUDGED = (10, 25, 50)
 """The noise levels of validation, in 255ths of full scale."""
+
+_TILTED_FROM = 10 / 255
+"""The sigma at which the tilt changes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +41,19 @@ class Denoising(Objective):
     """-log p(y | sigma) and the score's error.
 
     Args:
+        likelihood: weight of the likelihood (of the model's `bound` on it); 0 for score matching alone, which leaves a
+            density's level free, and its bits per dim without a meaning.
+        share: of a batch's examples that the likelihood looks at, above 0, at most 1; it needs fewer than the score.
         weight: of score matching; 0 for likelihood alone, which takes half the time a step.
+        tilt: the exponent above; 0 weighs every noise level by its share of the noise.
         lowest: the smallest sigma, full scale 1.
         highest: the largest one.
     """
 
+    likelihood: float = 1.0
+    share: float = 1.0
     weight: float = 0.0
+    tilt: float = 0.0
     lowest: float = 1 / 255
     highest: float = 60 / 255
 
@@ -48,8 +61,15 @@ class Denoising(Objective):
     figures: ClassVar[tuple[str, ...]] = ("bits_per_dim", *(f"psnr_{level}" for level in _JUDGED))
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise OptionError(f"expected a weight of 0 or more, got {self.weight:g}")
+        for name in ("likelihood", "weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise OptionError(f"expected {name} to be 0 or more, got {getattr(self, name):g}")
+        if self.likelihood == self.weight == 0:
+            raise OptionError("expected a likelihood or a weight above 0, got 0 for both")
+        if not 0 < self.share <= 1:
+            raise OptionError(f"expected a share above 0 and at most 1, got {self.share:g}")
+        if not math.isfinite(self.tilt):
+            raise OptionError(f"expected a finite tilt, got {self.tilt:g}")
         if not 0 < self.lowest <= self.highest < math.inf:
             raise OptionError(f"expected 0 < lowest <= highest, got {self.lowest:g} and {self.highest:g}")
 
@@ -68,27 +88,32 @@ class Denoising(Objective):
         return batch["clean"] + _spread(sigma) * batch["noise"], sigma
 
     def loss(self, model: Any, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, `bits_per_dim` of noisy pixels, and `score_error`, 1 for a score of 0; NaN where it has no weight."""
-        noisy, sigma = self.inputs(batch)
-        noisy.requires_grad_(self.weight > 0)
-        density = model.log_prob(noisy, sigma)
-        loss = -density.mean() / noisy[0].numel()
-        error = torch.full_like(loss, math.nan)
+        """`loss`, `bits_per_dim` of noisy pixels, `score_error`, 1 for a score of 0; NaN for what has no weight."""
+        noisy, sigma = self.inputs(batch)[0], batch["sigma"]
+        loss, cost = noisy.new_zeros(()), torch.full((), math.nan)
+        if self.likelihood > 0:
+            few = math.ceil(self.share * len(noisy))
+            density = model.bound(noisy[:few], sigma[:few]).mean()
+            loss = -self.likelihood / noisy[0].numel() * density
+            cost = bits_per_dim(density.detach(), noisy[0].numel())
+        error = torch.full((), math.nan)
         if self.weight > 0:
-            (score,) = torch.autograd.grad(density.sum(), noisy, create_graph=True)
-            error = (_spread(batch["sigma"]) * score + batch["noise"]).square().mean()
-            loss = loss + self.weight * error
-        cost = bits_per_dim(density.detach().mean(), noisy[0].numel())
-        return {"loss": loss, "bits_per_dim": cost, "score_error": error.detach()}
+            noisy.requires_grad_()
+            (score,) = torch.autograd.grad(model.log_prob(noisy, sigma).sum(), noisy, create_graph=True)
+            errors = (_spread(sigma) * score + batch["noise"]).square().mean((1, 2, 3))
+            loss = loss + self.weight * ((sigma / _TILTED_FROM) ** self.tilt * errors).mean()
+            error = errors.detach().mean()
+        return {"loss": loss, "bits_per_dim": cost, "score_error": error}
 
-    def validate(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def validate(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """`bits_per_dim`, their mean over sigma = 10, 25 and 50 / 255, and the denoiser's PSNR at each, `psnr_25`."""
         clean, figures, costs = batch["clean"], {}, []
         for level in _JUDGED:
             sigma = torch.full_like(batch["sigma"], level / 255)
             noisy = clean + level / 255 * batch["noise"]
-            denoised, density = denoise(model, noisy, sigma)
-            costs.append(bits_per_dim(density, noisy[0].numel()))
+            denoised = denoise(model, noisy, sigma)[0]
+            with torch.no_grad():
+                costs.append(bits_per_dim(model.bound(noisy, sigma), noisy[0].numel()))
             figures[f"psnr_{level}"] = -10 * (denoised - clean).square().mean((1, 2, 3)).log10()
         return {"bits_per_dim": torch.stack(costs).mean(0), **figures}
 
@@ -101,15 +126,6 @@ class Denoising(Objective):
         with torch.no_grad():
             noisy = model.sample(count, temperature=temperature, generator=generator, context=sigma, shape=shape)
         return denoise(model, noisy, sigma)[0]
-
-
-def denoise(model: Any, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Tweedie's denoiser y + sigma^2 d log p(y | sigma) / dy (B, C, H, W), and log p (B,)."""
-    with torch.enable_grad():
-        pixels = noisy.detach().requires_grad_()
-        density: Tensor = model.log_prob(pixels, sigma)
-        (score,) = torch.autograd.grad(density.sum(), pixels)
-    return noisy + _spread(sigma.square()) * score, density.detach()
 
 
 def _spread(sigma: Tensor) -> Tensor:
