@@ -240,7 +240,13 @@ def toolkit(*, sanitizer: str = "", sources: Mapping[str, str] | None = None, **
     return _cuda_modules.Toolkit(compiler=HostCompiler(sanitizer), driver=driver, sources=every)
 
 
-PLAIN: dict[str, Any] = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
+PLAIN: dict[str, Any] = {
+    "orientation": "top_left",
+    "transpose": False,
+    "groups": 1,
+    "dilation": (1, 1),
+    "border": "zero",
+}
 
 
 @contextlib.contextmanager
@@ -264,6 +270,7 @@ class Case:
     orientation: str = "top_left"
     transpose: bool = False
     dilation: tuple[int, int] = (1, 1)
+    border: str = "zero"
     dtype: torch.dtype = torch.float64
 
     def __str__(self) -> str:
@@ -307,11 +314,11 @@ class Case:
     def weight_grad(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
         """The weight gradient by the kernels, through the launcher."""
         with on(toolkit):
-            options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation")}
+            options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
             return _cuda.weight_grad(*self.gradient_arguments(), **options)
 
     def expected_weight_grad(self) -> torch.Tensor:
-        options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation")}
+        options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
         grad, image, taps = self.gradient_arguments()
         return reference.weight_grad(grad.double(), image.double(), taps, **options)
 

@@ -13,6 +13,7 @@
 
 #include <sched.h>
 
+#include "border.h"
 #include "columns.h"
 #include "pool.h"
 #include "scratch.h"
@@ -63,7 +64,8 @@ void run_band(const Sweep<T>& s, int of, std::int64_t task, T* buffer) {
     Progress* const own = s.solve && band + 1 < layout.bands ? s.progress[of] + task : nullptr;
 
     T* const side = buffer + layout.column * layout.capacity;
-    for (std::int64_t k = 0; k < layout.keep * layout.column; k += kLanes<T>) store<T>(buffer + k, Vector<T>{});
+    const T* const known = s.solve ? out : in;  // where what lies beyond the band is read
+    fill_left<T>(buffer, known, view, layout, lanes);
     std::int64_t at = layout.keep;
     const std::int64_t steps = view.width + layout.strips - 1;
     for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
@@ -77,15 +79,18 @@ void run_band(const Sweep<T>& s, int of, std::int64_t task, T* buffer) {
             read_chunk<T>(side, layout.side, in, view, layout, lanes, t);
         else
             read_chunk<T>(x, layout.column, in, view, layout, lanes, t);
-        if (band > 0) {
-            if (above) above->wait_for(smaller(view.width, t + kChunk));
-            read_upper_halo<T>(x, s.solve ? out : in, view, layout, lanes, t);
-        }
+        const std::int64_t early = view.repeats && t == 0 ? layout.strips - 1 : 0;  // lanes left of the frame
+        if (!s.solve)
+            for (std::int64_t k = 0; k < early; ++k)
+                keep_left<T>(x + k * layout.column, known, view, layout, lanes, k);
+        if (above) above->wait_for(smaller(view.width, t + kChunk));
+        if (band > 0 || view.repeats) read_upper_halo<T>(x, known, view, layout, lanes, t);
         const std::int64_t count = smaller<std::int64_t>(kChunk, steps - t);
         for (std::int64_t k = 0; k < count; ++k) {
             prefetch_rows<T>(in, out, view, lanes, t + k);
-            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0 && !view.repeats);
             s.column(taps, x + k * layout.column, side + k * layout.side);
+            if (s.solve && k < early) keep_left<T>(x + k * layout.column, known, view, layout, lanes, k);
         }
         if (s.solve)
             write_chunk<T>(x, layout.column, out, view, layout, lanes, t);
@@ -114,16 +119,11 @@ void sweep_thread(void* context) {
     }
 }
 
-// As many threads as there are tasks and work for: waking one takes as long as about a hundred thousand multiply-adds.
-inline int worth_threads(int threads, std::int64_t tasks, double multiply_adds) {
-    const double most = smaller(smaller(double(threads), double(tasks)), 1.0 + multiply_adds / 2e5);
-    return larger(1, int(most));
-}
-
+// All pixels of a view.
 template <class T>
-int sweep(const deblur_problem& p, bool solve, const void* in, const void* weight, void* out, int threads) {
+int sweep_view(const deblur_problem& p, const View& view, bool solve, const void* in, const void* weight, void* out,
+               int threads) {
     Sweep<T> s;
-    const View view = canonical(p, p.transpose != 0);
     s.parts = parts_for<T>(view);
     s.column = column_kernel<T>(view.channels, solve);
     s.solve = solve;
@@ -132,7 +132,7 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.tasks = s.parts.tasks();
     s.next_task = s.next_buffer = 0;
     const std::int64_t groups = view.groups, packed = packed_elements(view), square = view.channels * view.channels;
-    s.workers = worth_threads(threads, s.tasks, double(p.batch * p.height * p.width) * double(groups * packed));
+    s.workers = worth_threads(threads, s.tasks, double(p.batch * view.height * view.width) * double(groups * packed));
 
     const Scratch<Taps<T>> taps(2 * groups);
     const Scratch<T> weights(groups * packed);
@@ -155,6 +155,20 @@ int sweep(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.buffers = buffers.data();
     deblur::run_on_threads(int(s.workers), threads, sweep_thread<T>, &s);
     return DEBLUR_OK;
+}
+
+// A convolution with a repeated border reads beyond the frame what is there to be read. A solve finds the first row and
+// column before all others, and so knows what lies beyond the rest; for the adjoint, which writes on them what it would
+// write beyond, they come last.
+template <class T>
+int sweep(const deblur_problem& p, bool solve, const void* in, const void* weight, void* out, int threads) {
+    const bool transpose = p.transpose != 0, apart = p.border == DEBLUR_REPLICATE && (solve || transpose);
+    const View view = canonical(p, transpose, apart);
+    int status = apart && !transpose ? edges<T>(p, solve, in, weight, out, threads) : DEBLUR_OK;
+    if (status == DEBLUR_OK && view.height > 0 && view.width > 0)
+        status = sweep_view<T>(p, view, solve, in, weight, out, threads);
+    if (status == DEBLUR_OK && apart && transpose) status = edges<T>(p, solve, in, weight, out, threads);
+    return status;
 }
 
 }  // namespace

@@ -36,14 +36,23 @@ const deblur::Kernels& kernels() {
     return chosen;
 }
 
+bool empty(const deblur_problem& p) { return p.batch == 0 || p.channels == 0 || p.height == 0 || p.width == 0; }
+
+// Whether, with a repeated border, the taps along an axis have been added up as far as they can be.
+bool folded(std::int64_t size, std::int64_t taps, std::int64_t dilation) {
+    return (taps == 1 || (taps - 2) * dilation < size - 1) && (dilation == 1 || dilation < size);
+}
+
 bool valid(const deblur_problem* p) {
     return p != nullptr && p->batch >= 0 && p->height >= 0 && p->width >= 0 && p->channels >= 0 && p->groups >= 1 &&
            p->channels % p->groups == 0 && p->taps_h >= 1 && p->taps_w >= 1 && p->dilation_h >= 1 &&
            p->dilation_w >= 1 && (p->dtype == DEBLUR_FLOAT32 || p->dtype == DEBLUR_FLOAT64) && p->corner >= 0 &&
-           p->corner <= 3;
+           p->corner <= 3 &&
+           (p->border == DEBLUR_ZERO ||
+            (p->border == DEBLUR_REPLICATE &&
+             (empty(*p) ||
+              (folded(p->height, p->taps_h, p->dilation_h) && folded(p->width, p->taps_w, p->dilation_w)))));
 }
-
-bool empty(const deblur_problem& p) { return p.batch == 0 || p.channels == 0 || p.height == 0 || p.width == 0; }
 
 // A large output that was never touched costs a page fault for every 4 KiB, which takes longer than computing it; in
 // pages of 2 MiB it does not. Advice only, and without effect on memory that is in use already.

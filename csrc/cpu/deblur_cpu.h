@@ -1,8 +1,10 @@
 // The plain C interface of the CPU kernels: pointers, sizes and a thread count; no C++ and no torch type crosses it.
 //
-// One operation lies underneath everything, the masked convolution anchored at the top-left tap (zero outside):
+// One operation lies underneath everything, the masked convolution anchored at the top-left tap:
 //
 //     y[o, p] = sum over i, a >= 0, b >= 0 of  w[o, i, a, b] * x[i, p - (a * dilation_h, b * dilation_w)]
+//
+// with x = 0 outside the frame, or its first row and column repeated there (`border`).
 //
 // The other three corners are flips of the image and the adjoint (`transpose`) is the flip in both axes with the roles
 // of o and i exchanged, so all eight cases are one recursion on an image read with other strides (see view.h).
@@ -25,16 +27,20 @@ extern "C" {
 enum { DEBLUR_OK = 0, DEBLUR_NO_MEMORY = 1, DEBLUR_BAD_PROBLEM = 2 };
 enum { DEBLUR_FLOAT32 = 0, DEBLUR_FLOAT64 = 1 };
 enum { DEBLUR_RIGHT = 1, DEBLUR_BOTTOM = 2 };  // bits of `corner`; 0 is top-left
+enum { DEBLUR_ZERO = 0, DEBLUR_REPLICATE = 1 };
 
 // Mirrored field by field in deblur/ops/_native.py; raise DEBLUR_ABI_VERSION with every change.
 struct deblur_problem {
     std::int64_t batch, channels, height, width, groups;
     std::int64_t taps_h, taps_w, dilation_h, dilation_w;
-    std::int32_t dtype, corner, transpose, reserved;
+    std::int32_t dtype, corner, transpose, border;
 };
 static_assert(sizeof(deblur_problem) == 88, "deblur/ops/_native.py mirrors this layout");
 
-#define DEBLUR_ABI_VERSION 1
+// With a repeated border no two taps may read the edge from every pixel: (taps_h - 2) * dilation_h < height - 1, and
+// the dilations are less than height and width (or 1); the caller adds such taps up.
+
+#define DEBLUR_ABI_VERSION 2
 
 DEBLUR_EXPORT int deblur_abi_version(void);
 // The instruction set the kernels run with on this machine: "AVX-512", "AVX2", "NEON" or "baseline (SSE2)". The

@@ -136,7 +136,7 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
     T* const side = buffer + layout.column * layout.capacity;
     T* const sums = buffer + s.parts.buffer_elements();
     for (std::int64_t k = 0; k < s.elements * n; k += n) store<T>(sums + k, Vector<T>{});
-    for (std::int64_t k = 0; k < layout.keep * layout.column; k += n) store<T>(buffer + k, Vector<T>{});
+    fill_left<T>(buffer, s.x + offset, view, layout, lanes);
     std::int64_t at = layout.keep;
     const std::int64_t steps = view.width + layout.strips - 1;
     for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
@@ -148,10 +148,13 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
         T* const x = buffer + at * layout.column + layout.halo * layout.row;
         read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
         read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
-        if (band > 0) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
+        if (view.repeats && t == 0)
+            for (std::int64_t k = 0; k + 1 < layout.strips; ++k)
+                keep_left<T>(x + k * layout.column, s.x + offset, view, layout, lanes, k);
+        if (band > 0 || view.repeats) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
         for (std::int64_t k = 0; k < kChunk; ++k) {
             prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
-            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0);
+            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0 && !view.repeats);
         }
         gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);
     }

@@ -46,7 +46,8 @@ struct Layout {
 inline double column_cycles(const View& view, const Layout& layout) {
     const double c = double(view.channels), rows = double(layout.rows);
     const double fma = 0.5 * rows * c * c * double(view.taps_h * view.taps_w);
-    const double halo = double(layout.halo) * c * (2.0 + (layout.bands > 1 ? 1.5 * layout.images_per_vector : 0.0));
+    const double upper = layout.bands > 1 || view.repeats ? 1.5 * layout.images_per_vector : 0.0;
+    const double halo = double(layout.halo) * c * (2.0 + upper);
     return fma + halo + 12.0 * rows * c + (c == 1 ? 4.0 * rows : 0.0) + 20.0;
 }
 
@@ -142,6 +143,7 @@ struct Lanes {
     std::int64_t delayed[kMostLanes];  // the same, as many columns back as the lane is late
     std::int64_t image_start[kMostLanes];
     std::int64_t image_rows[kMostLanes];
+    std::int64_t edge[kMostLanes];  // of the row that is repeated above the image, column 0
     std::int64_t rows[kMostLanes];  // 0 for an idle lane
     std::int64_t delay[kMostLanes];
     std::int64_t first_row;  // of the band
@@ -160,6 +162,7 @@ Lanes lanes_of(const View& view, const Layout& layout, std::int64_t vector, std:
         const bool exists = image < view.images;
         lanes.image_start[lane] = exists ? view.start_of(image) : 0;
         lanes.image_rows[lane] = exists ? view.rows_of(image) : 0;
+        lanes.edge[lane] = exists ? view.edge_of(image) : 0;
         lanes.start[lane] = lanes.image_start[lane] + row * view.row_step();
         lanes.rows[lane] = larger<std::int64_t>(0, smaller(layout.rows, lanes.image_rows[lane] - row));
         lanes.delay[lane] = strip;
@@ -286,19 +289,50 @@ DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, co
     }
 }
 
+// What lies to the left of the frame in the columns that a band starts from: zeros, or every row's pixel at the edge.
+template <class T>
+void fill_left(T* buffer, const T* image, const View& view, const Layout& layout, const Lanes& lanes) {
+    const std::int64_t n = kLanes<T>, count = view.repeats ? layout.column : layout.keep * layout.column;
+    for (std::int64_t k = 0; k < count; k += n) store<T>(buffer + k, Vector<T>{});
+    if (!view.repeats) return;
+    for (std::int64_t lane = 0; lane < n; ++lane)
+        for (std::int64_t r = -layout.halo; r < lanes.rows[lane]; ++r) {
+            const std::int64_t row = lanes.first_row + lane % layout.strips * layout.rows + r;
+            if (row >= lanes.image_rows[lane] || lanes.image_rows[lane] == 0) continue;
+            const T* from = image - view.inset * view.col;
+            from += row < 0 ? lanes.edge[lane] : lanes.image_start[lane] + row * view.row_step();
+            T* const to = buffer + (layout.halo + r) * layout.row + lane;
+            for (std::int64_t ch = 0; ch < view.channels; ++ch) to[ch * n] = from[ch * view.channel];
+        }
+    for (std::int64_t k = 1; k < layout.keep; ++k)
+        __builtin_memcpy(buffer + k * layout.column, buffer, std::size_t(layout.column) * sizeof(T));
+}
+
+// The same in the lanes that have not yet reached the frame at step t; x stands at row 0 of its column.
+template <class T>
+void keep_left(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
+    for (int lane = 0; lane < kLanes<T>; ++lane) {
+        if (t >= lanes.delay[lane]) continue;
+        const T* const from = image + lanes.start[lane] - view.inset * view.col;
+        for (std::int64_t r = 0; r < lanes.rows[lane]; ++r)
+            for (std::int64_t ch = 0; ch < view.channels; ++ch)
+                x[r * layout.row + ch * kLanes<T> + lane] = from[r * view.row_step() + ch * view.channel];
+    }
+}
+
 // The halo of the strips that start a band, for a chunk of columns: single numbers, from rows that the bands above
-// finished.
+// finished, or from the row that is repeated above the image.
 template <class T>
 void read_upper_halo(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
     for (int lane = 0; lane < kLanes<T>; lane += layout.strips)
         for (std::int64_t m = 1; m <= layout.halo; ++m) {
             const std::int64_t row = lanes.first_row - m;
-            const bool exists = row >= 0 && row < lanes.image_rows[lane];
+            const bool exists = row >= 0 ? row < lanes.image_rows[lane] : view.repeats && lanes.image_rows[lane] > 0;
             const std::int64_t end = exists ? smaller<std::int64_t>(kChunk, view.width - t) : 0;
             for (std::int64_t ch = 0; ch < view.channels; ++ch) {
                 T* to = x - m * layout.row + ch * kLanes<T> + lane;
-                const T* from =
-                    image + lanes.image_start[lane] + row * view.row_step() + ch * view.channel + t * view.col;
+                const T* from = image + ch * view.channel + t * view.col;
+                from += row < 0 ? lanes.edge[lane] : lanes.image_start[lane] + row * view.row_step();
                 std::int64_t k = 0;
                 for (; k < end; ++k) to[k * layout.column] = from[k * view.col];
                 for (; k < kChunk; ++k) to[k * layout.column] = T(0);

@@ -87,8 +87,8 @@ DEBLUR_DEVICE Band band_of(const Problem& p, Scalar* shared) {
     return band;
 }
 
-// Zeros in the ring: they are the outside of the image (a border that repeats the edge would be filled in here and in
-// `fetch_halo`). The taps, divided by minus the anchor, so that every product is added; a vanishing anchor gives NaN.
+// Zeros in the ring: they are the outside of the image (one whose edge is repeated comes as problems of this kind, see
+// deblur/ops/_cuda_border.py). The taps, divided by minus the anchor, so that every product is added; a vanishing anchor gives NaN.
 DEBLUR_DEVICE Scalar prepare(const Problem& p, const Band& band) {
     const int thread = threadIdx.x;
     for (int k = thread; k < band.ring_chunks * kChunk * band.pitch; k += kBandThreads) band.ring[k] = 0;

@@ -7,7 +7,8 @@ What runs where:
 - the solve with several channels per group: three small kernels that invert the anchors and fold them in, then the
   wavefront kernel, one launch for all images;
 - the weight gradient with one channel per group: a kernel that sums over tiles, and one that sums over its blocks;
-- the weight gradient with several, and the convolution: torch's own, through the reference, which is nothing but they.
+- the weight gradient with several, and the convolution: torch's own, through the reference, which is nothing but they;
+- with a repeated edge the same kernels, between torch's own operations (`_cuda_border`).
 
 Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
 load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
@@ -22,7 +23,7 @@ import os
 import torch
 from torch import Tensor
 
-from deblur.ops import _cuda_modules, _cuda_problem, reference
+from deblur.ops import _cuda_border, _cuda_modules, _cuda_problem, reference
 from deblur.ops._driver import Driver, DriverError
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
@@ -105,6 +106,16 @@ def solve(
     x = torch.empty_like(y)
     if x.numel() == 0:
         return x
+    if border == "replicate":
+        return _cuda_border.solve(
+            y,
+            weight,
+            orientation=orientation,
+            transpose=transpose,
+            groups=groups,
+            dilation=dilation,
+            zero_solve=solve,
+        )
     device = y.device.index or 0
     plan = _cuda_problem.plan(
         y.shape,
@@ -134,6 +145,16 @@ def weight_grad(
     toolkit, reason = _toolkit()
     if toolkit is None:
         raise RuntimeError(reason)
+    if border == "replicate":
+        return _cuda_border.weight_grad(
+            grad,
+            x,
+            kernel_size,
+            orientation=orientation,
+            groups=groups,
+            dilation=dilation,
+            zero_weight_grad=weight_grad,
+        )
     limit = toolkit.driver.shared_limit(x.device.index or 0)
     plan = None
     if x.numel():

@@ -48,7 +48,7 @@ def conv(
     """Return the masked convolution of x, or its adjoint."""
     if x.dtype in _HALF:
         return conv(x.float(), weight.float(), orientation, transpose, groups, dilation, border).to(x.dtype)
-    compute: Callable[..., torch.Tensor] = _native.conv if border == "zero" and _native_serves(x) else reference.conv
+    compute: Callable[..., torch.Tensor] = _native.conv if _native_serves(x) else reference.conv
     return compute(
         x.contiguous(),
         weight.contiguous(),
@@ -73,7 +73,7 @@ def solve(
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
         return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method, border).to(y.dtype)
-    on_gpu = border == "zero" and _cuda_serves(y)
+    on_gpu = _cuda_serves(y)
     if not on_gpu:
         _checks.check_anchors(weight, y.shape[2], y.shape[3], groups, border)
     if method == "jacobi":
@@ -83,7 +83,7 @@ def solve(
     compute: Callable[..., torch.Tensor] = reference.solve
     if on_gpu:
         compute = _cuda.solve
-    elif border == "zero" and _native_serves(y):
+    elif _native_serves(y):
         compute = _native.solve
     return compute(
         y.contiguous(),
@@ -110,10 +110,10 @@ def weight_grad(
         return weight_grad(grad.float(), x.float(), kernel_size, orientation, groups, dilation, border).to(x.dtype)
     grad, x = grad.contiguous(), x.contiguous()
     size, steps = (kernel_size[0], kernel_size[1]), (dilation[0], dilation[1])
-    if border == "zero" and _cuda_serves(x):
+    if _cuda_serves(x):
         return _cuda.weight_grad(grad, x, size, orientation=orientation, groups=groups, dilation=steps, border=border)
     is_faster = x.dtype == torch.float64 or x.shape[1] // groups < _WIDE
-    if border == "zero" and _native_serves(x) and is_faster:
+    if _native_serves(x) and is_faster:
         ours: torch.Tensor = _native.weight_grad(
             grad, x, size, orientation=orientation, transpose=False, groups=groups, dilation=steps, border=border
         )

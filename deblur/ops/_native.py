@@ -25,15 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 import deblur
+from deblur.ops import geometry
 
 __all__ = ["available", "conv", "describe", "solve", "weight_grad", "why_not"]
 
-_ABI_VERSION = 1
+_ABI_VERSION = 2
 _DTYPES = {torch.float32: 0, torch.float64: 1}
 _CORNERS = {"top_left": 0, "top_right": 1, "bottom_left": 2, "bottom_right": 3}
+_BORDERS = {"zero": 0, "replicate": 1}
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
 
@@ -43,7 +46,7 @@ class _Problem(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "channels", "height", "width", "groups")),
         *((name, ctypes.c_int64) for name in ("taps_h", "taps_w", "dilation_h", "dilation_w")),
-        *((name, ctypes.c_int32) for name in ("dtype", "corner", "transpose", "reserved")),
+        *((name, ctypes.c_int32) for name in ("dtype", "corner", "transpose", "border")),
     ]
 
 
@@ -111,9 +114,11 @@ def _problem(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str,
 ) -> tuple[_Problem, int]:
     """The description of a problem and its address, made once: building it takes as long as a small solve."""
-    problem = _Problem(*shape, groups, *kernel_size, *dilation, _DTYPES[dtype], _CORNERS[orientation], transpose, 0)
+    numbers = _DTYPES[dtype], _CORNERS[orientation], transpose, _BORDERS[border]
+    problem = _Problem(*shape, groups, *kernel_size, *dilation, *numbers)
     return problem, ctypes.addressof(problem)
 
 
@@ -141,10 +146,13 @@ def _on_images(
     transpose: bool,
     groups: int,
     dilation: tuple[int, int],
+    border: str,
     out: Tensor | None,
 ) -> Tensor:
+    if border == "replicate":
+        weight, dilation = geometry.folded(weight, image.shape[2], image.shape[3], dilation)
     height, width = weight.shape[-2:]
-    problem = _problem(image.shape, image.dtype, (height, width), orientation, transpose, groups, dilation)
+    problem = _problem(image.shape, image.dtype, (height, width), orientation, transpose, groups, dilation, border)
     return _call(name, problem[1], image, weight, torch.empty_like(image) if out is None else out)
 
 
@@ -160,7 +168,7 @@ def conv(
     out: Tensor | None = None,
 ) -> Tensor:
     """The masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out` if given."""
-    return _on_images("conv", x, weight, orientation, transpose, groups, dilation, out)
+    return _on_images("conv", x, weight, orientation, transpose, groups, dilation, border, out)
 
 
 def solve(
@@ -175,7 +183,7 @@ def solve(
     out: Tensor | None = None,
 ) -> Tensor:
     """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`."""
-    return _on_images("solve", y, weight, orientation, transpose, groups, dilation, out)
+    return _on_images("solve", y, weight, orientation, transpose, groups, dilation, border, out)
 
 
 def weight_grad(
@@ -190,8 +198,23 @@ def weight_grad(
     border: str = "zero",
 ) -> Tensor:
     """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
-    problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation)
     result = x.new_empty((x.shape[1], x.shape[1] // groups, *kernel_size))
+    if border == "replicate":  # far taps that read the same have one gradient
+        near, dilation = geometry.folded(result, x.shape[2], x.shape[3], dilation)
+        rows, columns = near.shape[2:]
+        if (rows, columns) != kernel_size:
+            near = weight_grad(
+                grad,
+                x,
+                (rows, columns),
+                orientation=orientation,
+                transpose=transpose,
+                groups=groups,
+                dilation=dilation,
+                border=border,
+            )
+            return F.pad(near, (0, kernel_size[1] - columns, 0, kernel_size[0] - rows), mode="replicate")
+    problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation, border)
     return _call("weight_grad", problem[1], grad, x, result)
 
 

@@ -21,7 +21,7 @@ import torch
 
 from deblur.ops import geometry
 
-__all__ = ["Block", "blocks"]
+__all__ = ["Block", "blocks", "quarters"]
 
 
 class Block(NamedTuple):
@@ -42,15 +42,20 @@ def blocks(weight: torch.Tensor, height: int, width: int, orientation: str, bord
     """Return the blocks of an H x W frame that have pixels, in order; the first one even where the frame is empty."""
     if border == "zero":
         return [Block("the anchor weight[:, :, 0, 0]", weight, slice(0, height), slice(0, width))]
+    every = quarters(weight, height, width, orientation)
+    return [block for block in every if block is every[0] or block.pixels]
+
+
+def quarters(weight: torch.Tensor, height: int, width: int, orientation: str) -> list[Block]:
+    """Return corner, first column, first row and rest of an H x W frame whose edge is repeated, empty ones too."""
     bottom, right = geometry.ORIENTATIONS[orientation]
     (first_row, rows), (first_column, columns) = _split(height, bottom), _split(width, right)
-    every = [
+    return [
         Block("the corner's anchor weight.sum((2, 3))", weight.sum((2, 3), keepdim=True), first_row, first_column),
         Block("the first column's anchor weight[:, :, 0].sum(2)", weight.sum(3, keepdim=True), rows, first_column),
         Block("the first row's anchor weight[:, :, :, 0].sum(2)", weight.sum(2, keepdim=True), first_row, columns),
         Block("the anchor weight[:, :, 0, 0]", weight, rows, columns),
     ]
-    return [block for block in every if block is every[0] or block.pixels]
 
 
 def _split(size: int, from_the_end: bool) -> tuple[slice, slice]:

@@ -21,7 +21,7 @@ from torch.nn.grad import conv2d_weight
 from deblur.ops import geometry
 from deblur.ops.blocks import blocks
 
-__all__ = ["conv", "dense_matrix", "solve", "weight_grad"]
+__all__ = ["conv", "dense_matrix", "extend", "solve", "weight_grad"]
 
 
 def dense_matrix(
@@ -76,7 +76,7 @@ def conv(
     if border == "replicate" and x.numel():
         weight, dilation = geometry.folded(weight, x.shape[2], x.shape[3], dilation)
         if transpose:
-            extended = _pad(x, weight.shape[2:], orientation, dilation)
+            extended = extend(x, weight.shape[2:], orientation, dilation)
             result = conv(extended, weight, orientation=orientation, transpose=True, groups=groups, dilation=dilation)
             return _fold(result, x.shape[2], x.shape[3], orientation)
     elif transpose:
@@ -87,7 +87,7 @@ def conv(
         weight = geometry.reachable(weight, x.shape[2], x.shape[3], dilation)
     with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         return F.conv2d(
-            _pad(x, weight.shape[2:], orientation, dilation, border),
+            extend(x, weight.shape[2:], orientation, dilation, border),
             _as_correlation(weight, orientation),
             groups=groups,
             dilation=dilation,
@@ -195,7 +195,7 @@ def weight_grad(
         seen, dilation = geometry.folded(result, height, width, dilation)
     with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False):
         correlation: torch.Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
-            _pad(x, seen.shape[2:], orientation, dilation, border),
+            extend(x, seen.shape[2:], orientation, dilation, border),
             list(seen.shape),
             grad.contiguous(),
             groups=groups,
@@ -206,7 +206,7 @@ def weight_grad(
     return F.pad(filled, unseen) if border == "zero" else F.pad(filled, unseen, mode="replicate")
 
 
-def _pad(
+def extend(
     x: torch.Tensor,
     kernel_size: tuple[int, ...] | torch.Size,
     orientation: str,

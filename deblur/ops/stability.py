@@ -58,7 +58,12 @@ class StabilityReport:
 
 
 def stability(
-    weight: torch.Tensor, H: int, W: int, groups: int = 1, dilation: int | tuple[int, int] = 1
+    weight: torch.Tensor,
+    H: int,
+    W: int,
+    groups: int = 1,
+    dilation: int | tuple[int, int] = 1,
+    border: str = "zero",
 ) -> StabilityReport:
     """Measure how far the exact inverse of a masked convolution on an H x W frame can be trusted.
 
@@ -71,6 +76,9 @@ def stability(
         W: Columns of the frame.
         groups: As in `masked_conv2d`.
         dilation: As in `masked_conv2d`.
+        border: As in `masked_conv2d`. With "replicate" the rows of the inverse are no parts of one; the gains are then
+            the largest of the four pixels that read most: the corner, and the last of the first row, of the first
+            column and of the frame. Where the margin is positive none is above that of zeros on a frame without end.
 
     Returns:
         A `StabilityReport`; print its `sentence`. A singular anchor or a weight that is not finite is not trusted.
@@ -88,17 +96,21 @@ def stability(
     """
     _checks.check_weight(weight, groups)
     _checks.check_frame(H, W)
+    _checks.check_border(border)
     steps = _checks.pair(dilation)
     weight = weight.detach().double()
     if not bool(torch.isfinite(weight).all()):
         return _hopeless(math.nan, "The weight is not finite, so nothing can be inverted.")
     try:
-        _checks.check_anchors(weight, H, W, groups, "zero")
+        _checks.check_anchors(weight, H, W, groups, border)
     except SingularAnchorError as error:
         return _hopeless(-1.0, f"There is no inverse: {error}.")
     margin = minimum_phase_margin(weight, groups, steps)
-    gain, noise_gain, peak = _impulse_response(weight, H, W, groups, steps, decays=margin > 0)
-    round_trip = _round_trip(weight.float(), H, W, groups, steps)
+    if border == "zero":
+        gain, noise_gain, peak = _impulse_response(weight, H, W, groups, steps, decays=margin > 0)
+    else:
+        gain, noise_gain, peak = _longest_rows(weight, H, W, groups, steps)
+    round_trip = _round_trip(weight.float(), H, W, groups, steps, border)
     trusted = round_trip <= TOLERANCE
     return StabilityReport(
         gain=gain,
@@ -136,15 +148,40 @@ def _impulse_response(
         rows, columns, last = min(height, 2 * rows), min(width, 2 * columns), gain
 
 
-def _round_trip(weight: torch.Tensor, height: int, width: int, groups: int, dilation: tuple[int, int]) -> float:
+def _longest_rows(
+    weight: torch.Tensor, height: int, width: int, groups: int, dilation: tuple[int, int]
+) -> tuple[float, float, float]:
+    """Return what `_impulse_response` does, of the four rows of the inverse that end each block of a repeated edge.
+
+    A row of the inverse is the solution of the adjoint for a point where the row's pixel is.
+    """
+    channels, size = weight.shape[:2]
+    point = torch.eye(size, dtype=weight.dtype, device=weight.device).repeat(1, groups)  # (output, C)
+    largest = torch.zeros(3, dtype=weight.dtype)
+    for row, column in {(i, j) for i in (0, height - 1) for j in (0, width - 1)} if height * width else ():
+        frame = torch.zeros(size, channels, height, width, dtype=weight.dtype, device=weight.device)
+        frame[:, :, row, column] = point
+        response = masked_conv.masked_conv2d_solve(
+            frame, weight, transpose=True, groups=groups, dilation=dilation, border="replicate"
+        ).abs()
+        response = response.view(size, groups, -1)
+        found = (response.sum(2).max(), response.square().sum(2).sqrt().max(), response.max())
+        largest = torch.maximum(largest, torch.stack(found).cpu())
+    gain, noise_gain, peak = largest.tolist()
+    return (gain, noise_gain, peak) if gain <= _HOPELESS else (math.inf, math.inf, math.inf)
+
+
+def _round_trip(
+    weight: torch.Tensor, height: int, width: int, groups: int, dilation: tuple[int, int], border: str
+) -> float:
     """Return the relative error of x -> A x -> A^-1 A x for normal noise x, in float32."""
     if height * width == 0:
         return 0.0
     noise = torch.Generator().manual_seed(0)
     x = torch.randn(1, weight.shape[0], height, width, generator=noise).to(weight.device)
-    y = masked_conv.masked_conv2d(x, weight, groups=groups, dilation=dilation)
+    y = masked_conv.masked_conv2d(x, weight, groups=groups, dilation=dilation, border=border)
     try:
-        back = masked_conv.masked_conv2d_solve(y, weight, groups=groups, dilation=dilation)
+        back = masked_conv.masked_conv2d_solve(y, weight, groups=groups, dilation=dilation, border=border)
     except SingularAnchorError:  # invertible in float64, not in float32
         return math.inf
     error = float((back - x).double().norm() / x.double().norm())

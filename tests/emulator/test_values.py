@@ -137,6 +137,38 @@ def test_a_nan_stays_within_the_pixels_that_depend_on_it(groups: int) -> None:
     assert found[1].isfinite().all()
 
 
+REPEATED = [
+    *(Case(shape=(1, 1, h, w), taps=(3, 4), border="replicate") for h, w in ((1, 1), (1, 9), (9, 1), (2, 2), (66, 40))),
+    *(Case(shape=(1, 2, 34, 20), taps=(40, 5), groups=2, border="replicate", transpose=t) for t in (False, True)),
+    *(
+        Case(shape=(2, 4, 12, 9), taps=(3, 4), groups=2, orientation=name, transpose=t, border="replicate")
+        for name in geometry.ORIENTATIONS
+        for t in (False, True)
+    ),
+    Case(shape=(1, 3, 20, 17), taps=(3, 4), groups=3, dilation=(4, 5), transpose=True, border="replicate"),
+    Case(shape=(1, 1, 6, 5), taps=(4, 5), dilation=(50, 99), border="replicate"),
+]
+
+
+@pytest.mark.parametrize("case", REPEATED, ids=str)
+def test_a_repeated_edge(case: Case) -> None:
+    case.check(TOOLKIT)
+    case.check_weight_grad(TOOLKIT)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_vanishing_anchor_of_the_edge_gives_nan_where_it_is_read(channels: int) -> None:
+    class Singular(Case):
+        def weight(self) -> torch.Tensor:
+            weight = torch.zeros(self.shape[1], channels, 2, 1, dtype=torch.float64)
+            weight[:, :, 0, 0] = torch.eye(channels)
+            weight[:, :, 1, 0] = -torch.eye(channels)  # 1 - 1 = 0 on the first row and in the corner
+            return weight
+
+    found = Singular(shape=(1, channels, 3, 4), taps=(2, 1), border="replicate").solved(TOOLKIT)
+    assert found.isnan().all()
+
+
 GRADIENTS = [
     *(Case(shape=(1, 1, h, w), taps=(3, 3)) for h, w in itertools.product((1, 7, 9, 17), (1, 8, 63, 66))),
     *(Case(shape=(2, 1, 40, 33), taps=(k, k)) for k in (1, 2, 7, 8, 9, 15, 17, 31)),

@@ -51,6 +51,8 @@ int main() {
         for (int corner = 0; corner < 4; ++corner) {
             deblur_problem p = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], 0, corner, corner % 2, 0};
             if (!run<float>(p)) ++failures;
+            p.border = (s[7] == 1 || s[7] < s[2]) && (s[8] == 1 || s[8] < s[3]) && (s[5] - 2) * s[7] < s[2] - 1 &&
+                       (s[6] - 2) * s[8] < s[3] - 1;
             p.dtype = DEBLUR_FLOAT64;
             p.transpose = !p.transpose;
             if (!run<double>(p)) ++failures;

@@ -26,6 +26,9 @@ CASES = [
     Case(batch=2, channels=4, groups=2, size=(4, 5), taps=(3, 2), dilation=(1, 2)),
     Case(channels=3, groups=3, size=(6, 3), taps=(2, 7)),
     Case(channels=3, size=(3, 4), taps=(2, 2)),
+    Case(size=(5, 4), border="replicate"),
+    Case(channels=4, groups=2, size=(4, 5), taps=(3, 2), dilation=(1, 2), border="replicate"),
+    Case(channels=3, groups=3, size=(3, 1), taps=(5, 3), border="replicate"),
 ]
 
 needs_emulator = pytest.mark.skipif(emulated.why_not_emulated() is not None, reason=str(emulated.why_not_emulated()))
@@ -45,11 +48,11 @@ def device(monkeypatch: pytest.MonkeyPatch) -> _cuda_modules.Toolkit:
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("orientation", ["top_left", "top_right"])
 def test_the_laws_hold(device, case: Case, orientation: str, transpose: bool) -> None:
-    options = {"groups": case.groups, "dilation": case.dilation, "orientation": orientation, "transpose": transpose}
+    options = {**case.options, "orientation": orientation, "transpose": transpose}
     inverse_undoes_the_convolution(case, torch.float64, **options)
     inverse_undoes_the_convolution(case, torch.float32, **options)
     agrees_with_the_dense_matrix(case, **options)
-    transpose_is_the_adjoint(case, **{name: options[name] for name in ("groups", "dilation", "orientation")})
+    transpose_is_the_adjoint(case, **{name: options[name] for name in ("groups", "dilation", "border", "orientation")})
     assert device.driver.launched
 
 
@@ -57,6 +60,7 @@ SMALL = [
     Case(batch=1, size=(3, 4), taps=(2, 2)),
     Case(batch=1, channels=2, groups=2, size=(2, 3), taps=(3, 2), dilation=(1, 2)),
     Case(batch=1, channels=2, size=(3, 2), taps=(2, 2)),
+    Case(batch=1, channels=2, groups=2, size=(3, 2), taps=(2, 3), border="replicate"),
 ]
 
 
@@ -64,7 +68,7 @@ SMALL = [
 @pytest.mark.parametrize("case", SMALL, ids=str)
 @pytest.mark.parametrize("transpose", [False, True])
 def test_gradcheck_and_gradgradcheck(device, case: Case, transpose: bool) -> None:
-    options = {"groups": case.groups, "dilation": case.dilation, "orientation": "bottom_left", "transpose": transpose}
+    options = {**case.options, "orientation": "bottom_left", "transpose": transpose}
     leaves = (case.image().requires_grad_(), case.weight().requires_grad_())
 
     def solve(y: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -17,20 +17,30 @@ CORNERS = ["top_left", "top_right", "bottom_left", "bottom_right"]
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 PLAIN = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
 
+either_border = pytest.mark.parametrize("border", ["zero", "replicate"])
 
-def oracle(x: Tensor, weight: Tensor, *, orientation: str, transpose: bool, groups: int, dilation) -> Tensor:
+
+def shift(size: int, by: int, border: str) -> Tensor:
+    """The matrix that brings every pixel of a line the value of the one `by` before it."""
+    before = torch.arange(size) - by
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    inside = before >= 0 if border == "zero" else torch.ones(size, dtype=torch.bool)
+    matrix[torch.arange(size)[inside], before.clamp(0)[inside]] = 1.0
+    return matrix
+
+
+def oracle(
+    x: Tensor, weight: Tensor, *, orientation: str, transpose: bool, groups: int, dilation, border: str = "zero"
+) -> Tensor:
     """masked_conv2d by its definition, differentiable in `weight`."""
     batch, channels, height, width = x.shape
     n = channels // groups
-    flipped = [dim for dim, word in ((2, "bottom"), (3, "right")) if (word in orientation) != transpose]
+    flipped = [dim for dim, word in ((2, "bottom"), (3, "right")) if word in orientation]
     x = x.double().flip(flipped)
     y = torch.zeros_like(x)
     for a, b in itertools.product(range(weight.shape[2]), range(weight.shape[3])):
-        down, right = a * dilation[0], b * dilation[1]
-        if down >= height or right >= width:
-            continue
-        shifted = torch.zeros_like(x)
-        shifted[:, :, down:, right:] = x[:, :, : height - down, : width - right]
+        down, right = shift(height, a * dilation[0], border), shift(width, b * dilation[1], border)
+        shifted = down.T @ x @ right if transpose else down @ x @ right.T
         mix = weight[:, :, a, b].double().reshape(groups, n, n)
         grouped = shifted.reshape(batch, groups, n, height, width)
         sum_over = "gio,bgihw->bgohw" if transpose else "goi,bgihw->bgohw"
@@ -66,9 +76,10 @@ def check(x_shape, kernel_size, dtype, **options) -> None:
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("orientation", CORNERS)
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (4, 2), (5, 1)])
-def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, dtype):
+@either_border
+def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, dtype, border):
     options = {"orientation": orientation, "transpose": transpose, "groups": groups, "dilation": (1, 1)}
-    check((2, channels, 19, 37), (3, 4), dtype, **options)
+    check((2, channels, 19, 37), (3, 4), dtype, **options, border=border)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -79,45 +90,68 @@ def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, 
 def test_every_frame(height, width, dtype):
     for kernel_size in [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (9, 9)]:
         check((1, 1, height, width), kernel_size, dtype, **PLAIN)
+        for transpose in (False, True):
+            check((1, 1, height, width), kernel_size, dtype, **{**PLAIN, "transpose": transpose}, border="replicate")
     check((2, 3, height, width), (3, 2), dtype, **PLAIN)
+    check((2, 3, height, width), (3, 2), dtype, **{**PLAIN, "transpose": True}, border="replicate")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31])
-def test_every_number_of_taps(size):
-    check((1, 1, 150, 40), (size, 3), torch.float32, **PLAIN)
-    check((1, 1, 30, 40), (3, size), torch.float64, **PLAIN)
-    check((1, 1, 20, 40), (size, size), torch.float32, **{**PLAIN, "orientation": "bottom_right"})
+@either_border
+def test_every_number_of_taps(size, border):
+    check((1, 1, 150, 40), (size, 3), torch.float32, **PLAIN, border=border)
+    check((1, 1, 30, 40), (3, size), torch.float64, **PLAIN, border=border)
+    check((1, 1, 20, 40), (size, size), torch.float32, **{**PLAIN, "orientation": "bottom_right"}, border=border)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kernel_size", [(9, 3), (3, 9), (40, 40)])
-def test_taps_that_reach_beyond_the_frame_are_ignored(kernel_size, dtype):
-    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "groups": 2})
-    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "transpose": True})
+@either_border
+def test_taps_that_reach_beyond_the_frame_are_ignored_or_read_its_edge(kernel_size, dtype, border):
+    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "groups": 2}, border=border)
+    check((2, 2, 5, 6), kernel_size, dtype, **{**PLAIN, "transpose": True}, border=border)
 
 
-@pytest.mark.parametrize("dilation", [(1, 2), (2, 1), (3, 3), (2, 5), (50, 50)])
-def test_every_dilation(dilation):
+@pytest.mark.parametrize("dilation", [(1, 2), (2, 1), (3, 3), (2, 5), (30, 20), (50, 50)])
+@either_border
+def test_every_dilation(dilation, border):
     for orientation in ("top_left", "bottom_right"):
-        options = {"orientation": orientation, "transpose": False, "dilation": dilation}
+        transpose = border == "replicate" and orientation == "bottom_right"
+        options = {"orientation": orientation, "transpose": transpose, "dilation": dilation, "border": border}
         check((2, 1, 45, 33), (3, 4), torch.float32, groups=1, **options)
         check((1, 4, 12, 33), (3, 2), torch.float64, groups=2, **options)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4, 6, 7, 8, 9, 12, 13, 16, 17, 24, 33, 48])
-def test_every_number_of_channels(channels):
-    check((3, channels, 9, 10), (2, 3), torch.float32, **PLAIN)
-    check((1, 2 * channels, 20, 7), (3, 2), torch.float64, **{**PLAIN, "groups": 2, "transpose": True})
+@either_border
+def test_every_number_of_channels(channels, border):
+    check((3, channels, 9, 10), (2, 3), torch.float32, **PLAIN, border=border)
+    check((1, 2 * channels, 20, 7), (3, 2), torch.float64, **{**PLAIN, "groups": 2, "transpose": True}, border=border)
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 16, 33, 100])
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (3, 1)])
-def test_every_batch(batch, channels, groups):
-    check((batch, channels, 20, 12), (3, 3), torch.float32, **{**PLAIN, "groups": groups})
+@either_border
+def test_every_batch(batch, channels, groups, border):
+    check((batch, channels, 20, 12), (3, 3), torch.float32, **{**PLAIN, "groups": groups}, border=border)
 
 
-def test_many_channels_in_bands():
-    check((1, 2, 300, 21), (5, 2), torch.float32, **PLAIN)
+@either_border
+def test_many_channels_in_bands(border):
+    check((1, 2, 300, 21), (5, 2), torch.float32, **PLAIN, border=border)
+
+
+def test_a_weight_a_crop_with_taps_as_large_as_it():
+    for transpose in (False, True):
+        options = {**PLAIN, "groups": 7, "transpose": transpose, "orientation": "bottom_left"}
+        check((1, 7, 32, 32), (31, 31), torch.float32, **options, border="replicate")
+
+
+@pytest.mark.parametrize("border", [2, -1])
+def test_a_border_that_the_library_does_not_know_is_refused(border, monkeypatch):
+    monkeypatch.setitem(_native._BORDERS, "mirror", border)
+    with pytest.raises(AssertionError, match="a problem it cannot read"):
+        _native.conv(torch.rand(1, 1, 3, 3), torch.rand(1, 1, 2, 2), **PLAIN, border="mirror")
 
 
 def test_an_empty_batch_has_a_zero_weight_gradient():
@@ -145,8 +179,9 @@ def test_the_number_of_threads_changes_no_bit(shape, groups, kernel_size, dtype)
         for threads in (1, 2, 3, 7, 2):
             torch.set_num_threads(threads)
             of_this = [_native.weight_grad(grad, y, kernel_size, **{**PLAIN, "groups": groups})]
-            for transpose in (False, True):
-                options = {**PLAIN, "groups": groups, "transpose": transpose}
+            of_this += [_native.weight_grad(grad, y, kernel_size, **{**PLAIN, "groups": groups}, border="replicate")]
+            for transpose, border in itertools.product((False, True), ("zero", "replicate")):
+                options = {**PLAIN, "groups": groups, "transpose": transpose, "border": border}
                 of_this += [_native.solve(y, weight, **options), _native.conv(y, weight, **options)]
             results.append(of_this)
     finally:
@@ -169,6 +204,11 @@ def test_a_nan_stays_within_the_pixels_that_depend_on_it():
     reached = torch.zeros(150, 60, dtype=torch.bool)
     reached[70:, 30:] = True
     assert torch.equal(x[0, 0].isnan(), reached)
+    x = _native.solve(y, taps(1, 1, 9, 9, torch.float32), **PLAIN, border="replicate")
+    assert torch.equal(x[0, 0].isnan(), reached)
+    y = _native.conv(y, taps(1, 1, 9, 9, torch.float32), **PLAIN, border="replicate")
+    reached[79:], reached[:, 39:] = False, False
+    assert torch.equal(y[0, 0].isnan(), reached)
 
 
 def test_decaying_into_subnormal_numbers_costs_nothing_and_leaves_the_processor_as_it_was():
@@ -219,6 +259,11 @@ def test_lesser_instruction_sets_agree(name, tmp_path):
         "found = [_native.solve(y, w, groups=g, **plain) for w, g in pair]\n"
         "found += [_native.conv(y, w, groups=g, **plain) for w, g in pair]\n"
         "found += [_native.weight_grad(y, y, tuple(w.shape[2:]), groups=g, **plain) for w, g in pair]\n"
+        "for plain['transpose'] in (False, True):\n"
+        "    for w, g in pair:\n"
+        "        options = dict(plain, groups=g, border='replicate')\n"
+        "        found += [_native.solve(y, w, **options), _native.conv(y, w, **options)]\n"
+        "        found += [_native.weight_grad(y, y, tuple(w.shape[2:]), **options)]\n"
         "torch.save((_native.describe(), found), sys.argv[2])\n"
     )
 

@@ -76,6 +76,36 @@ def test_the_gain_is_the_norm_of_the_inverse(groups: int) -> None:
     assert report.peak == pytest.approx(float(inverse.abs().max()), rel=1e-12)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_with_a_repeated_edge_the_gain_is_that_of_the_inverse_with_it(groups: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    weight = 0.2 * torch.randn(4, 4 // groups, 2, 3, generator=generator, dtype=torch.float64)
+    weight[:, :, 0, 0] += torch.eye(4 // groups).repeat(groups, 1)
+    height, width = 5, 6
+    report = stability(weight, height, width, groups, border="replicate")
+    unit = torch.eye(4 * height * width, dtype=torch.float64).view(-1, 4, height, width)
+    inverse = (
+        masked_conv2d_solve(unit, weight, groups=groups, border="replicate").flatten(1).T.view(4, height, width, -1)
+    )
+    rows = inverse[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert report.gain == pytest.approx(float(rows.abs().sum(-1).max()), rel=1e-12)
+    assert report.noise_gain == pytest.approx(float(rows.norm(dim=-1).max()), rel=1e-12)
+    assert report.peak == pytest.approx(float(rows.abs().max()), rel=1e-12)
+    assert report.gain != stability(weight, height, width, groups).gain
+
+
+def test_with_a_repeated_edge_the_sums_of_taps_are_anchors() -> None:
+    weight = torch.tensor([[[[1.0, -1.0]]]])
+    assert stability(weight, 8, 8).trusted
+    assert not (report := stability(weight, 8, 8, border="replicate")).trusted
+    assert "the corner's anchor" in report.sentence
+    trusted = stability(trail(0.8), 96, 128, border="replicate")
+    assert trusted.trusted
+    assert trusted.gain == pytest.approx(5.0 * (1 + 0.8), rel=0.01)
+    assert stability(torch.tensor([[[[1.0, -1.2]]]]), 1, 2000, border="replicate").gain == math.inf
+    assert stability(trail(0.5), 0, 32, border="replicate").gain == 0.0
+
+
 def test_the_doubled_frames_see_what_the_whole_frame_sees() -> None:
     weight = torch.tensor([[[[1.0, -0.49], [-0.49, 0.0]]]])  # decays slowly: one frame of 64 would not do
     report = stability(weight, 500, 300)
