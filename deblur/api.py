@@ -51,11 +51,18 @@ __all__ = ["ApplyOptions", "apply", "restore"]
 
 ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 
-TILE = 600
+TILE = 1200
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
 
+ROOMY = 40_000_000
+"""Values of a picture, pixels times channels, beyond which tiles have half the side, and a reach of four times the
+kernel's size: the picture itself then takes the memory."""
+
 OVERLAP = 64
-"""Pixels by which a tile's core grows on every side that has a neighbour, beside four times the kernel's size."""
+"""Pixels by which a tile's core grows on every side that has a neighbour, beside the method's reach."""
+
+FURTHEST = 400
+"""Pixels of a reach beyond which four times the kernel's size must do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,9 +297,11 @@ def _mean_seen(pixels: Tensor, hidden: Tensor) -> Tensor:
 
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
     height, width = pixels.shape[-2:]
-    whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * TILE**2
-    overlap = 4 * max(taps.shape[-2:]) + OVERLAP
-    return cut((height, width), max(height, width) if whole else TILE, overlap)
+    roomy, side = pixels.numel() <= ROOMY, max(taps.shape[-2:])
+    size = TILE if roomy else TILE // 2
+    reach = max(4 * side, min(restorer.reach * side, FURTHEST) if roomy else 0)
+    whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * size**2
+    return cut((height, width), max(height, width) if whole else size, reach + OVERLAP)
 
 
 def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:

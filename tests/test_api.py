@@ -13,9 +13,11 @@ from pictures import picture, psnr
 
 import deblur
 from deblur import psf as psfs
+from deblur.api import OVERLAP
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
 from deblur.psf.operator import blur
 from deblur.restoration import RESTORERS, Step
+from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS
 
 KERNEL = psfs.make("motion:length=7,angle=30")
@@ -165,6 +167,37 @@ def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert float(difference.max()) < (1 if method == "wiener" else 4) / 255
     assert told[-1].index <= told[-1].total
     assert [step.index for step in told] == sorted(step.index for step in told)
+
+
+def test_tiles_leave_no_seam_in_shadows(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = SRGB.decode(torch.nn.functional.avg_pool2d(picture(640, 600), 3, stride=1))
+    light[:, 100:] *= 0.05  # where the curve's slope is near its largest, 12.9
+    kernel = psfs.make("shake:size=13,seed=1")
+    frame = blur(light, kernel)
+    frame = SRGB.encode(frame + 0.002 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)))
+    options = deblur.ApplyOptions(method="wiener")
+    whole = deblur.restore(frame, kernel, options).image
+    monkeypatch.setattr("deblur.api.TILE", 240)
+    tiled = deblur.restore(frame, kernel, options).image
+    rim = 16  # of the frame itself, as above
+    assert float((tiled - whole).abs()[:, rim:-rim, rim:-rim].max()) < 1 / 255
+
+
+def test_tiles_of_large_kernels_are_no_larger_than_the_kernels_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    overlaps: list[int] = []
+
+    def seen(frame: tuple[int, int], size: int, overlap: int) -> list[Tile]:
+        overlaps.append(overlap)
+        return cut(frame, size, overlap)
+
+    monkeypatch.setattr("deblur.api.cut", seen)
+    for side in (9, 25, 151):
+        taps = np.full((side, side), side**-2)
+        deblur.restore(torch.rand(1, 160, 160), taps, deblur.ApplyOptions(settings={"limit": 1}))
+    assert overlaps == [8 * 9 + OVERLAP, 8 * 25 + OVERLAP, 4 * 151 + OVERLAP]
+    monkeypatch.setattr("deblur.api.ROOMY", 160 * 160 - 1)
+    deblur.restore(torch.rand(1, 160, 160), np.full((25, 25), 25**-2), deblur.ApplyOptions(settings={"limit": 1}))
+    assert overlaps[-1] == 4 * 25 + OVERLAP
 
 
 def test_threads_are_given_back() -> None:

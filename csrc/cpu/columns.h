@@ -2,8 +2,9 @@
 //
 // One channel. Eight rows of the column are eight sums in registers. For the taps of one column offset b, the vectors
 // of column t - b slide past them: x[r - a] serves the sums r of all a, so eight taps need fifteen loads for
-// sixty-four multiply-adds. Only in the anchor's own column (b = 0) do the rows depend on each other: the taps that
-// reach above the block come first, then a small triangle, where each finished row is added to the sums below it.
+// sixty-four multiply-adds (two taps, where registers are few, nine for sixteen). Only in the anchor's own column
+// (b = 0) do the rows depend on each other: the taps that reach above the block come first, then a small triangle,
+// where each finished row is added to the sums below it.
 //
 // Several channels. Up to twelve output channels of two rows are sums in registers, so that every tap is loaded once
 // for two vectors and every vector once for twelve taps: a matrix product whose columns are the lanes. What the lower
@@ -24,11 +25,11 @@ DEBLUR_INLINE void add_taps(Vector<T> (&sum)[S * M], const T* x, const T* w) {
         for (int m = 0; m < M; ++m) sum[a % S * M + m] += load(x + (m - a) * kLanes<T>) * w[a];
 }
 
-template <class T, int M, int S>
+template <class T, int M, int S, bool Solve>
 DEBLUR_INLINE void add_all_taps(Vector<T> (&sum)[S * M], const T* x, const T* w, std::int64_t count) {
     constexpr int n = kLanes<T>;
-    // With 32 registers eight taps share their loads; with 16 the loads are operands of the multiply-add.
-    constexpr int A = kManyRegisters ? 8 : S;
+    // The finished rows of a solve want registers too.
+    constexpr int A = larger(S, Solve && !kManyRegisters ? kTapsAtOnce / 2 : kTapsAtOnce);
     for (; count >= A; count -= A, x -= A * n, w += A) add_taps<T, M, S, A>(sum, x, w);
     if constexpr (A > 4)
         if (count & 4) {
@@ -58,12 +59,12 @@ void column_block(const Taps<T>& taps, T* x, T* side) {
     const T* w = taps.weight + (taps.taps_w - 1) * high;
     const T* from = x - (taps.taps_w - 1) * taps.step;
     for (std::int64_t b = taps.taps_w - 1; b > 0; --b, w -= high, from += taps.step)
-        add_all_taps<T, M, S>(sum, from, w, high);
+        add_all_taps<T, M, S, Solve>(sum, from, w, high);
 
     if constexpr (!Solve) {
-        add_all_taps<T, M, S>(sum, x, w, high);
+        add_all_taps<T, M, S, Solve>(sum, x, w, high);
     } else {
-        if (Tall) add_all_taps<T, M, S>(sum, x - M * n, w + M, high - M);
+        if (Tall) add_all_taps<T, M, S, Solve>(sum, x - M * n, w + M, high - M);
 #pragma GCC unroll 8
         for (int a = 1; a < M; ++a)
             if (Tall || a < high)

@@ -14,18 +14,24 @@
 
 namespace {
 
+// Taps that share their loads of the vectors around them: they take a register each, and where there is no fused
+// multiply-add, every product takes another.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 constexpr bool kManyRegisters = true;  // 32 vector registers rather than 16
+constexpr int kTapsAtOnce = 8;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32;
 constexpr bool kManyRegisters = false;
+constexpr int kTapsAtOnce = 4;
 #else
 constexpr int kVectorBytes = 16;
 #if defined(__aarch64__)
 constexpr bool kManyRegisters = true;
+constexpr int kTapsAtOnce = 8;
 #else
 constexpr bool kManyRegisters = false;
+constexpr int kTapsAtOnce = 1;
 #endif
 #endif
 

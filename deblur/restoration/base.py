@@ -120,6 +120,8 @@ class Restorer(ABC):
     tolerance: float
     whole: ClassVar[bool] = False
     """Whether the method needs the whole frame: its result may not be put together from tiles."""
+    reach: ClassVar[int] = 8
+    """How many kernel sizes inside a tile's border its guess of what lies outside may still be seen."""
 
     @abstractmethod
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
