@@ -28,6 +28,7 @@ from deblur.restoration.exact import Exact
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.preconditioners import PRECONDITIONERS
 from deblur.restoration.priors.derivatives import SparseDerivatives
+from deblur.restoration.priors.flow import FlowPrior
 from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.wiener import Wiener
 
@@ -47,6 +48,7 @@ RESTORERS: dict[str, Restorer] = {
     "wiener": Wiener(),
     "tv": HalfQuadraticSplitting(prior=SparseDerivatives(power=1.0, weight=0.15, second=0.0, first=1.0, factor=2.0)),
     "hyperlaplacian": HalfQuadraticSplitting(prior=SparseDerivatives()),
+    "flow": HalfQuadraticSplitting(prior=FlowPrior(), inner=10),
     "rl": RichardsonLucy(),
 }
 

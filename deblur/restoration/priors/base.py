@@ -19,10 +19,12 @@ class Level:
     Attributes:
         q: weight of the coupling ||F x - z||^2 relative to the data term ||W (K x - y)||^2.
         penalty: what the prior's prox wants to know of the step: a penalty beta, or a noise level s.
+        index: of the step, from 0, for priors that vary something from one to the next.
     """
 
     q: float
     penalty: float
+    index: int = 0
 
 
 class SplittingPrior(Protocol):

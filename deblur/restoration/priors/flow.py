@@ -1,0 +1,142 @@
+"""The learned prior: a normalizing flow's score is a denoiser, and the denoiser is the prior's step of a splitting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from deblur.errors import FileError, OptionError
+from deblur.flows import checkpoint
+from deblur.flows.image_flow import NoiseConditional
+from deblur.flows.image_prior import ImagePriorFlow, denoise
+from deblur.restoration.base import check_positive
+from deblur.restoration.priors.base import Level
+from deblur.restoration.symbols import Symbol
+from deblur.restoration.tiles import cut
+
+__all__ = ["FlowPrior", "denoised"]
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
+"""The prior that comes with the package (`configs/priors/photographs.yaml` makes it)."""
+
+_SIDE = 4  # what sides are padded to a multiple of, and shifts go through
+_TILE, _OVERLAP = 1024, 64  # memory stays that of one tile; what a pixel sees reaches less far than the overlap
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPrior:
+    """Minimise ||W (K x - y)||^2 / (2 sigma^2) - weight * log p(x), p a flow's density of photographs.
+
+    With F the identity, z = prox(x) is what a denoiser does (Venkatakrishnan et al. 2013), and the flow has the best
+    one for its density: by Tweedie's formula x + s^2 d log p(x | s) / dx is the mean of what x was before noise of
+    standard deviation s. The levels s run from `first` down to `last` times the problem's sigma, evenly in the
+    logarithm, and the quadratic step is coupled to z by q = weight sigma^2 / s^2 (Zhang et al., "Plug-and-play image
+    restoration with deep denoiser prior", 2021, has the schedule).
+
+    The flow is of gray images. Colours are taken apart into their mean and two differences, which keeps white noise
+    white; each is denoised as a gray image by itself. What squeezing 4 x 4 pixels favours is averaged out by a shift
+    of the frame from level to level.
+
+    Args:
+        file: a checkpoint of `deblur train-prior`; empty for the one that comes with the package.
+        steps: levels.
+        first: the largest s, full scale 1.
+        last: the smallest s, in units of the problem's sigma.
+        weight: of the prior; larger is smoother. Below .5 the first levels let noise through that no later one removes.
+
+    Raises:
+        OptionError: a setting out of its range.
+
+    Example:
+        >>> [round(255 * level.penalty, 1) for level in FlowPrior(steps=3, first=0.2, last=1).schedule(0.01)]
+        [51.0, 11.4, 2.6]
+    """
+
+    file: str = ""
+    steps: int = 8
+    first: float = 49 / 255
+    last: float = 0.7
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_positive(steps=self.steps, first=self.first, last=self.last, weight=self.weight)
+        if self.first > 1:
+            raise OptionError(f"expected first in (0, 1], a share of full scale, got {self.first}")
+
+    @property
+    def symbol(self) -> Symbol:
+        """1: the filter is the identity."""
+        return _one
+
+    def schedule(self, sigma: float) -> list[Level]:
+        """The levels; their penalty is s."""
+        least = self.last * sigma
+        levels = np.geomspace(max(self.first, least), least, self.steps).tolist()
+        return [Level(q=self.weight * (sigma / s) ** 2, penalty=s, index=i) for i, s in enumerate(levels)]
+
+    def pull(self, image: Tensor, level: Level) -> Tensor:
+        """The denoised image (C, H, W)."""
+        down, right = (int(n) for n in np.random.default_rng(level.index).integers(0, _SIDE, 2))
+        shifted = torch.roll(image, (down, right), (-2, -1))
+        return torch.roll(denoised(shifted, level.penalty, self.file), (-down, -right), (-2, -1))
+
+
+def denoised(image: Tensor, sigma: float, file: str = "") -> Tensor:
+    """Remove white noise of standard deviation sigma from an image (C, H, W), 1, 2, 3 or more channels, by a flow.
+
+    Three channels are taken as red, green and blue, and as said in `FlowPrior`; others each by itself.
+
+    Raises:
+        FileError: the checkpoint cannot be read, or is not of a prior that knows the noise.
+
+    Example:
+        >>> denoised(torch.full((3, 10, 12), 0.5), 0.1).shape
+        torch.Size([3, 10, 12])
+    """
+    model = _load(file, image.device)
+    rotation, offset, scale = _basis(image)
+    planes = torch.einsum("pc,chw->phw", rotation, image) * scale[:, None, None] + offset[:, None, None]
+    result = torch.zeros_like(planes)
+    for tile in cut(tuple(planes.shape[-2:]), _TILE, _OVERLAP):  # type: ignore[arg-type]
+        part = tile.take(planes)
+        height, width = part.shape[-2:]
+        padded = F.pad(part[:, None], (0, -width % _SIDE, 0, -height % _SIDE), mode="replicate")
+        levels = sigma * scale
+        each = [
+            denoise(model, plane[None], level[None])[0][0, :, :height, :width]
+            for plane, level in zip(padded, levels, strict=True)
+        ]
+        tile.add(result, torch.cat(each))
+    result = (result - offset[:, None, None]) / scale[:, None, None]
+    return torch.einsum("pc,phw->chw", rotation, result)
+
+
+def _basis(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of a rotation of the channels, and the offset and scale that make each plane look like a gray image."""
+    if len(image) != 3:
+        one = image.new_ones(len(image))
+        return torch.diag(one), torch.zeros_like(one), one
+    rows = image.new_tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
+    scale = image.new_tensor([math.sqrt(1 / 3), 1, 1])  # the mean of the channels has the range of one
+    return rows / rows.norm(dim=1, keepdim=True), image.new_tensor([0, 0.43, 0.43]), scale
+
+
+def _one(w1: Tensor, w2: Tensor) -> Tensor:
+    return torch.ones_like(w1 + w2)
+
+
+@lru_cache(maxsize=2)
+def _load(file: str, device: torch.device) -> Any:
+    read = checkpoint.load(file or PHOTOGRAPHS, device)
+    if not isinstance(read.model, ImagePriorFlow | NoiseConditional):
+        kind = read.config["architecture"]
+        raise FileError(f"{file}: expected a prior that knows the noise (image_prior, image_flow), found {kind}")
+    return read.model.requires_grad_(False)
