@@ -86,6 +86,7 @@ CASES = [
     *_of_channels("affine_coupling", (2, 3, 4), (5, 2, 3), **COUPLING),
     Case(name="channel_reversal", shape=(3, 2, 4)),
     Case(name="composition", shape=(2, 4, 6), options={"transforms": _chain}),
+    *_of_channels("dct_whitening", (1, 3, 4), (2, 4, 3)),
     *_of_channels("finc_unit", (1, 3, 4), (3, 4, 3), (6, 3, 2), kernel_size=2),
     *_of_channels("finc_unit", (5, 3, 4), anchor="lu", direction="inverse"),
     *_masked("inverse_conv"),

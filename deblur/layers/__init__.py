@@ -16,6 +16,7 @@ from deblur.layers.actnorm import ActNorm
 from deblur.layers.affine_coupling import AffineCoupling
 from deblur.layers.base import Transform
 from deblur.layers.composition import Composition
+from deblur.layers.dct_whitening import DCTWhitening
 from deblur.layers.dequantisation import UniformDequantisation, VariationalDequantisation
 from deblur.layers.finc_unit import FIncUnit
 from deblur.layers.inverse_conv import InverseConv
@@ -35,6 +36,7 @@ TRANSFORMS: dict[str, type[Transform]] = {
     "affine_coupling": AffineCoupling,
     "channel_reversal": ChannelReversal,
     "composition": Composition,
+    "dct_whitening": DCTWhitening,
     "finc_unit": FIncUnit,
     "inverse_conv": InverseConv,
     "invertible_conv1x1": InvertibleConv1x1,

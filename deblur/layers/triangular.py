@@ -59,15 +59,14 @@ class UnitTriangle(nn.Module):
     """A lower-triangular n x n matrix with ones on its diagonal, the identity at first; it takes no context."""
 
     places: Tensor
+    identity: Tensor
 
     def __init__(self, n: int) -> None:
         super().__init__()
-        rows, columns = torch.tril_indices(n, n, -1)
-        self.below = nn.Parameter(torch.zeros(n * (n - 1) // 2)) if n > 1 else None
-        self.register_buffer("places", rows * n + columns, persistent=False)
+        places = [row * n + column for row in range(n) for column in range(row)]
+        self.below = nn.Parameter(torch.zeros(len(places))) if places else None
+        self.register_buffer("places", torch.tensor(places, dtype=torch.long), persistent=False)
         self.register_buffer("identity", torch.eye(n), persistent=False)
-
-    identity: Tensor
 
     def forward(self, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the matrix (1, n, n) and its log|det| (1,), which is 0."""
