@@ -22,6 +22,9 @@ PUBLIC = {
     "deblur.api": ["ApplyOptions", "apply", "restore"],
     "deblur.estimation": ["ESTIMATORS", "Estimate", "Step", "estimator"],
     "deblur.fitting": ["FitOptions", "Picture", "estimate", "fit"],
+    "deblur.flows": ["FLOWS", "Architecture", "build"],
+    "deblur.flows.checkpoint": ["Checkpoint", "load", "save"],
+    "deblur.layers": ["TRANSFORMS", "Split", "Transform", "UniformDequantisation", "VariationalDequantisation"],
     "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"],
     "deblur.restoration": [
         "DEFAULT_METHOD",
