@@ -92,12 +92,12 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
             f"{path}: expected the entries {', '.join(sorted(_KEYS))}, found {', '.join(map(str, content))}"
         )
     try:
-        with torch.device(device):
+        with torch.random.fork_rng(devices=[]):  # what is drawn while building is overwritten: let nobody notice
             model = build(content["config"])
     except DeblurError as error:
         raise FileError(f"{path}: its configuration builds no model here ({error})") from error
     _fill(path, model, content["weights"])
-    return Checkpoint(model.eval(), content["config"], content["extra"])
+    return Checkpoint(model.to(device).eval(), content["config"], content["extra"])
 
 
 def _read(path: Path, device: str | torch.device) -> Any:

@@ -106,12 +106,7 @@ class Flow(nn.Module):
             DtypeError: uint8 pixels and no dequantisation, or another integer type.
             ShapeError: Not of this model's channels.
         """
-        more: Tensor | float = 0.0
-        if not x.is_floating_point():
-            if self.dequantisation is None:
-                raise DtypeError(f"this model takes float pixels in [0, 1], got {x.dtype}; divide by full scale")
-            self._check(x)
-            x, more = self.dequantisation(x, generator)
+        x, more = self._dequantised(x, generator)
         return bits_per_dim(self.log_prob(x, context) + more, x[0].numel())
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -128,9 +123,9 @@ class Flow(nn.Module):
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """Return the latents, one from each split and the last, and the log-determinant (B,) of the map to them."""
         self._check(x)
-        x, log_det = self.stages[0](x, context)
+        x, log_det = self._stages[0](x, context)
         latents = []
-        for split, stage in zip(self.splits, self.stages[1:], strict=True):
+        for split, stage in zip(self._splits, self._stages[1:], strict=True):
             x, latent, more = split(x, context)
             latents.append(latent)
             log_det = log_det + more
@@ -141,11 +136,9 @@ class Flow(nn.Module):
     def decode(self, latents: Sequence[Tensor], context: Tensor | None = None) -> Tensor:
         """Return the x (B, C, H, W) that `encode` would give these latents."""
         x = latents[-1]
-        stages = cast("list[Transform]", list(self.stages))
-        splits = cast("list[Split]", list(self.splits))
-        for stage, split, latent in zip(stages[:0:-1], splits[::-1], latents[-2::-1], strict=True):
+        for stage, split, latent in zip(self._stages[:0:-1], self._splits[::-1], latents[-2::-1], strict=True):
             x = split.inverse(stage.inverse(x, context), latent, context)
-        return stages[0].inverse(x, context)
+        return self._stages[0].inverse(x, context)
 
     @torch.no_grad()
     def sample(
@@ -181,10 +174,9 @@ class Flow(nn.Module):
 
     def latent_shapes(self, shape: Shape) -> list[Shape]:
         """Return the shapes of the latents of images of this shape, in the order of `encode`."""
-        stages = cast("list[Transform]", list(self.stages))
-        shape = stages[0].output_shape(shape)
+        shape = self._stages[0].output_shape(shape)
         shapes = []
-        for split, stage in zip(cast("list[Split]", list(self.splits)), stages[1:], strict=True):
+        for split, stage in zip(self._splits, self._stages[1:], strict=True):
             shape, latent = split.output_shapes(shape)
             shapes.append(latent)
             shape = stage.output_shape(shape)
@@ -198,14 +190,29 @@ class Flow(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> None:
         """Set what is set from data (ActNorm) from a batch, as `bits_per_dim` takes it; once, before training."""
-        if not x.is_floating_point() and self.dequantisation is not None:
-            x, _ = self.dequantisation(x, generator)
-        self._check(x)
-        stages = cast("list[Transform]", list(self.stages))
-        x = stages[0].initialise(x, context)
-        for split, stage in zip(self.splits, stages[1:], strict=True):
+        x, _ = self._dequantised(x, generator)
+        x = self._stages[0].initialise(x, context)
+        for split, stage in zip(self._splits, self._stages[1:], strict=True):
             kept, _, _ = split(x, context)
             x = stage.initialise(kept, context)
+
+    def _dequantised(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Return continuous pixels, of the model's type where they were uint8, and -log q of their noise (B,)."""
+        self._check(x)
+        if x.is_floating_point():
+            return x, x.new_zeros(len(x))
+        if self.dequantisation is None:
+            raise DtypeError(f"this model takes float pixels in [0, 1], got {x.dtype}; divide by full scale")
+        x, log_det = self.dequantisation(x, generator)
+        return x.to(next(self.parameters()).dtype), log_det
+
+    @property
+    def _stages(self) -> list[Transform]:
+        return cast("list[Transform]", list(self.stages))
+
+    @property
+    def _splits(self) -> list[Split]:
+        return cast("list[Split]", list(self.splits))
 
     def _check(self, x: Tensor) -> None:
         if x.dim() != 4 or x.shape[1] != self.shape[0]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deblur.errors import OptionError
 from deblur.layers.base import Transform
-from deblur.layers.coupling_net import CouplingNet
+from deblur.layers.coupling_net import CouplingNet, halves
 
 __all__ = ["AffineCoupling", "bounded"]
 
@@ -43,9 +42,7 @@ class AffineCoupling(Transform):
 
     def __init__(self, channels: int, *, hidden: int = 64, activation: str = "relu", context_features: int = 0) -> None:
         super().__init__()
-        if channels < 2:
-            raise OptionError(f"a coupling needs at least 2 channels, got {channels}; squeeze first")
-        self.sizes = [channels - channels // 2, channels // 2]
+        self.sizes = halves(channels)
         self.net = CouplingNet(
             self.sizes[0], hidden, 2 * self.sizes[1], activation=activation, context_features=context_features
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -12,7 +11,7 @@ from deblur.config import suggestion
 from deblur.errors import OptionError
 from deblur.layers.base import Conditioning
 
-__all__ = ["ACTIVATIONS", "CouplingNet"]
+__all__ = ["ACTIVATIONS", "CouplingNet", "halves"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -21,6 +20,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
+
+
+def halves(channels: int) -> list[int]:
+    """Return how many channels are read and how many are changed: half of them, one more is read where C is odd.
+
+    Raises:
+        OptionError: Fewer than two channels.
+    """
+    if channels < 2:
+        raise OptionError(f"couplings and splits need at least 2 channels, got {channels}; squeeze first")
+    return [channels - channels // 2, channels // 2]
 
 
 class CouplingNet(nn.Module):
@@ -48,9 +58,8 @@ class CouplingNet(nn.Module):
         self.second = nn.Conv2d(hidden, hidden, 1)
         self.last = nn.Conv2d(hidden, outputs, 3, padding=1)
         self.conditioning = Conditioning(context_features, hidden)
-        with torch.no_grad():
-            self.last.weight.zero_()
-            self.last.bias.zero_()  # type: ignore[union-attr]
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Map x (B, inputs, H, W) to (B, outputs, H, W)."""

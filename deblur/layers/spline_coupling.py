@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deblur.errors import OptionError
 from deblur.layers import rational_quadratic
 from deblur.layers.base import Transform
-from deblur.layers.coupling_net import CouplingNet
+from deblur.layers.coupling_net import CouplingNet, halves
 
 __all__ = ["SplineCoupling"]
 
@@ -50,10 +49,8 @@ class SplineCoupling(Transform):
         context_features: int = 0,
     ) -> None:
         super().__init__()
-        if channels < 2:
-            raise OptionError(f"a coupling needs at least 2 channels, got {channels}; squeeze first")
         rational_quadratic.check(bins, bound)
-        self.sizes = [channels - channels // 2, channels // 2]
+        self.sizes = halves(channels)
         self.bound = bound
         self.parameters_each = rational_quadratic.parameters(bins)
         self.net = CouplingNet(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from deblur.errors import OptionError
 from deblur.layers.affine_coupling import bounded
 from deblur.layers.base import Shape
-from deblur.layers.coupling_net import CouplingNet
+from deblur.layers.coupling_net import CouplingNet, halves
 
 __all__ = ["Split"]
 
@@ -47,12 +46,11 @@ class Split(nn.Module):
         context_features: int = 0,
     ) -> None:
         super().__init__()
-        if channels < 2:
-            raise OptionError(f"a split needs at least 2 channels, got {channels}; squeeze first")
-        self.sizes = [channels - channels // 2, channels // 2]
+        self.sizes = halves(channels)
         kept, left = self.sizes
-        options = {"activation": activation, "context_features": context_features}
-        self.net = CouplingNet(kept, hidden, 2 * left, **options) if learned else None  # type: ignore[arg-type]
+        self.net = None
+        if learned:
+            self.net = CouplingNet(kept, hidden, 2 * left, activation=activation, context_features=context_features)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return a (B, C - C // 2, H, W), the latent (B, C // 2, H, W), and log_det (B,) of the map to both."""

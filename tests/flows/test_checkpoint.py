@@ -54,6 +54,15 @@ def test_the_fixed_permutations_are_in_it(saved: Path, model: torch.nn.Module) -
     assert len(names) == 2
 
 
+def test_to_load_one_draws_no_random_numbers(saved: Path) -> None:
+    """So that a run which goes on from a checkpoint draws what it would have drawn."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    checkpoint.load(saved)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_an_existing_file_is_kept_unless_asked(saved: Path, model: torch.nn.Module) -> None:
     before = saved.read_bytes()
     with pytest.raises(FileError, match="already exists"):

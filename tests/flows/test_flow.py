@@ -80,13 +80,9 @@ def test_a_uniform_density_costs_all_bits() -> None:
 def test_levels_and_the_pixels_they_become_have_the_same_bits(step: str) -> None:
     flow = made(step=step)
     levels = torch.randint(0, 256, (2, 1, 4, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    torch.set_default_dtype(torch.float64)
-    try:
-        float_pixels, _ = flow.dequantisation(levels, torch.Generator().manual_seed(5))
-        found = flow(levels, generator=torch.Generator().manual_seed(5))
-    finally:
-        torch.set_default_dtype(torch.float32)
-    torch.testing.assert_close(found, flow.bits_per_dim(float_pixels))
+    float_pixels, _ = flow.dequantisation(levels, torch.Generator().manual_seed(5))
+    found = flow(levels, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(found, flow.bits_per_dim(float_pixels.double()))
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -204,5 +200,5 @@ def test_what_cannot_be_is_refused_in_a_line() -> None:
         flow.sample(1, temperature=-1)
     with pytest.raises(OptionError, match="2 stages needs a split between each two, got 0"):
         Flow((1, 4, 4), [ActNorm(1), ActNorm(1)])
-    with pytest.raises(OptionError, match="a split needs at least 2 channels, got 1"):
+    with pytest.raises(OptionError, match="need at least 2 channels, got 1"):
         Split(1)
