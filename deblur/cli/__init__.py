@@ -15,7 +15,19 @@ from typing import Annotated, Any
 import typer
 
 import deblur
-from deblur.cli import apply, blur, console, evaluate, fit, info, psf_make, psf_show, train_prior
+from deblur.cli import (
+    apply,
+    blur,
+    console,
+    evaluate,
+    evaluate_prior,
+    fit,
+    info,
+    psf_make,
+    psf_show,
+    sample,
+    train_prior,
+)
 
 __all__ = ["COMMANDS", "main"]
 
@@ -27,6 +39,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "psf show": psf_show.show,
     "evaluate": evaluate.evaluate,
     "train-prior": train_prior.train_prior,
+    "evaluate-prior": evaluate_prior.evaluate_prior,
+    "sample": sample.sample,
     "info": info.info,
 }
 

@@ -13,6 +13,7 @@ __all__ = [
     "Black",
     "Color",
     "Config",
+    "Device",
     "FlipKernel",
     "Force",
     "Json",
@@ -57,6 +58,7 @@ Black = Annotated[str | None, typer.Option(metavar="VALUE", help="The stored val
 White = Annotated[
     str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
 ]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")]
 Config = Annotated[str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")]
 

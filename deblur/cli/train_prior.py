@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from deblur.cli.options import Force, Json, Threads
+from deblur.cli.options import Device, Force, Json, Threads
 
 __all__ = ["train_prior"]
 
@@ -27,7 +27,7 @@ def train_prior(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that wrote this output.")] = False,
     force: Force = False,
     threads: Threads = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Train a prior: a density of pictures, learnt from a folder of them.

@@ -20,7 +20,7 @@ from deblur.training.objectives.base import Objective
 from deblur.training.pictures import Stack
 from deblur.training.recipe import Data
 
-__all__ = ["Crops", "tiles", "tiles_batch"]
+__all__ = ["Crops", "Tiles", "tiles_batch"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -85,8 +85,8 @@ def _turned(crop: Array, which: int, flips: bool, rotations: bool) -> Array:
     return crop[:, ::down, ::across]
 
 
-def tiles(pictures: Sequence[Stack], size: int, count: int | None = None) -> Array:
-    """Crops that do not overlap, from a grid over each picture: (n, C, size, size) in [0, 1].
+class Tiles:
+    """Crops that do not overlap, from a grid over each picture: a sequence of (C, size, size) in [0, 1].
 
     Args:
         pictures: each at least `size` pixels a side.
@@ -95,23 +95,35 @@ def tiles(pictures: Sequence[Stack], size: int, count: int | None = None) -> Arr
 
     Example:
         >>> stack = Stack("two", np.zeros((2, 1, 9, 13), np.uint8))
-        >>> tiles([stack], 4).shape, tiles([stack], 4, count=5).shape
-        ((12, 1, 4, 4), (5, 1, 4, 4))
+        >>> len(Tiles([stack], 4)), Tiles([stack], 4, count=5)[:3].shape
+        (12, (3, 1, 4, 4))
     """
-    grids = [(len(stack.array), stack.array.shape[2] // size, stack.array.shape[3] // size) for stack in pictures]
-    ends = list(itertools.accumulate(number * rows * columns for number, rows, columns in grids))
-    total = ends[-1]
-    chosen = (
-        range(total) if count is None or count >= total else ((i * total + total // 2) // count for i in range(count))
-    )
-    found = []
-    for tile in chosen:
-        at = bisect.bisect_right(ends, tile)
-        number, rows, columns = grids[at]
-        index, row, column = np.unravel_index(tile - (ends[at] - number * rows * columns), (number, rows, columns))
-        place = (slice(None), slice(row * size, (row + 1) * size), slice(column * size, (column + 1) * size))
-        found.append(pictures[at].array[index][place] * pictures[at].scale)
-    return np.stack(found)
+
+    def __init__(self, pictures: Sequence[Stack], size: int, count: int | None = None) -> None:
+        self._pictures, self._size = pictures, size
+        self._grids = [
+            (len(stack.array), stack.array.shape[2] // size, stack.array.shape[3] // size) for stack in pictures
+        ]
+        self._ends = list(itertools.accumulate(number * rows * columns for number, rows, columns in self._grids))
+        total = self._ends[-1]
+        count = total if count is None else min(count, total)
+        self._chosen = [(i * total + total // 2) // count for i in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, which: slice) -> npt.NDArray[np.float32]:
+        """The crops (n, C, size, size)."""
+        return np.stack([self._tile(tile) for tile in self._chosen[which]])
+
+    def _tile(self, tile: int) -> Array:
+        at = bisect.bisect_right(self._ends, tile)
+        number, rows, columns = self._grids[at]
+        index, cell = divmod(tile - self._ends[at] + number * rows * columns, rows * columns)
+        row, column = (side * self._size for side in divmod(cell, columns))
+        stack = self._pictures[at]
+        crop: Array = stack.array[index, :, row : row + self._size, column : column + self._size] * stack.scale
+        return crop
 
 
 def tiles_batch(clean: Array, objective: Objective, first: int = 0) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ class Log:
     def line(self, step: int, values: Mapping[str, float]) -> None:
         """Append a line."""
         numbers = [values.get(name, math.nan) for name in self._columns[1:]]
-        self._file.write(_text([[str(step), *("" if math.isnan(n) else f"{n:.6g}" for n in numbers)]]))
+        self._file.write(_text([[str(step), *("" if math.isnan(n) else f"{n:.8g}" for n in numbers)]]))
         self._file.flush()
         if self._board is not None:
             for name, number in values.items():

@@ -13,23 +13,12 @@ from deblur.errors import ConfigError, DivergedError, FileError
 from deblur.training.log import Log
 from deblur.training.outputs import Outputs
 from deblur.training.pictures import Pictures
+from deblur.training.progress import OnStep, Step
 from deblur.training.ranks import Ranks
 from deblur.training.recipe import Recipe, difference
 from deblur.training.trainer import Trainer
 
-__all__ = ["OnStep", "Outcome", "Step", "check_same", "run"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress: steps done, steps in all, and the newest figures in words."""
-
-    index: int
-    total: int
-    text: str = ""
-
-
-OnStep = Callable[[Step], None]
+__all__ = ["Outcome", "check_same", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,13 @@ from torch import Tensor
 from deblur import flows
 from deblur.errors import DivergedError
 from deblur.training.average import Average
-from deblur.training.crops import Crops
+from deblur.training.crops import Crops, Tiles
 from deblur.training.optimizers import optimizer_of
 from deblur.training.pictures import Pictures
 from deblur.training.ranks import Ranks
 from deblur.training.recipe import Recipe
 from deblur.training.schedules import factor
-from deblur.training.validation import figures, held_out
+from deblur.training.validation import figures
 
 __all__ = ["Trainer"]
 
@@ -50,7 +50,8 @@ class Trainer:
         self._places = ranks.part(training.batch)
         self._schedule = training.schedule_made()
         self._crops = Crops(pictures.training, recipe.data, self.objective, training.seed)
-        self._held_out = held_out(pictures.held_out, recipe.data)
+        out, data = pictures.held_out, recipe.data
+        self._held_out = Tiles(out, data.validation_size, data.validation_count) if out else None
         torch.manual_seed(training.seed)
         self.model: Any = flows.build(recipe.model).to(device)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -104,7 +105,9 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """The objective's figures of the average's weights on what is held out; nothing where nothing is."""
-        return figures(self.objective, self.average.model, self._held_out, self._ranks, self._device)
+        if self._held_out is None:
+            return {}
+        return figures(self.objective, self.average.model, self._held_out, ranks=self._ranks, device=self._device)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

@@ -1,0 +1,65 @@
+"""`deblur sample`: pictures that a prior makes up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deblur.cli import console
+from deblur.cli.options import Device, Force, Json, Threads, real
+from deblur.errors import OptionError
+
+__all__ = ["sample"]
+
+
+def sample(
+    prior: Annotated[str, typer.Argument(metavar="PRIOR", help="A file from deblur train-prior.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The picture of all samples.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 64,
+    temperature: Annotated[
+        str, typer.Option(metavar="FACTOR", help="Below 1 likelier and more alike, 1 the density itself.")
+    ] = "1",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels a side, where the model takes any; those of its training.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same samples.")] = 0,
+    force: Force = False,
+    threads: Threads = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Draw samples from a prior, side by side in one picture.
+
+    Says how many seconds one takes.
+    """
+    heat = real(temperature, "--temperature") or 0.0
+    if heat < 0:
+        raise OptionError(f"expected a temperature of 0 or more, got {heat:g}")
+    import time
+
+    import torch
+
+    from deblur import images
+    from deblur.light import device_named
+    from deblur.light import threads as using_threads
+    from deblur.training.grid import grid
+    from deblur.training.prior import load
+
+    images.check_writable(output, force, sources=[prior])
+    images.output_format(output)
+    place = device_named(device)
+    loaded = load(prior, place)
+    channels, *sides = loaded.shape
+    rows, columns = sides if size is None else (size, size)
+    generator = torch.Generator(place).manual_seed(seed)
+    with using_threads(threads):
+        start = time.perf_counter()
+        drawn = loaded.objective.sample(loaded.model, count, (channels, rows, columns), heat, generator).cpu()
+        seconds = (time.perf_counter() - start) / count
+    images.write_frames(output, [images.Frame(pixels=grid(drawn))], force=force)
+    if as_json:
+        record = {"prior": prior, "output": output, "count": count, "size": [rows, columns]}
+        console.json_line({**record, "seconds_per_sample": seconds})
+    else:
+        console.line(f"{output}: {count} samples of {columns} x {rows} pixels, {seconds:.4f} s each")

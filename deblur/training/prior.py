@@ -1,0 +1,50 @@
+"""A trained prior: the file that a run wrote, read back with what it was trained by and for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from deblur.errors import FileError
+from deblur.flows import checkpoint
+from deblur.training.objectives.base import Objective
+from deblur.training.recipe import Recipe
+
+__all__ = ["Prior", "load"]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A density of pictures.
+
+    Attributes:
+        model: the flow, in evaluation mode.
+        recipe: what it was trained by.
+        objective: what it was trained for.
+        steps: how long.
+    """
+
+    model: Any
+    recipe: Recipe
+    objective: Objective
+    steps: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the crops it was trained on."""
+        return self.recipe.data.channels, self.recipe.data.crop, self.recipe.data.crop
+
+
+def load(path: str, device: torch.device | None = None) -> Prior:
+    """Read a prior.
+
+    Raises:
+        FileError: no such file, not a flow's, or one that no training run wrote.
+    """
+    found = checkpoint.load(path, device or torch.device("cpu"))
+    if "recipe" not in found.extra:
+        raise FileError(f"{path}: holds a flow but not how it was trained; expected a prior from deblur train-prior")
+    recipe = Recipe.of(found.extra["recipe"])
+    return Prior(found.model.requires_grad_(False), recipe, recipe.objective_made(), found.extra["steps"])
