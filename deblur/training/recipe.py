@@ -21,11 +21,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from deblur import config
+import torch
+
+from deblur import config, flows
 from deblur.errors import ConfigError, OptionError
 from deblur.training.objectives import OBJECTIVES
 from deblur.training.objectives.base import Objective
-from deblur.training.optimizers import OPTIMIZERS
+from deblur.training.optimizers import optimizer_of
 from deblur.training.registry import chosen
 from deblur.training.schedules import SCHEDULES, Schedule
 
@@ -119,8 +121,6 @@ class Training:
         _expect(0 <= self.seed < 2**32, "a seed from 0 to 2^32 - 1", self.seed)
         _expect(self.clip is None or self.clip > 0, "a clip above 0", self.clip)
         _expect(0 <= self.ema < 1, "an ema from 0 to below 1", self.ema)
-        if self.optimizer.get("name") not in OPTIMIZERS:
-            chosen(OPTIMIZERS, self.optimizer, "optimizer")  # says what is wrong
         self.schedule_made()
 
     def schedule_made(self) -> Schedule:
@@ -160,6 +160,11 @@ class Recipe:
             if part not in values:
                 raise ConfigError(f"{path}: expected a part `{part}:`, found none; configs/priors holds files to copy")
         recipe = config.load(cls, path)
+        try:  # what only the model and the optimizer themselves can tell, before any picture is read
+            with torch.random.fork_rng():
+                optimizer_of(recipe.training.optimizer, flows.build(recipe.model).parameters())
+        except OptionError as error:
+            raise ConfigError(f"{path}: {error}") from error
         training = recipe.training
         training = training if steps is None else dataclasses.replace(training, steps=steps)
         training = training if seed is None else dataclasses.replace(training, seed=seed)

@@ -143,6 +143,8 @@ class _Run:
             self._after(trainer.done, stopped)
             on_step(Step(trainer.done, training.steps, self._text(terms)))
         finished = trainer.done >= training.steps
+        if self._ranks.first and not self._outputs.prior.exists():  # of a run that was done already
+            self._save(trainer.done, samples=False)
         return Outcome(
             status="done" if finished else "stopped",
             steps=trainer.done,
@@ -170,17 +172,16 @@ class _Run:
             self._save(done, samples=not stopped or last)
 
     def _save(self, done: int, samples: bool) -> None:
-        recipe = self._recipe
-        about = {"recipe": recipe.plain(), "pictures": self._fingerprint}
-        seconds = {"seconds": self._seconds(), "figures": self._figures}
-        self._outputs.save_state(done, {**self._trainer.state(), **about, **seconds})
-        model = self._trainer.average.model
-        self._outputs.save_prior(model, dict(recipe.plain()["model"]), steps=done, **about, **seconds)
+        recipe, model = self._recipe, self._trainer.average.model
+        about: dict[str, Any] = {"recipe": recipe.plain(), "pictures": self._fingerprint}
+        about |= {"seconds": self._seconds(), "figures": self._figures}
+        self._outputs.save_prior(model, dict(recipe.plain()["model"]), steps=done, **about)
         if samples and recipe.training.samples:
             shape = (recipe.data.channels, recipe.data.crop, recipe.data.crop)
             generator = torch.Generator(next(model.parameters()).device).manual_seed(recipe.training.seed)
             pictures = self._trainer.objective.sample(model, recipe.training.samples, shape, 1.0, generator)
             self._outputs.save_samples(pictures)
+        self._outputs.save_state(done, {**self._trainer.state(), **about})  # once it is there, all is
 
     def _means(self) -> dict[str, float]:
         """The terms of the steps since the last line, averaged."""

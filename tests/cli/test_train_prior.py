@@ -142,6 +142,15 @@ def test_a_run_may_be_made_longer_by_hand(run: Any) -> None:
     assert checkpoint.load("prior.pt").extra["steps"] == 16
 
 
+def test_a_finished_run_writes_its_prior_again_where_it_is_gone(run: Any) -> None:
+    assert run(*WORDS).code == 0
+    expected = weights()
+    Path("prior.pt").unlink()
+    result = run(*WORDS, "--resume")
+    assert (result.code, result.out.startswith("prior.pt: 12 steps, ")) == (0, True)
+    assert same(weights(), expected)
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(run: Any) -> None:
     Path("x.yaml").write_text(CONFIG.replace("warmup: 3, clip: 10", "optimizer: {name: sgd, lr: 3e3}"))
     result = run(*WORDS, "--steps", "400")
@@ -166,8 +175,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(run: Any) -> N
         (("clip: 10", "optimizer: {name: adan}"), "x.yaml: optimizer: unknown name 'adan', did you mean 'adam'?"),
         (("clip: 10", "optimizer: {name: adam, beta: 1}"), "optimizer adam: unknown key 'beta', did you mean 'betas'?"),
         (("clip: 10", "optimizer: {name: adam, lr: -1}"), "optimizer adam: Invalid learning rate: -1"),
-        (("architecture: density", "architecture: dens"), "unknown architecture 'dens', did you mean 'density'?"),
-        (("architecture: density", "architecture: density, depth: 3"), "unknown key 'depth'"),
+        (
+            ("architecture: density", "architecture: dens"),
+            "x.yaml: unknown architecture 'dens', did you mean 'density'?",
+        ),
+        (("architecture: density", "architecture: density, depth: 3"), "x.yaml: unknown key 'depth'"),
         (("crop: 12", "crop: 200"), "photos: no picture that can be used was found"),
         (("factors: [1, 2]", "factors: [1, 50]"), "factor 50 leaves no picture as large as a crop of 12"),
         (

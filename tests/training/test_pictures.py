@@ -68,10 +68,10 @@ def test_colour_becomes_gray_by_its_luma_and_stays_colour_where_asked() -> None:
 
 def test_a_smaller_size_is_the_mean_over_areas() -> None:
     stored = photo("a.png", np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8))
-    whole, half, third = read(["a.png"], Data(crop=8, factors=(1.0, 2.0, 3.0), **ALL)).training
-    assert [stack.array.shape for (stack,) in (whole, half, third)] == [(1, 1, 40, 60), (1, 1, 20, 30), (1, 1, 13, 20)]
-    expected = stored.reshape(20, 2, 30, 2).mean((1, 3)) / 255
-    np.testing.assert_allclose(scaled(half[0])[0, 0], expected, atol=1e-5)
+    whole, third, fourth = read(["a.png"], Data(crop=8, factors=(1.0, 3.0, 4.0), **ALL)).training
+    assert [stack.array.shape[2:] for (stack,) in (whole, third, fourth)] == [(40, 60), (13, 20), (10, 15)]
+    expected = stored.reshape(10, 4, 15, 4).mean((1, 3)) / 255
+    np.testing.assert_allclose(scaled(fourth[0])[0, 0], expected, atol=1e-5)
 
 
 def test_what_cannot_be_used_is_named_and_left_out() -> None:
