@@ -42,6 +42,9 @@ class Density(nn.Module):
         bend = 1e-2 * self.net(x).square()  # no density any more, but something that depends on its neighbours
         return (-0.5 * (x - mean).square() / variance - 0.5 * (2 * torch.pi * variance).log() - bend).sum((1, 2, 3))
 
+    def bound(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.log_prob(x, context)
+
     def sample(
         self,
         n: int,

@@ -24,6 +24,9 @@ def train_prior(
     ],
     steps: Annotated[int | None, typer.Option(min=1, help="Of the optimizer; the configuration's by default.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of weights, crops and noise.")] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prior to start from, in place of random weights.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that wrote this output.")] = False,
     force: Force = False,
     threads: Threads = None,
@@ -45,6 +48,7 @@ def train_prior(
         output,
         steps=steps,
         seed=seed,
+        start=start,
         resume=resume,
         force=force,
         threads=threads,

@@ -31,6 +31,7 @@ def run(
     *,
     steps: int | None = None,
     seed: int | None = None,
+    start: str | None = None,
     resume: bool = False,
     force: bool = False,
     threads: int | None = None,
@@ -43,7 +44,7 @@ def run(
         sources: folders, pictures, arrays.
         config: the YAML file.
         output: the prior.
-        steps, seed: in place of the configuration's.
+        steps, seed, start: in place of the configuration's.
         resume: go on with the run that wrote `output`.
         force: overwrite.
         threads: processor threads.
@@ -53,7 +54,7 @@ def run(
     Raises:
         KeyboardInterrupt: Ctrl-C; what was done is saved.
     """
-    recipe = Recipe.read(config, steps=steps, seed=seed)
+    recipe = Recipe.read(config, steps=steps, seed=seed, start=start)
     outputs, place = Outputs(output), device_named(device)
     with using_threads(threads), ranks.joined(place) as processes:
         processes.once(lambda: outputs.check(resume=resume, force=force))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -140,5 +141,6 @@ def _batch(clean: Array, draws: Sequence[dict[str, Array | float]]) -> dict[str,
 def _weight(stack: Stack, data: Data) -> int:
     """How often a stack is drawn: by its pictures, or by the places for a crop in them."""
     count, height, width = len(stack.array), *stack.array.shape[2:]
-    places = (height - data.crop + 1) * (width - data.crop + 1) if data.balance == "pixels" else 1
-    return count * places
+    places = (height - data.crop + 1) * (width - data.crop + 1)
+    each: int = {"pixels": places, "sides": math.isqrt(places), "pictures": 1}[data.balance]
+    return count * each

@@ -43,7 +43,8 @@ class Data:
         crop: pixels a side.
         factors: by how much pictures are made smaller; one of them is drawn for every crop, so that one that stands
             twice is drawn twice as often.
-        balance: `pixels`: every place of every picture is as likely; `pictures`: every picture is.
+        balance: `pixels`: every place of every picture is as likely; `pictures`: every picture is; `sides`, between the
+            two: a picture is drawn in proportion to the root of its places.
         flips: mirror half of the crops.
         rotations: turn them by a multiple of 90 degrees.
         validation: what is held out: a share of each source (evenly spread over the files of a folder, the end of an
@@ -55,7 +56,7 @@ class Data:
     channels: int = 1
     crop: int = 48
     factors: tuple[float, ...] = (1.0,)
-    balance: Literal["pixels", "pictures"] = "pixels"
+    balance: Literal["pixels", "sides", "pictures"] = "pixels"
     flips: bool = True
     rotations: bool = True
     validation: float | tuple[str, ...] = 0.05
@@ -86,6 +87,8 @@ class Training:
         steps: of the optimizer, in all.
         batch: crops a step, over all processes.
         seed: of the initial weights, the crops and the noise.
+        start: a prior of the same model whose weights to start from, in place of random ones: to make it finer, or to
+            make it one of other pictures.
         optimizer: one of OPTIMIZERS and its settings, `{name: adam, lr: 1e-3}`.
         schedule: one of SCHEDULES and its settings, what the learning rate is multiplied by.
         warmup: steps in which the learning rate grows linearly to its value.
@@ -102,6 +105,7 @@ class Training:
     steps: int = 10000
     batch: int = 16
     seed: int = 0
+    start: str | None = None
     optimizer: Mapping[str, Any] = field(default_factory=lambda: {"name": "adam", "lr": 1e-3})
     schedule: Mapping[str, Any] = field(default_factory=lambda: {"name": "cosine"})
     warmup: int = 0
@@ -148,8 +152,8 @@ class Recipe:
         self.objective_made()
 
     @classmethod
-    def read(cls, path: str, *, steps: int | None = None, seed: int | None = None) -> Recipe:
-        """The recipe in a YAML file, with some numbers given by hand.
+    def read(cls, path: str, *, steps: int | None = None, seed: int | None = None, start: str | None = None) -> Recipe:
+        """The recipe in a YAML file, with some settings given by hand.
 
         Raises:
             FileError, ConfigError: see `deblur.config.load`; a part that is missing.
@@ -168,6 +172,7 @@ class Recipe:
         training = recipe.training
         training = training if steps is None else dataclasses.replace(training, steps=steps)
         training = training if seed is None else dataclasses.replace(training, seed=seed)
+        training = training if start is None else dataclasses.replace(training, start=start)
         return dataclasses.replace(recipe, training=training)
 
     @classmethod

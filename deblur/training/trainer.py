@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from deblur import flows
-from deblur.errors import DivergedError
+from deblur.errors import ConfigError, DivergedError
+from deblur.flows import checkpoint
 from deblur.training.average import Average
 from deblur.training.crops import Crops, Tiles
 from deblur.training.optimizers import optimizer_of
 from deblur.training.pictures import Pictures
 from deblur.training.ranks import Ranks
-from deblur.training.recipe import Recipe
+from deblur.training.recipe import Recipe, difference
 from deblur.training.schedules import factor
 from deblur.training.validation import figures
 
@@ -54,18 +55,39 @@ class Trainer:
         self._held_out = Tiles(out, data.validation_size, data.validation_count) if out else None
         torch.manual_seed(training.seed)
         self.model: Any = flows.build(recipe.model).to(device)
+        if training.start is not None:
+            self._start_from(training.start)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._optimizer = optimizer_of(training.optimizer, self._parameters)
         self._height = float(self._optimizer.param_groups[0]["lr"])
         self.average: Average[Any] = Average(self.model, training.ema)
 
     def initialise(self) -> None:
-        """Set what depends on data (ActNorm) from the whole first batch, alike in every process."""
+        """Set what depends on data (ActNorm) from the whole first batch, alike in every process.
+
+        Not for weights that come from a prior: there it is set.
+        """
+        if self._recipe.training.start is not None:
+            return
         batch = self._on_device(self._crops.batch(0, range(self._recipe.training.batch)))
         with torch.no_grad():
             self.model.initialise(*self.objective.inputs(batch))
         self._ranks.broadcast(list(self.model.state_dict().values()))
         self.average.model.load_state_dict(self.model.state_dict())
+
+    def _start_from(self, path: str) -> None:
+        """Take the weights of a prior.
+
+        Raises:
+            FileError: it cannot be read.
+            ConfigError: it is of another model.
+        """
+        read = checkpoint.load(path, self._device)
+        found = difference(self._recipe.plain()["model"], read.config)
+        if found is not None:
+            key, mine, other = found
+            raise ConfigError(f"model.{key} is {mine} here and {other} in {path}; make them equal")
+        self.model.load_state_dict(read.model.state_dict())
 
     def advance(self, stop: bool = False) -> tuple[dict[str, float], bool]:
         """Do one step.

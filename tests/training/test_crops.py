@@ -62,7 +62,7 @@ def test_the_symmetries_are_those_asked_for_and_alike_often(flips: bool, rotatio
     assert all(abs(number - 1600 / count) < 5 * (1600 / count) ** 0.5 for number in drawn.values())
 
 
-@pytest.mark.parametrize(("balance", "share"), [("pixels", 81 / 82), ("pictures", 0.5)])
+@pytest.mark.parametrize(("balance", "share"), [("pixels", 81 / 82), ("sides", 0.9), ("pictures", 0.5)])
 def test_pictures_are_drawn_by_their_places_or_alike(balance: Any, share: float) -> None:
     flat = [np.full((1, 1, side, side), level, np.uint8) for side, level in ((12, 255), (4, 0))]
     mean = float(crops(*flat, crop=4, balance=balance).batch(0, range(2000))["clean"].mean())

@@ -31,6 +31,9 @@ class Normal(nn.Module):
         variance = self.spread**2 + (0 if context is None else context[:, None, None, None] ** 2)
         return (-0.5 * (x - self.mean) ** 2 / variance - 0.5 * (2 * math.pi * variance).log()).sum((1, 2, 3))
 
+    def bound(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.log_prob(x, context)
+
     def bits_per_dim(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return flows.flow.bits_per_dim(self.log_prob(x), x[0].numel())
 

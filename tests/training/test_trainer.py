@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import density  # noqa: F401  its architecture
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from deblur import config
-from deblur.errors import DivergedError
+from deblur.errors import ConfigError, DivergedError
+from deblur.flows import checkpoint
 from deblur.light import threads
 from deblur.training.optimizers import OPTIMIZERS
 from deblur.training.pictures import Pictures, Stack
@@ -67,6 +69,19 @@ def test_a_state_from_a_file_goes_on_to_the_same_bits(name: str) -> None:
     assert equal(weights(resumed.model), weights(whole.model))
     assert equal(weights(resumed.average.model), weights(whole.average.model))
     assert resumed.validate() == whole.validate()
+
+
+def test_a_run_may_start_from_a_prior_of_the_same_model(tmp_path: Path) -> None:
+    first = trainer(FLOW, "likelihood")
+    for _ in range(2):
+        first.advance()
+    checkpoint.save(tmp_path / "first.pt", FLOW, first.average.model)
+    second = trainer(FLOW, "likelihood", start=str(tmp_path / "first.pt"))
+    assert equal(weights(second.model), weights(first.average.model))
+    assert equal(weights(second.average.model), weights(first.average.model))
+    assert not equal(weights(trainer(FLOW, "likelihood").model), weights(second.model))
+    with pytest.raises(ConfigError, match=r"model.hidden is 5 here and 4 in .*first.pt; make them equal"):
+        trainer({**FLOW, "hidden": 5}, "likelihood", start=str(tmp_path / "first.pt"))
 
 
 def test_what_a_model_draws_itself_is_resumed_too() -> None:
