@@ -5,8 +5,10 @@ The public names load what they need when they are first used, so that `import d
     apply           restore an array with a known kernel
     fit             find the kernel from a blurred array, or from a sharp and a blurred one
     restore         the same for pixels (C, H, W) and all that goes with them, with a record of how it went
+    denoise         remove noise from an array
     ApplyOptions    what may be chosen of a restoration
     FitOptions      what may be chosen of an estimation
+    DenoiseOptions  what may be chosen of denoising
 
 Example:
     >>> import deblur, numpy
@@ -21,16 +23,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deblur.api import ApplyOptions, apply, restore
+    from deblur.denoising import DenoiseOptions, denoise
     from deblur.fitting import FitOptions, fit
 
-__all__ = ["ApplyOptions", "FitOptions", "__version__", "apply", "fit", "restore"]
+__all__ = ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"]
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "ApplyOptions": "deblur.api",
+    "DenoiseOptions": "deblur.denoising",
     "FitOptions": "deblur.fitting",
     "apply": "deblur.api",
+    "denoise": "deblur.denoising",
     "fit": "deblur.fitting",
     "restore": "deblur.api",
 }

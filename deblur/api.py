@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,33 +23,34 @@ import torch
 from torch import Tensor
 
 from deblur import psf as psfs
-from deblur.config import number, suggestion
+from deblur.config import from_keywords, number
 from deblur.errors import OptionError, ShapeError
 from deblur.light import (
+    ArrayT,
+    array_like,
     as_numpy,
     believed_pixels,
     check_finite,
     curve_of,
     device_named,
-    full_scale,
     picture_of,
     sample,
     saturation_level,
     slope,
     threads,
     to_light,
+    with_hidden,
+    without_hidden,
 )
 from deblur.psf.operator import BOUNDARIES
 from deblur.psf.sidecar import informed
-from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, Problem, Restoration, Restorer, Step, configured
+from deblur.restoration import PRECONDITIONERS, Problem, Restoration, Restorer, Step, chosen, configured
 from deblur.restoration.base import OnStep
 from deblur.restoration.noise import effective_sigma, estimate_sigma, span
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["ApplyOptions", "apply", "restore"]
-
-ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 
 TILE = 1200
 """Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
@@ -83,10 +84,13 @@ class ApplyOptions:
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
         confidence: how far to trust the kernel, in [0, 1] (see `deblur.restoration.noise`); None where nobody knows.
+        prior: a checkpoint of `deblur train-prior`, in place of the learned prior that comes with the package; `auto`
+            is then a method that takes one.
         settings: further settings of the method, by field name.
 
     Raises:
-        OptionError: a value outside its range.
+        OptionError: a value outside its range, or a prior for a method that takes none.
+        FileError: the prior cannot be used.
     """
 
     method: str = "auto"
@@ -99,6 +103,7 @@ class ApplyOptions:
     threads: int | None = None
     device: str = "auto"
     confidence: float | None = None
+    prior: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,7 +115,7 @@ class ApplyOptions:
             value = getattr(self, name)
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise OptionError(f"expected {name} to be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
-        configured(self.method, self.settings)
+        _ = self.restorer  # refuses what does not fit
         _one_of("boundary", self.boundary, BOUNDARIES)
         _one_of("transfer", self.transfer, tuple(TRANSFERS))
         _one_of("preconditioner", self.preconditioner, ("auto", *PRECONDITIONERS))
@@ -136,12 +141,18 @@ class ApplyOptions:
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"expected at least 1 thread, got {self.threads}")
 
+    @property
+    def restorer(self) -> Restorer:
+        """The method with its settings."""
+        return configured(self.method, self.settings, self.prior)
+
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("method", "boundary", "transfer", "preconditioner", "device"), (str,)),
     **dict.fromkeys(("noise", "saturation"), (int, float, str)),
     "strength": (int, float),
     "threads": (int, type(None)),
+    "prior": (str, type(None)),
     "confidence": (int, float, type(None)),
     "settings": (Mapping,),
 }
@@ -181,7 +192,7 @@ def restore(
     options = options or ApplyOptions()
     start = time.perf_counter()
     taps = _checked_kernel(kernel, pixels)
-    restorer = configured(options.method, options.settings)
+    restorer = options.restorer
     notes = []
     curve, beyond_white = curve_of(pixels, options.transfer, transfer)
     if beyond_white:
@@ -189,10 +200,7 @@ def restore(
     if ceiling is not None and ceiling < 0.5:
         notes.append(f"the brightest value is {ceiling:.3g} of full scale and saturated; --white N sets the range")
     believed = believed_pixels(pixels, alpha, saturation_level(options.saturation, ceiling))
-    hidden = None if alpha is None or bool((alpha > 0).all()) else alpha <= 0
-    stored = pixels
-    if hidden is not None:  # colours that nobody sees must not reach those that are seen
-        pixels = torch.where(hidden, _mean_seen(pixels, hidden), pixels)
+    stored, pixels = pixels, without_hidden(pixels, alpha)
     if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = device_named(options.device)
@@ -221,8 +229,7 @@ def restore(
                 restored = pixels.clone()
                 break
             tile.add(restored, image)
-    if hidden is not None:
-        restored = torch.where(hidden, stored, restored)
+    restored = with_hidden(restored, stored, alpha)
     return _summary(records, restored, options, stored_sigma, time.perf_counter() - start, notes)
 
 
@@ -253,27 +260,13 @@ def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **optio
     result = restore(
         picture.pixels,
         taps,
-        informed(_options(options), kernel),
+        informed(from_keywords(ApplyOptions, options), kernel),
         alpha=picture.alpha,
         ceiling=picture.ceiling,
     )
     if result.status == "diverged":
         raise OptionError(f"{result.method} diverged; try a larger strength or another method")
-    white = full_scale(array)
-    kept: list[Tensor] = [] if picture.alpha is None else [picture.alpha[None]]
-    values = torch.cat([result.image, *kept]).movedim(0, 2).mul(white).numpy().reshape(array.shape)
-    if array.dtype.kind == "u":
-        values = np.clip(np.rint(values), 0, white)
-    typed = values.astype(array.dtype)
-    return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
-
-
-def _options(given: Mapping[str, Any]) -> ApplyOptions:
-    known = [option.name for option in dataclasses.fields(ApplyOptions)]
-    for name in given:
-        if name not in known:
-            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
-    return ApplyOptions(**given)
+    return array_like(image, result.image, picture.alpha)
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -287,12 +280,6 @@ def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.flo
     taps = psfs.check(kernel)
     psfs.fits(taps, tuple(pixels.shape))
     return taps
-
-
-def _mean_seen(pixels: Tensor, hidden: Tensor) -> Tensor:
-    """The mean of each channel over the pixels that are not hidden, (C, 1, 1)."""
-    seen = (~hidden).to(pixels)
-    return ((pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1))[:, None, None]
 
 
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
@@ -326,7 +313,7 @@ def _summary(
         residual=max(record.residual for record in records),
         steps=max(record.steps for record in records),
         seconds=seconds,
-        method=DEFAULT_METHOD if options.method == "auto" else options.method,
+        method=chosen(options.method, options.prior),
         sigma=float(sigma),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
     )

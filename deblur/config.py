@@ -32,7 +32,7 @@ import yaml
 
 from deblur.errors import ConfigError, FileError, OptionError
 
-__all__ = ["build", "load", "number", "read", "suggestion"]
+__all__ = ["build", "from_keywords", "load", "number", "read", "suggestion"]
 
 T = TypeVar("T")
 
@@ -75,6 +75,19 @@ def _refuses(cls: type[Any], values: Mapping[str, Any]) -> bool:
 def build(cls: type[T], values: Mapping[str, object]) -> T:
     """Make the dataclass `cls` from plain values, as a YAML file holds them; errors as for `load`."""
     return cls(**_fields(cls, values, "", ""))
+
+
+def from_keywords(cls: type[T], given: Mapping[str, Any]) -> T:
+    """Make the dataclass from keyword arguments.
+
+    Raises:
+        OptionError: an unknown name (the closest known one is named), or a value that `cls` refuses.
+    """
+    known = [field.name for field in dataclasses.fields(typing.cast(Any, cls))]
+    for name in given:
+        if name not in known:
+            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
+    return cls(**given)
 
 
 def read(path: str | Path) -> dict[str, object]:

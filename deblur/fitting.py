@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from deblur import api
-from deblur.config import suggestion
+from deblur.config import from_keywords
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import estimator
 from deblur.estimation.base import Estimate, OnStep, Region
@@ -211,13 +211,10 @@ def fit(
                [0. , 0.5, 0.3],
                [0. , 0. , 0. ]])
     """
-    known = [option.name for option in dataclasses.fields(FitOptions)]
-    for name in options:
-        if name not in known:
-            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
+    chosen = from_keywords(FitOptions, options)
     images: list[Any] = list(image) if isinstance(image, list | tuple) else [image]
     scenes = [] if sharp is None else [picture_of(as_numpy(sharp))]
-    return estimate([picture_of(as_numpy(each)) for each in images], FitOptions(**options), sharp=scenes)
+    return estimate([picture_of(as_numpy(each)) for each in images], chosen, sharp=scenes)
 
 
 @dataclass(frozen=True)

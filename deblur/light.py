@@ -1,4 +1,4 @@
-"""From stored values to light: what restoring a picture and finding its blur both begin with.
+"""From stored values to light and back: what every job on a picture begins and ends with.
 
 stored values -> which pixels to believe, how much the noise grows -> light, divided by its brightest thousandth
 """
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,13 @@ from deblur.images.scale import ceiling_level
 from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = [
+    "BEYOND_WHITE",
+    "ArrayT",
     "Picture",
+    "array_like",
     "as_numpy",
     "believed_pixels",
+    "brightest",
     "check_finite",
     "curve_of",
     "device_named",
@@ -35,7 +39,11 @@ __all__ = [
     "slope",
     "threads",
     "to_light",
+    "with_hidden",
+    "without_hidden",
 ]
+
+ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 
 BEYOND_WHITE = 1.05
 """A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
@@ -105,6 +113,42 @@ def picture_of(array: npt.NDArray[Any]) -> Picture:
     )
 
 
+def array_like(image: ArrayT, pixels: Tensor, alpha: Tensor | None) -> ArrayT:
+    """Pixels (C, H, W) and alpha as an array of the kind, shape and dtype of the image that they came from.
+
+    Integers are rounded and clipped, floats not.
+
+    Example:
+        >>> int(array_like(np.zeros((8, 9), np.uint8), torch.full((1, 8, 9), 0.5), None)[0, 0])
+        128
+    """
+    array = as_numpy(image)
+    white = full_scale(array)
+    kept: list[Tensor] = [] if alpha is None else [alpha[None]]
+    values = torch.cat([pixels, *kept]).movedim(0, 2).mul(white).numpy().reshape(array.shape)
+    if array.dtype.kind == "u":
+        values = np.clip(np.rint(values), 0, white)
+    typed = values.astype(array.dtype)
+    return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
+
+
+def without_hidden(pixels: Tensor, alpha: Tensor | None) -> Tensor:
+    """The pixels with the mean of those that are seen wherever alpha (H, W) is 0.
+
+    Colours that nobody sees must not reach those that are seen.
+    """
+    if alpha is None or bool((alpha > 0).all()):
+        return pixels
+    seen = (alpha > 0).to(pixels)
+    mean = (pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1)
+    return torch.where(alpha > 0, pixels, mean[:, None, None])
+
+
+def with_hidden(pixels: Tensor, stored: Tensor, alpha: Tensor | None) -> Tensor:
+    """The pixels as they were stored wherever alpha (H, W) is 0."""
+    return pixels if alpha is None else torch.where(alpha > 0, pixels, stored)
+
+
 def check_finite(*values: Tensor | None) -> None:
     """Raise ShapeError where pixels are NaN or infinite."""
     if not all(value is None or bool(torch.isfinite(value).all()) for value in values):
@@ -120,7 +164,7 @@ def curve_of(pixels: Tensor, transfer: str, own: Transfer | None) -> tuple[Trans
         own: that curve; sRGB if None.
     """
     curve = TRANSFERS["linear"] if transfer == "linear" else (own or TRANSFERS["srgb"])
-    if curve.name == "srgb" and _bright(pixels) > BEYOND_WHITE:
+    if curve.name == "srgb" and brightest(pixels) > BEYOND_WHITE:
         return TRANSFERS["linear"], True
     return curve, False
 
@@ -152,7 +196,7 @@ def sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | No
 def to_light(stored: Tensor, curve: Transfer, scale: float | None) -> tuple[Tensor, float]:
     """Linear light, divided by `scale` or its brightest thousandth, so that the exposure changes nothing."""
     light = curve.decode(stored)
-    scale = scale or _bright(light) or 1.0
+    scale = scale or brightest(light) or 1.0
     return light.div_(scale), scale
 
 
@@ -186,6 +230,6 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _bright(values: Tensor) -> float:
+def brightest(values: Tensor) -> float:
     """The .999 quantile of the magnitudes."""
     return float(values.flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))

@@ -18,8 +18,9 @@ PACKAGE = ROOT / "deblur"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 PUBLIC = {
-    "deblur": ["ApplyOptions", "FitOptions", "__version__", "apply", "fit", "restore"],
+    "deblur": ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"],
     "deblur.api": ["ApplyOptions", "apply", "restore"],
+    "deblur.denoising": ["DenoiseOptions", "denoise", "remove_noise"],
     "deblur.estimation": ["ESTIMATORS", "Estimate", "Step", "estimator"],
     "deblur.fitting": ["FitOptions", "Picture", "estimate", "fit"],
     "deblur.flows": ["FLOWS", "Architecture", "build"],
@@ -34,6 +35,7 @@ PUBLIC = {
         "Restoration",
         "Restorer",
         "Step",
+        "chosen",
         "configured",
     ],
     "deblur.metrics": ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"],

@@ -19,6 +19,7 @@ from deblur.cli import (
     apply,
     blur,
     console,
+    denoise,
     evaluate,
     evaluate_prior,
     fit,
@@ -34,6 +35,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, Callable[..., None]] = {
     "apply": apply.apply,
     "fit": fit.fit,
+    "denoise": denoise.denoise,
     "blur": blur.blur,
     "psf make": psf_make.make,
     "psf show": psf_show.show,

@@ -15,8 +15,14 @@ from deblur.cli.options import (
     Json,
     Kernel,
     Noise,
+    Part,
+    Place,
+    Prior,
+    Quality,
     Saturation,
+    Strength,
     Threads,
+    Truth,
     White,
     real,
     real_or,
@@ -42,13 +48,11 @@ def apply(
     ] = None,
     force: Force = False,
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto (the default), exact, wiener, tv, hyperlaplacian or rl.")
+        str | None,
+        typer.Option(metavar="NAME", help="auto (the default), exact, wiener, tv, hyperlaplacian, flow or rl."),
     ] = None,
     noise: Noise = None,
-    strength: Annotated[
-        str | None,
-        typer.Option(metavar="FACTOR", help="More (above 1) or less (below 1) smoothing than the noise asks for."),
-    ] = None,
+    strength: Strength = None,
     boundary: Annotated[
         Literal["unknown", "reflect", "replicate", "zero", "circular"] | None,
         typer.Option(help="How the scene goes on outside the frame; a camera's picture: unknown (the default)."),
@@ -68,20 +72,17 @@ def apply(
         Literal["auto", "four-quadrant", "circulant"] | None,
         typer.Option(help="What speeds up the linear steps."),
     ] = None,
-    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP files.")] = None,
-    region_: Annotated[
-        str | None, typer.Option("--region", metavar="x,y,w,h", help="Restore only this part: a quick look.")
-    ] = None,
+    prior: Prior = None,
+    quality: Quality = None,
+    region_: Part = None,
     threads: Threads = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to compute.")] = None,
+    device: Place = None,
     config: Config = None,
     compare: Annotated[
         bool | None,
         typer.Option("--compare/--no-compare", help="Also write NAME.compare.png: blurred, restored, kernel inset."),
     ] = None,
-    truth: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The sharp picture: the summary then shows PSNR and SSIM.")
-    ] = None,
+    truth: Truth = None,
     as_json: Json = False,
 ) -> None:
     """Restore blurred pictures whose blur kernel is known.
@@ -101,16 +102,17 @@ def apply(
         "transfer": transfer,
         "confidence": real(confidence, "--confidence"),
         "preconditioner": preconditioner,
+        "prior": prior,
         "quality": quality,
         "region": region(region_),
         "threads": threads,
         "device": device,
         "compare": compare,
     }
-    from deblur.cli import batch
+    from deblur.cli import restoration
     from deblur.config import load
 
-    settings = load(batch.Settings, config, flags)
+    settings = load(restoration.Settings, config, flags)
     read = [] if config is None else [config]
-    if batch.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+    if restoration.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
         raise typer.Exit(1)

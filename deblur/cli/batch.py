@@ -1,4 +1,4 @@
-"""The work behind `deblur apply`: picture after picture from file to file, one bad one not stopping the others.
+"""What `apply` and `denoise` share: picture after picture from file to file, a bad one not stopping the others.
 
 Imported when the command runs, not before: it needs torch.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,25 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur import api, images, metrics, psf
+from deblur import images, metrics
 from deblur.cli import comparison, console
 from deblur.cli.evaluate import score
 from deblur.cli.outputs import STREAM, Job, plan
 from deblur.cli.window import Window, crop
 from deblur.errors import DeblurError, OptionError, ShapeError
 from deblur.images import Frame
-from deblur.psf.sidecar import informed
 from deblur.restoration import Restoration
+from deblur.restoration.base import OnStep
 
-__all__ = ["Report", "Scores", "Settings", "restore_file", "run"]
+__all__ = ["FileOptions", "Report", "Scores", "Task", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(api.ApplyOptions):
-    """What a configuration file for `apply` may hold: the options of a restoration and how files are read and written.
+class FileOptions:
+    """How files are read and written.
 
     Attributes:
-        flip_kernel: turn a kernel file by 180 degrees as it is read (it stores a correlation kernel).
         black: the stored value that is black; None for the format's own.
         white: the stored value that is full scale; None for the format's own.
         quality: of JPEG and WebP files, 1 to 100; None for high.
@@ -42,7 +41,6 @@ class Settings(api.ApplyOptions):
         compare: also write a picture of before and after.
     """
 
-    flip_kernel: bool = False
     black: float | None = None
     white: float | None = None
     quality: int | None = None
@@ -50,10 +48,29 @@ class Settings(api.ApplyOptions):
     compare: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the options of a restoration don't know."""
-        super().__post_init__()
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"expected a quality of 1 to 100, got {self.quality}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is done to every picture, and how it is spoken of.
+
+    Attributes:
+        restore: one frame's record; the second argument is told after every step.
+        made: what the picture is then: it goes to `NAME.made.EXT`.
+        came: what it was before.
+        context: rows and columns around a part of a frame that what becomes of it depends on.
+        kernel: shown in a comparison, or None.
+        advice: what to try where it diverges.
+    """
+
+    restore: Callable[[Frame, OnStep], Restoration]
+    made: str
+    came: str
+    context: tuple[int, int]
+    kernel: NDArray[np.float64] | None = None
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -62,15 +79,20 @@ class Scores:
 
     psnr: float
     ssim: float
-    psnr_blurred: float
-    ssim_blurred: float
+    psnr_before: float
+    ssim_before: float
 
     def __str__(self) -> str:
-        gain = self.psnr - self.psnr_blurred
+        gain = self.psnr - self.psnr_before
         return (
-            f"PSNR {self.psnr_blurred:.2f} -> {self.psnr:.2f} dB ({gain:+.2f}), "
-            f"SSIM {self.ssim_blurred:.4f} -> {self.ssim:.4f}"
+            f"PSNR {self.psnr_before:.2f} -> {self.psnr:.2f} dB ({gain:+.2f}), "
+            f"SSIM {self.ssim_before:.4f} -> {self.ssim:.4f}"
         )
+
+    def record(self, came: str) -> dict[str, float]:
+        """The same for a program to read; what the picture came as is in the names."""
+        before = {f"psnr_{came}": self.psnr_before, f"ssim_{came}": self.ssim_before}
+        return {"psnr": self.psnr, "ssim": self.ssim, **before}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +101,7 @@ class Report:
 
     image: str
     output: str
+    came: str
     restoration: Restoration
     scores: Scores | None = None
     notes: tuple[str, ...] = ()
@@ -106,15 +129,15 @@ class Report:
             "residual": result.residual,
             "steps": result.steps,
             "seconds": round(result.seconds, 4),
-            **({} if self.scores is None else dataclasses.asdict(self.scores)),
+            **({} if self.scores is None else self.scores.record(self.came)),
             "notes": self.notes,
         }
 
 
 def run(
     sources: Sequence[str],
-    kernel: str,
-    settings: Settings,
+    task: Task,
+    options: FileOptions,
     *,
     output: str | None = None,
     truth: str | None = None,
@@ -124,21 +147,19 @@ def run(
 ) -> int:
     """Restore every picture and report on each; returns how many failed.
 
-    What concerns all of them (kernel, truth, the outputs' names) is checked first and raises.
+    What concerns all of them (truth, the outputs' names) is checked first and raises.
 
     Args:
         sources, output: as `deblur.cli.outputs.plan` takes them.
-        kernel: a kernel file or a made one by name.
-        settings: how to restore, read and write.
+        task: what to do to them.
+        options: how to read and write.
         truth: the file of the sharp picture.
         force: overwrite.
         as_json: report in JSON.
         read: further files that the command has read and so must not be written.
     """
-    blur = psf.resolve(kernel, flip=settings.flip_kernel)
-    settings = informed(settings, kernel)
-    read = [*read, kernel, *([] if truth is None else [truth])]
-    jobs = plan(sources, output, compare=settings.compare, force=force, read=read)
+    read = [*read, *([] if truth is None else [truth])]
+    jobs = plan(sources, output, made=task.made, compare=options.compare, force=force, read=read)
     streaming = any(job.output == STREAM for job in jobs)
     if streaming and sys.stdout.isatty():
         raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
@@ -148,7 +169,7 @@ def run(
     failed = 0
     for job in jobs:
         try:
-            for report in restore_file(job, blur, settings, truths=truths, force=force):
+            for report in _file(job, task, options, truths=truths, force=force):
                 _print(report, as_json=as_json, on_stderr=streaming)
         except Exception as error:
             if os.environ.get("DEBLUR_DEBUG"):
@@ -160,70 +181,50 @@ def run(
     return failed
 
 
-def restore_file(
-    job: Job,
-    kernel: NDArray[np.float64],
-    settings: Settings,
-    *,
-    truths: Sequence[Frame] | None = None,
-    force: bool = False,
+def _file(
+    job: Job, task: Task, options: FileOptions, *, truths: Sequence[Frame] | None = None, force: bool = False
 ) -> list[Report]:
-    """Restore all pages of one file and write them, all or none; one report a page.
-
-    Raises:
-        DeblurError: the file, or a page of it, can't be read, restored or written; or the restoration diverged.
-    """
-    frames = images.read_frames(job.source, black=settings.black, white=settings.white)
+    """Restore all pages of one file and write them, all or none; one report a page."""
+    frames = images.read_frames(job.source, black=options.black, white=options.white)
     file_format = frames[0].format if job.output == STREAM else images.output_format(job.output)
-    images.check_storable(frames, file_format, settings.quality)
+    images.check_storable(frames, file_format, options.quality)
     if truths is not None and len(truths) != len(frames):
         raise ShapeError(f"expected a truth of {len(frames)} page(s) like the picture, got {len(truths)}")
     if job.compare is not None and len(frames) > 1:
         raise OptionError(f"a comparison shows one picture, this file has {len(frames)} pages; leave --compare out")
     shown, reports = [], []
     for page, frame in enumerate(frames):
-        window = Window.around(settings.region, (frame.height, frame.width), _size(kernel))
-        blurred = crop(frame, window.shown)
-        truth = None if truths is None else _part_of_truth(truths[page], frame, blurred, window)
+        window = Window.around(options.region, (frame.height, frame.width), task.context)
+        before = crop(frame, window.shown)
+        truth = None if truths is None else _part_of_truth(truths[page], frame, before, window)
         name = job.source if len(frames) == 1 else f"{job.source} page {page + 1}"
-        result = _restore(crop(frame, window.seen), kernel, settings, Path(name).name)
-        restored = dataclasses.replace(blurred, pixels=result.image[(slice(None), *window.inside)])
-        scores = None if truth is None else _scores(blurred.pixels, restored.pixels, truth)
+        result = _restored(crop(frame, window.seen), task, Path(name).name)
+        restored = dataclasses.replace(before, pixels=result.image[(slice(None), *window.inside)])
+        scores = None if truth is None else _scores(before.pixels, restored.pixels, truth)
         notes = (*frame.notes, *result.notes)
-        reports.append(Report(image=name, output=job.output, restoration=result, scores=scores, notes=notes))
+        report = Report(image=name, output=job.output, came=task.came, restoration=result, scores=scores, notes=notes)
+        reports.append(report)
         shown.append(restored)
     if job.output != STREAM:
         Path(job.output).parent.mkdir(exist_ok=True)  # a folder that -o asked for
-    images.write_frames(job.output, shown, quality=settings.quality, force=force)
+    images.write_frames(job.output, shown, quality=options.quality, force=force)
     if job.compare is not None:
-        images.write_frames(job.compare, [comparison.side_by_side(blurred, shown[0], kernel)], force=force)
+        shown_both = comparison.side_by_side(before, shown[0], task.kernel)
+        images.write_frames(job.compare, [shown_both], force=force)
     return reports
 
 
-def _restore(frame: Frame, kernel: NDArray[np.float64], settings: Settings, name: str) -> Restoration:
+def _restored(frame: Frame, task: Task, name: str) -> Restoration:
     with console.Bar(name) as bar:
-        result = api.restore(
-            frame.pixels,
-            kernel,
-            settings,
-            alpha=frame.alpha,
-            ceiling=frame.ceiling,
-            transfer=frame.transfer,
-            on_step=bar,
-        )
+        result = task.restore(frame, bar)
     if result.status == "diverged":
         raise DeblurError(
-            f"{result.method} diverged after {result.steps} steps, nothing was written; "
-            "try a larger --strength or another --method"
+            f"{result.method} diverged after {result.steps} steps, nothing was written; try {task.advice}"
         )
     return result
 
 
-def _size(kernel: NDArray[np.float64]) -> tuple[int, int]:
-    return kernel.shape[-2], kernel.shape[-1]
-
-
-def _part_of_truth(truth: Frame, frame: Frame, blurred: Frame, window: Window) -> Tensor:
+def _part_of_truth(truth: Frame, frame: Frame, before: Frame, window: Window) -> Tensor:
     """The truth of the part shown, out of one of the whole frame (k - 1 larger, perhaps), or given as that part."""
     if len(truth.pixels) != len(frame.pixels):
         raise ShapeError(
@@ -231,12 +232,12 @@ def _part_of_truth(truth: Frame, frame: Frame, blurred: Frame, window: Window) -
         )
     whole = truth.height >= frame.height and truth.width >= frame.width
     pixels = metrics.common_part(truth.pixels, frame.pixels)[0][(slice(None), *window.shown)] if whole else truth.pixels
-    metrics.common_part(blurred.pixels, pixels)  # refuses sizes that can't belong together, before the work
+    metrics.common_part(before.pixels, pixels)  # refuses sizes that can't belong together, before the work
     return pixels
 
 
-def _scores(blurred: Tensor, restored: Tensor, truth: Tensor) -> Scores:
-    after, before = metrics.common_part(restored, truth), metrics.common_part(blurred, truth)
+def _scores(came: Tensor, restored: Tensor, truth: Tensor) -> Scores:
+    after, before = metrics.common_part(restored, truth), metrics.common_part(came, truth)
     return Scores(
         metrics.psnr(*after), score(metrics.ssim, *after), metrics.psnr(*before), score(metrics.ssim, *before)
     )

@@ -1,4 +1,4 @@
-"""The picture of `--compare`: blurred on the left, restored on the right, the kernel in a corner."""
+"""The picture of `--compare`: as it came on the left, restored on the right, the kernel (if any) in a corner."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ __all__ = ["side_by_side"]
 _GAP = 4  # pixels between the two
 
 
-def side_by_side(blurred: Frame, restored: Frame, kernel: NDArray[np.float64]) -> Frame:
+def side_by_side(before: Frame, restored: Frame, kernel: NDArray[np.float64] | None) -> Frame:
     """One 8-bit picture of both, on white where they are transparent, the kernel inset at the bottom left.
 
     Args:
-        blurred, restored: frames of one size, C = 1 or 3.
-        kernel: (kh, kw) or (C, kh, kw).
+        before, restored: frames of one size, C = 1 or 3.
+        kernel: (kh, kw) or (C, kh, kw); None for no inset.
 
     Returns:
         frame (3, H, 2 W + 4) where the pictures or the kernel's channels are coloured, else (1, H, 2 W + 4).
     """
-    left, right = _opaque(blurred), _opaque(restored)
-    left = _inset(left.clone(), kernel)
+    left, right = _opaque(before), _opaque(restored)
+    if kernel is not None:
+        left = _inset(left.clone(), kernel)
     gap = torch.ones(left.shape[0], left.shape[1], _GAP)
     return Frame(pixels=torch.cat((left, gap, right), dim=2))
 

@@ -19,8 +19,14 @@ __all__ = [
     "Json",
     "Kernel",
     "Noise",
+    "Part",
+    "Place",
+    "Prior",
+    "Quality",
     "Saturation",
+    "Strength",
     "Threads",
+    "Truth",
     "White",
     "real",
     "real_or",
@@ -57,6 +63,20 @@ Saturation = Annotated[
 Black = Annotated[str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")]
 White = Annotated[
     str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
+]
+Strength = Annotated[
+    str | None,
+    typer.Option(metavar="FACTOR", help="More (above 1) or less (below 1) smoothing than the noise asks for."),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="From deblur train-prior, in place of the learned prior that comes with deblur."),
+]
+Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP files.")]
+Part = Annotated[str | None, typer.Option("--region", metavar="x,y,w,h", help="Restore only this part: a quick look.")]
+Place = Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to compute.")]
+Truth = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The sharp picture: the summary then shows PSNR and SSIM.")
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")]

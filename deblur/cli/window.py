@@ -28,11 +28,13 @@ class Window:
     inside: _SLICES
 
     @classmethod
-    def around(cls, region: tuple[int, int, int, int] | None, size: tuple[int, int], kernel: tuple[int, int]) -> Window:
+    def around(
+        cls, region: tuple[int, int, int, int] | None, size: tuple[int, int], context: tuple[int, int]
+    ) -> Window:
         """The window for `region` (x, y, width, height; None for everything) in a frame of `size` rows and columns.
 
-        A restored pixel depends on all others, less with every kernel width: three of them, 48 pixels at least, are
-        seen on each side where the frame has them, and the border of the frame stays what it is.
+        So many rows and columns of `context` are seen on each side where the frame has them; the border of the frame
+        stays what it is.
 
         Raises:
             OptionError: the region does not lie in the frame.
@@ -44,7 +46,7 @@ class Window:
             raise OptionError(
                 f"region {x},{y},{width},{height} (x,y,w,h) leaves the frame of {size[1]} x {size[0]} pixels"
             )
-        spans = [_span(*edge) for edge in zip((y, x), (height, width), size, kernel, strict=True)]
+        spans = [_span(*edge) for edge in zip((y, x), (height, width), size, context, strict=True)]
         (seen_y, shown_y, inside_y), (seen_x, shown_x, inside_x) = spans
         return cls((seen_y, seen_x), (shown_y, shown_x), (inside_y, inside_x))
 
@@ -55,7 +57,6 @@ def crop(frame: Frame, part: _SLICES) -> Frame:
     return dataclasses.replace(frame, pixels=frame.pixels[(slice(None), *part)], alpha=alpha)
 
 
-def _span(start: int, length: int, size: int, kernel: int) -> tuple[slice, slice, slice]:
-    context = max(3 * kernel, 48)
+def _span(start: int, length: int, size: int, context: int) -> tuple[slice, slice, slice]:
     first, last = max(start - context, 0), min(start + length + context, size)
     return slice(first, last), slice(start, start + length), slice(start - first, start - first + length)

@@ -40,6 +40,7 @@ from deblur.ops.geometry import ORIENTATIONS
 
 __all__ = [
     "LEAST_SIGMA",
+    "MOST_SIGMA",
     "SIDE",
     "ImagePrior",
     "ImagePriorFlow",
@@ -52,8 +53,9 @@ __all__ = [
 SIDE = 4
 """Pixels a side of what becomes one pixel of 16 channels."""
 
-LEAST_SIGMA = 1 / 255
-_MOST_SIGMA = 60 / 255
+LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
+"""The noise levels that a prior is trained for."""
+
 _CONTEXT = 2
 
 
@@ -109,7 +111,7 @@ def mixing_of(channels: int, corner: str | None, context_features: int) -> Trans
 
 def noise_features(sigma: Tensor) -> Tensor:
     """What layers after the whitening are told of sigma (B,): a line and a parabola in its logarithm, (B, 2)."""
-    least, most = math.log(LEAST_SIGMA), math.log(_MOST_SIGMA)
+    least, most = math.log(LEAST_SIGMA), math.log(MOST_SIGMA)
     t = (sigma.log() - least) / (most - least) * 2 - 1
     return torch.stack((t, 2 * t.square() - 1), 1)
 

@@ -1,6 +1,7 @@
 """Restorers: from a blurred frame, its blur and its noise to the scene, with a record of how it went.
 
     RESTORERS               the methods by name, each with its default settings
+    chosen                  the method that `auto` stands for
     configured              a method with some settings changed
     Problem, Restoration    what goes in, what comes out
     Step                    progress, told to a callback
@@ -40,6 +41,7 @@ __all__ = [
     "Restoration",
     "Restorer",
     "Step",
+    "chosen",
     "configured",
 ]
 
@@ -56,27 +58,59 @@ DEFAULT_METHOD = "hyperlaplacian"
 """The method that restores best on the benchmark (see `benchmarks/`)."""
 
 
-def configured(method: str, settings: Mapping[str, Any] | None = None) -> Restorer:
-    """The method `method` with some of its settings changed; `auto` is `DEFAULT_METHOD`.
+def chosen(method: str, prior: str | None = None) -> str:
+    """The name in `RESTORERS` that a name or `auto` stands for.
+
+    Args:
+        method: a name in `RESTORERS`, or `auto`: the best one, of those that take a learned prior where there is one.
+        prior: the file of a learned prior, or None.
+
+    Raises:
+        OptionError: an unknown method (the closest known one is named), or a prior for one that takes none.
+
+    Example:
+        >>> chosen("auto", "prior.pt")
+        'flow'
+    """
+    known = list(RESTORERS)
+    if method not in ("auto", *known):
+        raise OptionError(f"unknown method {method!r}{suggestion(method, ['auto', *known])}")
+    if prior is None:
+        return DEFAULT_METHOD if method == "auto" else method
+    learned = [name for name in known if _learned(RESTORERS[name])]
+    if method == "auto":
+        return DEFAULT_METHOD if DEFAULT_METHOD in learned else learned[0]
+    if method not in learned:
+        raise OptionError(f"{method} takes no learned prior; use {' or '.join(learned)}, or leave out {prior}")
+    return method
+
+
+def configured(method: str, settings: Mapping[str, Any] | None = None, prior: str | None = None) -> Restorer:
+    """The method `method` with some of its settings changed; `auto` is what `chosen` says.
 
     Args:
         method: a name in `RESTORERS`, or `auto`.
         settings: new values by field name; a mapping for a field that is itself a record (`{"prior": {"power":
         0.7}}`).
+        prior: a checkpoint in place of the learned prior that comes with the package.
 
     Raises:
-        OptionError: an unknown method or field (the closest known one is named), or a value of the wrong type or
-        range.
+        OptionError: an unknown method or field (the closest known one is named), a value of the wrong type or range, or
+            a prior for a method that takes none.
+        FileError: the checkpoint cannot be used.
 
     Example:
         >>> configured("wiener", {"weight": 50}).weight
         50.0
     """
-    name = DEFAULT_METHOD if method == "auto" else method
-    if name not in RESTORERS:
-        raise OptionError(f"unknown method {method!r}{suggestion(method, ['auto', *RESTORERS])}")
+    name = chosen(method, prior)
     restorer: Restorer = _changed(RESTORERS[name], settings or {}, name)
-    return restorer
+    return restorer if prior is None else _changed(restorer, {"prior": {"file": prior}}, name)
+
+
+def _learned(restorer: Any) -> bool:
+    """Whether a method's prior comes from a file."""
+    return hasattr(getattr(restorer, "prior", None), "file")
 
 
 def _changed(record: Any, settings: Mapping[str, Any], path: str) -> Any:

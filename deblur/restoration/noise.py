@@ -30,9 +30,13 @@ MISFIT = 0.006
 """Misfit of the blur model, as a share of the frame's span: 1.5 levels of 255 for a frame that uses them all."""
 
 _SAMPLE = 1024  # side of the block of pixels that estimates look at: more does not sharpen them
+_BLOCK = 32  # side of a block, of the estimate from a sharp frame
+_FEWEST = 8  # blocks that it takes
+_QUIETEST = 0.1  # the quantile of the blocks' medians
+_QUIET_SHARE = 0.6745 * 0.93  # what it is of the noise, where there is nothing else
 
 
-def estimate_sigma(frame: Tensor, mask: Tensor | None = None) -> float:
+def estimate_sigma(frame: Tensor, mask: Tensor | None = None, *, sharp: bool = False) -> float:
     """Estimate the standard deviation of white noise in a frame (C, H, W), robustly.
 
     The second difference in both directions, [1 -2 1]^T [1 -2 1] / 6, removes what is smooth and has unit gain for
@@ -41,12 +45,21 @@ def estimate_sigma(frame: Tensor, mask: Tensor | None = None) -> float:
     frame has little else in its high frequencies, so the estimate is good where it matters here; fine texture raises
     it.
 
+    In a sharp frame texture is everywhere but in some parts: there the median is taken block by block, and the estimate
+    is the tenth part's from below, of the blocks that don't clip. It is still too high where no part is smooth.
+
+    Args:
+        frame: full scale 1.
+        mask: (1 or C, H, W), not 0 where a pixel is to be believed.
+        sharp: whether the frame may be sharp.
+
     Returns 0 where too little is left to estimate from.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
-        >>> round(estimate_sigma(0.5 + 0.02 * torch.randn(1, 200, 200, generator=generator)), 3)
-        0.02
+        >>> noisy = 0.5 + 0.02 * torch.randn(1, 200, 200, generator=generator)
+        >>> round(estimate_sigma(noisy), 3), round(estimate_sigma(noisy, sharp=True), 3)
+        (0.02, 0.02)
     """
     rows, columns = (_centre(n) for n in frame.shape[-2:])
     block = frame[..., rows, columns]
@@ -58,8 +71,26 @@ def estimate_sigma(frame: Tensor, mask: Tensor | None = None) -> float:
     if mask is not None:
         seen = -torch.nn.functional.max_pool2d(-mask[..., rows, columns].float()[None], 3, stride=1)[0]
         believed = believed & (seen > 0)
+    if sharp and (medians := _medians(second, believed, block[..., 1:-1, 1:-1])).numel() >= _FEWEST:
+        return float(medians.quantile(_QUIETEST)) / _QUIET_SHARE
     values = second[believed.expand_as(second)].abs()
     return float(values.median()) / 0.6745 if values.numel() >= 64 else 0.0
+
+
+def _medians(second: Tensor, believed: Tensor, pixels: Tensor) -> Tensor:
+    """The median magnitude of each block that is believed, half of it at least, and does not clip."""
+    extreme = (pixels <= pixels.amin()) | (pixels >= pixels.amax())
+    kept = torch.where(believed, second.abs(), torch.nan)
+    magnitudes, clipped = _blocks(kept), _blocks(extreme.to(second))
+    good = (magnitudes.isfinite().float().mean(1) >= 0.5) & (clipped.mean(1) <= 0.01)
+    return magnitudes[good].nanmedian(1).values
+
+
+def _blocks(planes: Tensor) -> Tensor:
+    """The whole blocks of the planes (C, H, W), a row each."""
+    height, width = (length // _BLOCK for length in planes.shape[-2:])
+    whole = planes[:, : height * _BLOCK, : width * _BLOCK].reshape(-1, height, _BLOCK, width, _BLOCK)
+    return whole.transpose(2, 3).reshape(-1, _BLOCK * _BLOCK)
 
 
 def span(frame: Tensor, mask: Tensor | None = None) -> float:

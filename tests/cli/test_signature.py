@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from deblur.cli.apply import apply
-from deblur.cli.batch import Settings
 from deblur.cli.blur import blur
+from deblur.cli.restoration import Settings
 from deblur.psf.operator import BOUNDARIES
 from deblur.restoration import PRECONDITIONERS
 from deblur.transfer import TRANSFERS

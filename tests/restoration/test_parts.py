@@ -149,6 +149,22 @@ def test_noise_is_found_under_a_blurred_picture(sigma: float) -> None:
     assert estimate_sigma(smooth + sigma * noise) == pytest.approx(sigma, rel=0.15)
 
 
+@pytest.mark.parametrize("sigma", [0.01, 0.04, 0.1])
+def test_noise_is_found_in_a_sharp_frame_with_a_smooth_part(sigma: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    frame = 0.5 + 0.2 * torch.randn(3, 260, 260, generator=generator)  # texture that looks like noise
+    frame[:, :90] = torch.linspace(0, 0.8, 90)[:, None]
+    frame[:, -40:] = 1.0
+    noisy = (frame + sigma * torch.randn(frame.shape, generator=generator)).clamp(0, 1)
+    assert estimate_sigma(noisy, sharp=True) == pytest.approx(sigma, rel=0.15)
+    assert estimate_sigma(noisy) > 0.15
+
+
+def test_noise_of_a_small_sharp_frame_is_that_of_the_whole() -> None:
+    frame = torch.rand(1, 40, 90, generator=torch.Generator().manual_seed(0))
+    assert estimate_sigma(frame, sharp=True) == estimate_sigma(frame)
+
+
 def test_noise_estimate_leaves_out_what_is_masked_or_clipped() -> None:
     noise = 0.01 * torch.randn(1, 200, 200, generator=torch.Generator().manual_seed(0))
     frame = (noise + 0.5).clone()

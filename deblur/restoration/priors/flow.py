@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from deblur.errors import FileError, OptionError
 from deblur.flows import checkpoint
 from deblur.flows.image_flow import NoiseConditional
-from deblur.flows.image_prior import ImagePriorFlow, denoise
+from deblur.flows.image_prior import LEAST_SIGMA, MOST_SIGMA, ImagePriorFlow, denoise
 from deblur.restoration.base import check_positive
 from deblur.restoration.priors.base import Level
 from deblur.restoration.symbols import Symbol
@@ -54,6 +55,7 @@ class FlowPrior:
 
     Raises:
         OptionError: a setting out of its range.
+        FileError: the file cannot be read, or is not of a prior that knows the noise.
 
     Example:
         >>> [round(255 * level.penalty, 1) for level in FlowPrior(steps=3, first=0.2, last=1).schedule(0.01)]
@@ -70,6 +72,8 @@ class FlowPrior:
         check_positive(steps=self.steps, first=self.first, last=self.last, weight=self.weight)
         if self.first > 1:
             raise OptionError(f"expected first in (0, 1], a share of full scale, got {self.first}")
+        if self.file:
+            _load(self.file, torch.device("cpu"))
 
     @property
     def symbol(self) -> Symbol:
@@ -89,10 +93,16 @@ class FlowPrior:
         return torch.roll(denoised(shifted, level.penalty, self.file), (-down, -right), (-2, -1))
 
 
-def denoised(image: Tensor, sigma: float, file: str = "") -> Tensor:
+def denoised(image: Tensor, sigma: float, file: str = "", on_tile: Callable[[int, int], None] | None = None) -> Tensor:
     """Remove white noise of standard deviation sigma from an image (C, H, W), 1, 2, 3 or more channels, by a flow.
 
     Three channels are taken as red, green and blue, and as said in `FlowPrior`; others each by itself.
+
+    Args:
+        image: full scale 1.
+        sigma: above 0; what lies beyond the levels that a prior is trained for is led back to them (`_step`).
+        file: as for `FlowPrior`.
+        on_tile: told how many tiles are done, and of how many.
 
     Raises:
         FileError: the checkpoint cannot be read, or is not of a prior that knows the noise.
@@ -102,21 +112,35 @@ def denoised(image: Tensor, sigma: float, file: str = "") -> Tensor:
         torch.Size([3, 10, 12])
     """
     model = _load(file, image.device)
-    rotation, offset, scale = _basis(image)
-    planes = torch.einsum("pc,chw->phw", rotation, image) * scale[:, None, None] + offset[:, None, None]
+    rotation, offset, scale = _basis(image.float())
+    planes = torch.einsum("pc,chw->phw", rotation, image.float()) * scale[:, None, None] + offset[:, None, None]
     result = torch.zeros_like(planes)
-    for tile in cut(tuple(planes.shape[-2:]), _TILE, _OVERLAP):  # type: ignore[arg-type]
+    tiles = cut((planes.shape[-2], planes.shape[-1]), _TILE, _OVERLAP)
+    for done, tile in enumerate(tiles, 1):
         part = tile.take(planes)
         height, width = part.shape[-2:]
         padded = F.pad(part[:, None], (0, -width % _SIDE, 0, -height % _SIDE), mode="replicate")
-        levels = sigma * scale
         each = [
-            denoise(model, plane[None], level[None])[0][0, :, :height, :width]
-            for plane, level in zip(padded, levels, strict=True)
+            _step(model, plane[None], sigma * float(factor))[0, :, :height, :width]
+            for plane, factor in zip(padded, scale, strict=True)
         ]
         tile.add(result, torch.cat(each))
+        if on_tile is not None:
+            on_tile(done, len(tiles))
     result = (result - offset[:, None, None]) / scale[:, None, None]
-    return torch.einsum("pc,phw->chw", rotation, result)
+    return torch.einsum("pc,phw->chw", rotation, result).to(image.dtype)
+
+
+def _step(model: Any, plane: Tensor, sigma: float) -> Tensor:
+    """One denoised plane (1, 1, H, W).
+
+    With more noise than a prior is trained for the plane is denoised darker; with less, sigma^2 times the score at the
+    least there is.
+    """
+    level = min(max(sigma, LEAST_SIGMA), MOST_SIGMA)
+    gain, share = min(1.0, MOST_SIGMA / sigma), min(1.0, sigma / level) ** 2
+    step = denoise(model, gain * plane, plane.new_tensor([level]))[0] / gain - plane
+    return plane + share * step
 
 
 def _basis(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,10 +157,16 @@ def _one(w1: Tensor, w2: Tensor) -> Tensor:
     return torch.ones_like(w1 + w2)
 
 
-@lru_cache(maxsize=2)
 def _load(file: str, device: torch.device) -> Any:
-    read = checkpoint.load(file or PHOTOGRAPHS, device)
+    """The model in a file, read again where the file has changed."""
+    path = Path(file) if file else PHOTOGRAPHS
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0, device)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int, device: torch.device) -> Any:
+    read = checkpoint.load(path, device)
     if not isinstance(read.model, ImagePriorFlow | NoiseConditional):
         kind = read.config["architecture"]
-        raise FileError(f"{file}: expected a prior that knows the noise (image_prior, image_flow), found {kind}")
+        raise FileError(f"{path}: expected a prior that knows the noise (image_prior, image_flow), found {kind}")
     return read.model.requires_grad_(False)
