@@ -20,6 +20,7 @@ from torch import Tensor
 from deblur.training.objectives.base import Objective
 from deblur.training.pictures import Stack
 from deblur.training.recipe import Data
+from deblur.transfer import TRANSFERS
 
 __all__ = ["Crops", "Tiles", "tiles_batch"]
 
@@ -72,6 +73,8 @@ class Crops:
         row, column = int(top * (height - size + 1)), int(left * (width - size + 1))
         crop = stack.array[int(index * count), :, row : row + size, column : column + size]
         np.multiply(_turned(crop, int(turn * 8), data.flips, data.rotations), stack.scale, out=out)
+        if data.light and generator.random() < data.light:
+            out[:] = TRANSFERS["srgb"].decode(torch.from_numpy(out)).numpy()
 
 
 def _turned(crop: Array, which: int, flips: bool, rotations: bool) -> Array:

@@ -45,6 +45,8 @@ class Data:
             twice is drawn twice as often.
         balance: `pixels`: every place of every picture is as likely; `pictures`: every picture is; `sides`, between the
             two: a picture is drawn in proportion to the root of its places.
+        light: the share of crops that are decoded by the curve of sRGB, into values in proportion to light, which is
+            where a blur is undone by default; the others stay as they are stored.
         flips: mirror half of the crops.
         rotations: turn them by a multiple of 90 degrees.
         validation: what is held out: a share of each source (evenly spread over the files of a folder, the end of an
@@ -57,6 +59,7 @@ class Data:
     crop: int = 48
     factors: tuple[float, ...] = (1.0,)
     balance: Literal["pixels", "sides", "pictures"] = "pixels"
+    light: float = 0.0
     flips: bool = True
     rotations: bool = True
     validation: float | tuple[str, ...] = 0.05
@@ -68,6 +71,7 @@ class Data:
         _expect(self.crop >= 1, "a crop of 1 or more", self.crop)
         _expect(bool(self.factors), "at least one factor", "none")
         _expect(all(1 <= factor < math.inf for factor in self.factors), "factors of 1 or more", list(self.factors))
+        _expect(0 <= self.light <= 1, "a share of light from 0 to 1", self.light)
         if isinstance(self.validation, float | int):
             _expect(0 <= self.validation < 1, "a validation share from 0 to below 1", self.validation)
         _expect(self.validation_size >= 1, "a validation_crop of 1 or more", self.validation_crop)

@@ -110,3 +110,11 @@ def test_the_noise_of_a_tile_is_always_the_same_whatever_is_beside_it() -> None:
     whole, part = tiles_batch(clean, Denoising()), tiles_batch(clean[2:], Denoising(), first=2)
     torch.testing.assert_close(part["noise"], whole["noise"][2:], rtol=0, atol=0)
     assert len(torch.unique(whole["noise"])) == 80
+
+
+def test_a_share_of_the_crops_is_light() -> None:
+    flat = np.full((1, 1, 8, 8), 128, np.uint8)
+    batch = crops(flat, crop=4, light=0.25).batch(0, range(1000))["clean"]
+    levels, counts = torch.unique(batch[:, 0, 0, 0], return_counts=True)
+    torch.testing.assert_close(levels, torch.tensor([((128 / 255 + 0.055) / 1.055) ** 2.4, 128 / 255]))
+    assert abs(int(counts[0]) - 250) < 60
