@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from deblur.errors import KernelError, OptionError
+from deblur.estimation import region as regions
 from deblur.estimation.base import Estimate, OnStep, Region, Step
-from deblur.estimation.blind import regions, taps
+from deblur.estimation.blind import taps
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
@@ -26,6 +27,8 @@ from deblur.estimation.blind.variational import Variational
 __all__ = ["BlindEstimator"]
 
 Run = tuple[str, int, Start]
+AREA = 512 * 512
+"""Pixels that a kernel is estimated from at most: more cost time and gain little."""
 SECOND = ("scout", "plain", "gamma")
 """The starts that are also run at the second size, where the size is not certain."""
 NOISY = 0.008
@@ -39,7 +42,7 @@ class BlindEstimator:
 
     Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
     that explains the frame (`selection`), and refines the choice (`variational`). Without a size, scouts find it first
-    (`support`); of large frames the best-textured region is used (`regions`).
+    (`support`); of large frames the best-textured region is used (`deblur.estimation.region`).
 
     Args:
         size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
@@ -59,7 +62,7 @@ class BlindEstimator:
     size: int | None = None
     starts: tuple[str, ...] = tuple(STARTS)
     refine: bool = True
-    area: int = regions.AREA
+    area: int = AREA
     compare: int = 2
     seed: int = 0
 
@@ -98,7 +101,7 @@ class BlindEstimator:
         whole = [plane(frame, mask, sigma) for frame, mask in zip(frames, given, strict=True)]
         self._fits(whole)
         places = [self._places(one) for one in whole]
-        planes = [regions.cut(one, place[0]) for one, place in zip(whole, places, strict=True)]
+        planes = [one.part(place[0]) for one, place in zip(whole, places, strict=True)]
         progress = _Progress(on_step)
         smallest = min(min(one.values.shape) for one in planes)
 
@@ -149,7 +152,7 @@ class BlindEstimator:
         value = trust.value
         if len(places[0]) > 1:
             progress("regions", 0.9)
-            others = [regions.cut(whole[0], place) for place in places[0][1:]]
+            others = [whole[0].part(place) for place in places[0][1:]]
             alike = [taps.similarity(kernel, climb([other], size, SCOUT)[-1], 1.5) for other in others]
             details["regions"] = [list(place) for place in places[0][1:]]
             details["agreement of regions"] = [round(a, 3) for a in alike]
@@ -188,7 +191,7 @@ class BlindEstimator:
         rows, columns = regions.sides((height, width), self.area)
         if (rows, columns) == (height, width):
             return [(0, 0, width, height)]
-        return regions.best(one, (rows, columns), 1 + self.compare)
+        return regions.best(one.values, (rows, columns), 1 + self.compare, believed=one.believed, sigma=one.sigma)
 
     def _run(
         self,
