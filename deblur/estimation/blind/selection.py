@@ -13,7 +13,7 @@ E is cheap and makes a short list of kernels that differ. It is blind to one thi
 a part of the true kernel can explain the frame by a scene with those edges doubled, and starts agree on it. The
 evidence F (`evidence`) sees this, and hardly sees what E sees. So the last word has
 
-    score(k) = F(k) + 0.1 log E(k)
+    score(k) = F(k) + 0.2 log E(k)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
-SHARE = 0.1  # of log E in the score
+SHARE = 0.2  # of log E in the score
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from deblur.estimation.blind.selection import Judge
 __all__ = ["DIFFERENT", "exchanged"]
 
 DIFFERENT = 1.1
-"""From here on two regions are said to be blurred differently: 1.2 to 1.7 where they are, .8 to 1.05 where not."""
+"""From here on two regions are said to be blurred differently. Where they are, three of four pairs reached 1.3 to 1.6
+and one 1; where not, none more than 1.02."""
 
 
 def exchanged(first: Plane, second: Plane, kernels: tuple[Array, Array]) -> float:
