@@ -13,7 +13,7 @@ from torch import Tensor
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation.base import Estimate, OnStep, Region, Step
 from deblur.estimation.least_squares import Fit, Pair, fit
-from deblur.estimation.region import best_textured
+from deblur.estimation.region import best
 from deblur.estimation.registration import displacement, fraction, moved, shifted
 from deblur.estimation.simplex import Array
 from deblur.restoration.noise import MISFIT, estimate_sigma, span
@@ -85,7 +85,7 @@ def prepare(
             room = 12 if size is None else max(size // 4, 1)
             move = move if max(map(abs, move)) > room and max(map(abs, move)) < min(height, width) / 3 else (0, 0)
             pair = shifted(pair, *move) if move != (0, 0) else pair
-        x, y, w, h = best_textured(pair.blurred, pair.mask, _SIDE)
+        x, y, w, h = _textured(pair, _SIDE)
         if (w, h) != (pair.blurred.shape[2], pair.blurred.shape[1]):
             pair = _cut(pair, (x, y, w, h))
             region = region if number else (x + max(0, move[1]), y + max(0, move[0]), w, h)
@@ -220,6 +220,13 @@ class PairEstimator:
         return [(size, size) for size in _SIZES if 3 * size <= shortest] or [(3, 3)]
 
 
+def _textured(pair: Pair, side: int) -> Region:
+    """The part of at most side x side pixels whose edges tell most of the blur."""
+    rows, columns = (min(n, side) for n in pair.blurred.shape[1:])
+    believed = None if pair.mask is None else pair.mask.bool().all(0).float().numpy()
+    return best(pair.blurred.float().mean(0).numpy(), (rows, columns), believed=believed)[0]
+
+
 def _cut(pair: Pair, region: Region) -> Pair:
     x, y, width, height = region
     rows, columns = (pair.sharp.shape[axis] - pair.blurred.shape[axis] for axis in (1, 2))
@@ -231,7 +238,7 @@ def _cut(pair: Pair, region: Region) -> Pair:
 def _register(pairs: tuple[Pair, ...], result: Fit) -> tuple[Fit, tuple[Pair, ...], tuple[float, float]]:
     """Move the sharp pictures by the fraction of a pixel that fits best, if one fits better."""
     size = (result.kernel.shape[0], result.kernel.shape[1])
-    small = [_cut(pair, best_textured(pair.blurred, pair.mask, 256 + max(size))) for pair in pairs]
+    small = [_cut(pair, _textured(pair, 256 + max(size))) for pair in pairs]
 
     def residual(rows: float, columns: float) -> float:
         return fit([moved(pair, rows, columns) for pair in small], size, start=result.kernel, rounds=4).residual ** 2

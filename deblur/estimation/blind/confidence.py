@@ -8,9 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from deblur.estimation.blind import taps
+from deblur.estimation.blind.choice import Choice
 from deblur.estimation.blind.selection import Candidate, Judge
 
 __all__ = ["Trust", "confidence"]
+
+DETAIL = 0.5
+"""Pixels by which kernels are smoothed before they are compared."""
+UNSURE = 0.5
+"""Confidence below which a warning says so."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +29,23 @@ class Trust:
     warnings: tuple[str, ...]
 
 
-def confidence(kernel: np.ndarray, chosen: Candidate, found: Sequence[Candidate], judge: Judge) -> Trust:
+def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trust:
     """How much the starts' kernels look like the chosen one, and what is odd about it.
 
-    Each start's best kernel is compared with the chosen one, at the best shift (`taps.similarity`). The agreement is
-    the mean; the confidence rises linearly from 0 at an agreement of .6 to 1 at full agreement. Runs that start apart,
-    and see different edges, end together where the frame determines the kernel. It is no probability: runs can agree
-    on something wrong.
+    Each start's best kernel is compared with the chosen one, before its refinement, at the best shift and in detail
+    (`taps.similarity` at half a pixel: smoother, kernels that are wrong look alike). The agreement is the mean; the
+    confidence rises linearly from 0 at an agreement of .6 to 1 at full agreement. Runs that start apart, and see
+    different edges, end together where the frame determines the kernel. It is no probability: a low one says that the
+    choice was between several.
     """
+    chosen, kernel = choice.best.candidate, choice.best.candidate.kernel
     best: dict[str, Candidate] = {}
     for candidate in found:
         held = best.get(candidate.start)
         if held is None or candidate.energy < held.energy:
             best[candidate.start] = candidate
     others = [c.kernel for name, c in best.items() if name != chosen.start]
-    alike = sorted((taps.similarity(chosen.kernel, other) for other in others), reverse=True)
+    alike = sorted((taps.similarity(choice.best.origin.kernel, other, DETAIL) for other in others), reverse=True)
     agreement = float(np.mean(alike)) if alike else 0.8
     value = float(np.clip((agreement - 0.6) / 0.4, 0, 1))
     delta = np.zeros_like(chosen.kernel)
@@ -54,7 +62,7 @@ def confidence(kernel: np.ndarray, chosen: Candidate, found: Sequence[Candidate]
     rim = float(kernel.sum() - kernel[1:-1, 1:-1].sum())
     if rim > 0.05:
         warnings.append(f"the kernel touches the rim of its window ({rim:.0%} of it lies there): give a larger size")
-    if agreement < 0.75:
+    if value < UNSURE:
         warnings.append(
             f"runs from different starts disagree (agreement {agreement:.2f}): the frame may have too little texture "
             "or too much noise; look at the kernel before using it"

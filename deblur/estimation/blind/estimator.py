@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -13,24 +13,25 @@ import torch
 from torch import Tensor
 
 from deblur.errors import KernelError, OptionError
+from deblur.estimation import region as regions
 from deblur.estimation.base import Estimate, OnStep, Region, Step
-from deblur.estimation.blind import regions, taps
+from deblur.estimation.blind import taps
+from deblur.estimation.blind.choice import Choice, choose
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
 from deblur.estimation.blind.selection import Candidate, Judge, candidates, price
 from deblur.estimation.blind.starts import SCOUT, STARTS
 from deblur.estimation.blind.support import CUT, cut_off, ladder, support
-from deblur.estimation.blind.variational import Variational
+from deblur.estimation.blind.variation import DIFFERENT, exchanged
 
 __all__ = ["BlindEstimator"]
 
 Run = tuple[str, int, Start]
+AREA = 512 * 512
+"""Pixels that a kernel is estimated from at most: more cost time and gain little."""
 SECOND = ("scout", "plain", "gamma")
 """The starts that are also run at the second size, where the size is not certain."""
-NOISY = 0.008
-"""Noise, at a range of .85, from which on the refinement would fit it; below, the old kernel holds the new one more
-the more noise there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +39,16 @@ class BlindEstimator:
     """Estimate a blur kernel from blurred frames alone.
 
     Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
-    that explains the frame (`selection`), and refines the choice (`variational`). Without a size, scouts find it first
-    (`support`); of large frames the best-textured region is used (`regions`).
+    that explains the frame (`selection`) and by their evidence (`evidence`), refined or not (`choice`). Without a size,
+    scouts find it first (`support`); of large frames the best-textured region is used (`deblur.estimation.region`).
 
     Args:
         size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
             unless more than a hundredth of the kernel would be cut off when its centroid is put in the middle.
         starts: names in `STARTS`; fewer are faster and fail more often.
-        refine: whether to refine the chosen kernel.
+        shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start.
+        refine: whether to refine the best kernels; a refined one is taken where its score is better.
+        descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
         area: pixels of a frame that are used at most.
         compare: how many further regions of a large frame to compare the kernel with.
         seed: nothing in this method is random; taken for the sake of a common interface.
@@ -58,14 +61,18 @@ class BlindEstimator:
 
     size: int | None = None
     starts: tuple[str, ...] = tuple(STARTS)
+    shortlist: int = 6
     refine: bool = True
-    area: int = regions.AREA
+    descent: int = 0
+    area: int = AREA
     compare: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.size is not None and (self.size < 3 or self.size % 2 == 0):
             raise OptionError(f"expected an odd size of at least 3, got {self.size}; take {max(self.size + 1, 3) | 1}")
+        if self.descent < 0:
+            raise OptionError(f"expected 0 or more steps of descent, got {self.descent}")
         unknown = [name for name in self.starts if name not in STARTS]
         if unknown or not self.starts:
             raise OptionError(f"expected starts out of {', '.join(STARTS)}, got {', '.join(unknown) or 'none'}")
@@ -98,30 +105,32 @@ class BlindEstimator:
         whole = [plane(frame, mask, sigma) for frame, mask in zip(frames, given, strict=True)]
         self._fits(whole)
         places = [self._places(one) for one in whole]
-        planes = [regions.cut(one, place[0]) for one, place in zip(whole, places, strict=True)]
+        planes = [one.part(place[0]) for one, place in zip(whole, places, strict=True)]
         progress = _Progress(on_step)
         smallest = min(min(one.values.shape) for one in planes)
 
         runs, kept = [(name, self.size or 0, STARTS[name]) for name in self.starts], []
         if self.size is None:
             sides = ladder((smallest, smallest))
-            scouts = self._run([("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.4))
+            scouts = self._run([("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.35))
             (size, scout), *others = support(scouts, smallest // 2 - 1 + smallest // 2 % 2)
             runs = [(name, size, STARTS[name]) for name in self.starts]
             runs += [(name, other, STARTS[name]) for other, _ in others for name in SECOND if name in self.starts]
             kernel = taps.window(scout.kernel, size)
             energy = price(scout.level, planes) * Judge(planes, size).energy(kernel)
             kept = [Candidate(kernel, "size", scout.level, energy)]
-        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.4, 0.85)) + kept
-        chosen = min(
-            found, key=lambda one: one.energy * (CUT if one.kernel.shape[0] != runs[0][1] and cut_off(one) else 1)
+        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.35, 0.7)) + kept
+        found = [replace(one, energy=CUT * one.energy) if _cut(one, runs[0][1]) else one for one in found]
+        progress("choice", 0.7)
+        choice = choose(
+            found,
+            planes,
+            count=self.shortlist,
+            refine=self.refine,
+            descent=self.descent,
+            workers=torch.get_num_threads(),
         )
-        kernel, judge = chosen.kernel, Judge(planes, chosen.kernel.shape[0])
-        progress("refine", 0.85)
-        noise = max(one.sigma for one in planes)
-        if self.refine and noise < NOISY:
-            kernel = Variational(prox=0.3 * (1 + (noise / 0.004) ** 2))(planes, kernel)
-        return self._record(whole, places, planes, found, chosen, kernel, judge, progress, begin)
+        return self._record(whole, places, planes, found, choice, progress, begin)
 
     def _record(
         self,
@@ -129,19 +138,20 @@ class BlindEstimator:
         places: Sequence[list[Region]],
         planes: Sequence[Plane],
         found: Sequence[Candidate],
-        chosen: Candidate,
-        kernel: np.ndarray,
-        judge: Judge,
+        choice: Choice,
         progress: _Progress,
         begin: float,
     ) -> Estimate:
-        size = chosen.kernel.shape[0]
-        trust = confidence(kernel, chosen, found, judge)
+        chosen, kernel = choice.best.candidate, choice.best.candidate.kernel
+        size = kernel.shape[0]
+        trust = confidence(choice, found, Judge(planes, size))
         warnings = list(trust.warnings)
         details: dict[str, object] = {
             "size": size,
             "start": chosen.start,
             "level": chosen.level,
+            "refined": choice.best.refined,
+            "score": choice.best.score,
             "agreement": trust.agreement,
             "energy": chosen.energy,
             "energy without blur": trust.energy_without_blur,
@@ -149,14 +159,15 @@ class BlindEstimator:
         value = trust.value
         if len(places[0]) > 1:
             progress("regions", 0.9)
-            others = [regions.cut(whole[0], place) for place in places[0][1:]]
-            alike = [taps.similarity(kernel, climb([other], size, SCOUT)[-1], 1.5) for other in others]
+            others = [whole[0].part(place) for place in places[0][1:]]
+            own = [taps.window(climb([other], size, SCOUT)[-1], size) for other in others]
+            rises = [exchanged(planes[0], other, (kernel, one)) for other, one in zip(others, own, strict=True)]
             details["regions"] = [list(place) for place in places[0][1:]]
-            details["agreement of regions"] = [round(a, 3) for a in alike]
-            if max(alike) < 0.5:
+            details["exchanged kernels"] = [round(rise, 3) for rise in rises]
+            if max(rises) > DIFFERENT:
                 warnings.append(
-                    f"the kernels of several regions differ (agreement {max(alike):.2f}): the blur may vary over the "
-                    "frame; estimate and restore its parts apart"
+                    f"the kernels of several regions differ (exchanged, they do {max(rises) - 1:.0%} worse): the blur "
+                    "may vary over the frame; estimate and restore its parts apart"
                 )
         progress("done", 1.0)
         used = places[0][0]
@@ -188,7 +199,7 @@ class BlindEstimator:
         rows, columns = regions.sides((height, width), self.area)
         if (rows, columns) == (height, width):
             return [(0, 0, width, height)]
-        return regions.best(one, (rows, columns), 1 + self.compare)
+        return regions.best(one.values, (rows, columns), 1 + self.compare, believed=one.believed, sigma=one.sigma)
 
     def _run(
         self,
@@ -219,6 +230,11 @@ class BlindEstimator:
         with ThreadPoolExecutor(workers) as pool:
             handed = list(pool.map(one, runs))
         return [candidate for some in handed for candidate in some]
+
+
+def _cut(candidate: Candidate, size: int) -> bool:
+    """Whether a kernel of another size than the one that was found fills its window."""
+    return candidate.kernel.shape[0] != size and cut_off(candidate)
 
 
 class _Progress:

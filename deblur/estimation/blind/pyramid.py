@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from deblur.estimation.base import Region
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.kernel_step import NormalEquations, select, threshold
 from deblur.estimation.blind.l0 import FewEdges
@@ -48,6 +49,13 @@ class Plane:
     believed: Array | None = None
     sigma: float = 0.0
     scale: float = 1.0
+
+    def part(self, region: Region) -> Plane:
+        """What of it lies in a region."""
+        x, y, width, height = region
+        inner = slice(y, y + height), slice(x, x + width)
+        believed = None if self.believed is None else self.believed[inner]
+        return Plane(self.values[inner], believed, self.sigma, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,12 @@ edges, a shifted one costs nothing: as it should be. lambda grows with the noise
 Every start hands in its kernels of the finest three levels, the coarser ones resampled. With little noise the finest
 wins. With much of it the finest fits the noise, and the kernel of a coarser level, smooth, is the better one. E sees
 most of that; the finest level's E counts 1 + 1.5 sigma times, for the noise of the taps that E itself has fitted.
+
+E is cheap and makes a short list of kernels that differ. It is blind to one thing: where the scene is one of few edges,
+a part of the true kernel can explain the frame by a scene with those edges doubled, and starts agree on it. The
+evidence F (`evidence`) sees this, and hardly sees what E sees. So the last word has
+
+    score(k) = F(k) + 0.2 log E(k)
 """
 
 from __future__ import annotations
@@ -15,17 +21,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from deblur.estimation.blind import taps
+from deblur.estimation.blind.evidence import evidence
 from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 
-__all__ = ["Candidate", "Judge", "candidates", "price"]
+__all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
+ALIKE = 0.97  # similarity from which two kernels are one on the short list
+SHARE = 0.2  # of log E in the score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A kernel (k, k), the start and the level (0 the finest) it is from, and its energy."""
 
@@ -52,6 +63,21 @@ class Judge:
             step.energy(kernel, 3e-4 + 4 * plane.sigma**2, plane.believed)
             for plane, step in zip(self.planes, self.steps, strict=True)
         )
+
+    def score(self, kernel: Array, energy: float) -> float:
+        """The evidence of a kernel and its energy (priced or not) together; less is better."""
+        return evidence(self.planes, kernel) + SHARE * float(np.log(max(energy, 1e-12)))
+
+
+def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """The kernels of least energy that differ from each other, best first; one of every start before a second one."""
+    ordered = sorted(found, key=lambda one: one.energy)
+    firsts = [one for n, one in enumerate(ordered) if one.start not in {other.start for other in ordered[:n]}]
+    chosen: list[Candidate] = []
+    for candidate in [*firsts, *(one for one in ordered if one not in firsts)]:
+        if len(chosen) < count and all(taps.similarity(candidate.kernel, c.kernel) < ALIKE for c in chosen):
+            chosen.append(candidate)
+    return chosen
 
 
 def candidates(found: Sequence[Array], size: int, start: str, judge: Judge) -> list[Candidate]:

@@ -1,4 +1,4 @@
-"""Six ways to run the pyramid, and what each is good for.
+"""Seven ways to run the pyramid, and what each is good for.
 
 Blind estimation has many local minima, and a single run fails on a nearly random case. The runs differ in what makes
 them fall into one or the other: which edges take part, how many scales there are, where the first two taps lie.
@@ -20,6 +20,8 @@ STARTS: dict[str, Start] = {
     "upright": Start(weight=5e-3, gamma=0.8, upright=True),
     "free": Start(weight=7e-3, ridge=2.0, margin=8, edges=25.0),
     "faint": Start(weight=5e-3, gamma=0.8, margin=8, share=0.01),
+    "broad": Start(weight=1.2e-2, smooth=2e5, bound=True, margin=10),
 }
 """By name: `plain` keeps the linear values, `gamma` lets dark edges count, `upright` starts vertically, `free` has the
-weakest ridge and more room (fine where there is little noise), `faint` keeps thin tails that the others prune."""
+weakest ridge and more room (fine where there is little noise), `faint` keeps thin tails that the others prune, `broad`
+begins with few edges and smooth kernels: it ends elsewhere where the others agree on a part of the kernel."""

@@ -33,7 +33,7 @@ from deblur.estimation.blind.kernel_step import conjugate_gradients
 from deblur.estimation.blind.periodic import Array, transfer
 from deblur.estimation.blind.pyramid import Plane
 
-__all__ = ["Variational"]
+__all__ = ["Posterior", "Variational"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Variational:
 
     def __call__(self, planes: Sequence[Plane], kernel: Array) -> Array:
         """Refine a kernel (k, k); its sum stays 1, its centroid may move by a fraction of a pixel."""
-        posteriors = [_Posterior(plane, kernel.shape[0], self.inner) for plane in planes]
+        posteriors = [Posterior(plane, kernel.shape[0], self.inner) for plane in planes]
         for _ in range(self.warm):
             for posterior in posteriors:
                 posterior.update(kernel, self.first)
@@ -69,7 +69,7 @@ class Variational:
             kernel = self._kernel_step(posteriors, kernel)
         return taps.prune(kernel, floor=0.03)
 
-    def _kernel_step(self, posteriors: Sequence[_Posterior], old: Array) -> Array:
+    def _kernel_step(self, posteriors: Sequence[Posterior], old: Array) -> Array:
         hold = np.float32(self.prox * sum(p.energy() for p in posteriors))
         forms = [p.kernel_equations(old.shape[0]) for p in posteriors]
         right = hold * old + sum(form.right for form in forms)
@@ -89,7 +89,7 @@ class Variational:
 
 
 @dataclass
-class _Posterior:
+class Posterior:
     """The scene's gradients of one frame: mean, variance and precision, (2, H', W') on a grid grown by the kernel."""
 
     plane: Plane
@@ -97,6 +97,7 @@ class _Posterior:
     inner: int
     mean: Array = field(init=False)
     precision: Array = field(init=False)
+    variance: Array = field(init=False)
 
     def __post_init__(self) -> None:
         values, believed = self.plane.values, self.plane.believed
@@ -112,15 +113,14 @@ class _Posterior:
             self.seen[frame] = both
             self.inside[c, : rows + self.size - 1, : columns + self.size - 1] = 1
         power = np.maximum((self.data**2).sum((1, 2)) / np.maximum(self.seen.sum((1, 2)), 1), 1e-12)
-        self.mean = self.data.copy()
+        self.mean, self.variance = self.data.copy(), np.zeros_like(self.data)
         self.precision = np.broadcast_to((1 / power).astype(np.float32)[:, None, None], self.data.shape)
 
     def update(self, kernel: Array, weight: float) -> None:
         """The mean for the precisions at hand, then the precisions for the mean and its variance."""
         grid, lam = self.grid, np.float32(weight)
-        blur, squared = transfer(kernel, grid), transfer(kernel * kernel, grid)
-        seen = irfft2(squared.conj() * rfft2(self.seen), s=grid)
-        variance = self.inside / (np.maximum(seen, 0) / lam + self.precision)
+        blur = transfer(kernel, grid)
+        variance = self._variance(kernel, lam)
 
         def adjoint(frame: Array) -> Array:
             return np.asarray(irfft2(blur.conj() * rfft2(frame), s=grid), dtype=np.float32) / lam
@@ -140,8 +140,27 @@ class _Posterior:
             z = np.asarray(variance * residual, dtype=np.float32)
             previous, norm = norm, _dot(residual, z)
             direction = np.asarray(z + norm / np.maximum(previous, 1e-30) * direction, dtype=np.float32)
-        self.mean = x
-        self.precision = 1 / (x * x + 6 * variance + np.float32(1e-12))
+        self.mean, self.variance = x, variance
+        self._precisions()
+
+    def weigh(self, scene: Array, kernel: Array, weight: float) -> None:
+        """Take a scene for the mean: its variance under the old precisions, then new ones."""
+        self.mean, self.variance = scene, self._variance(kernel, np.float32(weight))
+        self._precisions()
+
+    def _variance(self, kernel: Array, lam: np.float32) -> Array:
+        seen = irfft2(transfer(kernel * kernel, self.grid).conj() * rfft2(self.seen), s=self.grid)
+        return np.asarray(self.inside / (np.maximum(seen, 0) / lam + self.precision), dtype=np.float32)
+
+    def _precisions(self) -> None:
+        power = self.mean * self.mean + 6 * self.variance + np.float32(1e-12)
+        self.precision = np.asarray(1 / power, dtype=np.float32)
+
+    def misfit(self, kernel: Array) -> float:
+        """Sum of the squared differences between the blurred mean and the frame, where that was observed."""
+        blurred = irfft2(transfer(kernel, self.grid) * rfft2(self.mean), s=self.grid)
+        error = self.seen * blurred - self.data
+        return float(np.vdot(error, error))
 
     def energy(self) -> float:
         """Sum of the squared gradients that were observed."""

@@ -127,3 +127,18 @@ def test_frames_that_cannot_tell_a_kernel_are_refused() -> None:
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(OptionError, match="starts out of"):
         BlindEstimator(starts=("flying",))
+
+
+@pytest.mark.parametrize("differ", [True, False])
+def test_regions_of_different_blur_are_told_and_of_one_blur_are_not(scene: Array, differ: bool) -> None:
+    angles = (0, 90 if differ else 0)
+    kernels = [psf.make(f"motion:length=15,angle={angle}") for angle in angles]
+    halves = [blur(torch.as_tensor(scene)[None], kernel)[:, :156, :156] for kernel in kernels]
+    frame = torch.cat(halves, dim=2)
+    mask = torch.ones_like(frame, dtype=torch.bool)
+    mask[..., 128:184] = False  # what lies on both sides is of two blurs
+    two = replace(FAST, size=17, starts=("scout",), area=152 * 152, compare=1, refine=False)
+    found = two([frame], masks=[mask])
+    told = [warning for warning in found.warnings if "several regions differ" in warning]
+    assert len(told) == differ, found.details["exchanged kernels"]
+    assert len(found.details["regions"]) == 1

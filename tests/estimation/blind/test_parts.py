@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deblur import psf
-from deblur.estimation.blind import regions, taps
+from deblur.estimation.blind import taps
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import colour_weights, plane
-from deblur.estimation.blind.pyramid import Plane, climb
+from deblur.estimation.blind.pyramid import climb
 from deblur.estimation.blind.selection import Candidate, Judge
 from deblur.estimation.blind.starts import SCOUT
 from deblur.estimation.blind.support import support
@@ -63,27 +63,6 @@ def test_a_kernel_that_fills_its_window_asks_for_a_larger_one_or_loses() -> None
     assert support([candidate(full, 1.0), candidate(inside, 1.05)], 63)[0][0] == 21
     assert support([candidate(full, 1.0), candidate(inside, 1.5)], 63)[0][0] == 17
     assert support([candidate(full, 1.0)], 15)[0][0] == 15
-
-
-def test_the_region_is_where_edges_of_all_directions_are(scene: Array) -> None:
-    image = np.full((400, 600), 0.5, np.float32)
-    image[:, 100:110] = 1  # one direction only
-    image[200:372, 400:572] = scene
-    x, y, width, height = regions.best(Plane(image), (160, 160))[0]
-    assert (width, height) == (160, 160)
-    assert 370 <= x <= 440
-    assert 170 <= y <= 240
-
-
-def test_regions_do_not_overlap_nor_lie_on_what_is_not_believed(scene: Array) -> None:
-    image = np.tile(scene, (3, 3))
-    believed = np.ones_like(image)
-    believed[:, :300] = 0
-    found = regions.best(Plane(image, believed), (128, 128), 3)
-    assert len(found) == 3
-    assert all(x + 128 > 300 for x, *_ in found)
-    for i, (x, y, *_) in enumerate(found):
-        assert all(abs(x - u) >= 128 or abs(y - v) >= 128 for u, v, *_ in found[:i])
 
 
 def test_colours_weigh_by_what_stands_out_from_the_noise(scene: Array) -> None:
