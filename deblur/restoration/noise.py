@@ -89,7 +89,7 @@ def _medians(second: Tensor, believed: Tensor, pixels: Tensor) -> Tensor:
 def _blocks(planes: Tensor) -> Tensor:
     """The whole blocks of the planes (C, H, W), a row each."""
     height, width = (length // _BLOCK for length in planes.shape[-2:])
-    whole = planes[:, : height * _BLOCK, : width * _BLOCK].reshape(-1, height, _BLOCK, width, _BLOCK)
+    whole = planes[:, : height * _BLOCK, : width * _BLOCK].reshape(len(planes), height, _BLOCK, width, _BLOCK)
     return whole.transpose(2, 3).reshape(-1, _BLOCK * _BLOCK)
 
 

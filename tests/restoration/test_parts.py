@@ -157,7 +157,7 @@ def test_noise_is_found_in_a_sharp_frame_with_a_smooth_part(sigma: float) -> Non
     frame[:, -40:] = 1.0
     noisy = (frame + sigma * torch.randn(frame.shape, generator=generator)).clamp(0, 1)
     assert estimate_sigma(noisy, sharp=True) == pytest.approx(sigma, rel=0.15)
-    assert estimate_sigma(noisy) > 0.15
+    assert estimate_sigma(noisy) > 1.2 * sigma  # which takes the texture for noise
 
 
 def test_noise_of_a_small_sharp_frame_is_that_of_the_whole() -> None:

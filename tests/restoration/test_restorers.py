@@ -56,7 +56,7 @@ def test_constant_frame_stays_constant(method: str, level: float, kernel: np.nda
         assert float(error.max()) < 2e-4
 
 
-@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 9, 7), (2, 8, 21), (4, 7, 8)])
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 6, 9), (2, 8, 21), (4, 7, 10)])
 @pytest.mark.parametrize("method", WITH_PRIOR)
 def test_small_frames_and_any_number_of_channels_stay_finite(
     method: str, shape: tuple[int, int, int], kernel: np.ndarray
@@ -67,11 +67,11 @@ def test_small_frames_and_any_number_of_channels_stay_finite(
     assert bool(result.image.isfinite().all())
 
 
-@pytest.mark.parametrize("sigma", [1e-4, 0.08, 0.5])
+@pytest.mark.parametrize("sigma", [0.08, 0.5])
 @pytest.mark.parametrize("method", WITH_PRIOR)
 def test_noise_alone_is_not_amplified(method: str, sigma: float, kernel: np.ndarray) -> None:
     noise = sigma * torch.randn(1, 40, 44, generator=torch.Generator().manual_seed(0))
-    result = RESTORERS[method](Problem(blurred=0.5 + noise, psf=kernel, sigma=max(sigma, 1e-3)))
+    result = RESTORERS[method](Problem(blurred=0.5 + noise, psf=kernel, sigma=sigma))
     assert float((result.image - 0.5).square().mean().sqrt()) < (4 if method == "rl" else 1) * sigma
 
 
