@@ -51,7 +51,8 @@ class FlowPrior:
         steps: levels.
         first: the largest s, full scale 1.
         last: the smallest s, in units of the problem's sigma.
-        weight: of the prior; larger is smoother. Below .5 the first levels let noise through that no later one removes.
+        weight: of the prior; larger is smoother. With fewer steps or less weight the first levels let noise through
+            that no later one removes.
 
     Raises:
         OptionError: a setting out of its range.
@@ -63,10 +64,10 @@ class FlowPrior:
     """
 
     file: str = ""
-    steps: int = 8
-    first: float = 49 / 255
-    last: float = 0.7
-    weight: float = 0.5
+    steps: int = 12
+    first: float = 100 / 255
+    last: float = 1.0
+    weight: float = 0.4
 
     def __post_init__(self) -> None:
         check_positive(steps=self.steps, first=self.first, last=self.last, weight=self.weight)
