@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deblur.layers.base import Transform
-from deblur.layers.masked_weight import MaskedWeight
+from deblur.layers.masked_weight import MaskedTransform
 
 __all__ = ["InverseConv"]
 
 
-class InverseConv(Transform):
+class InverseConv(MaskedTransform):
     """z = A^-1 x, with A a masked convolution of learned taps; sampling is the plain convolution A z.
 
     log_det = -H W log|det D| with D the anchor: 0 for a unit one. A pixel of z depends on all of x toward the corner,
@@ -30,20 +29,6 @@ class InverseConv(Transform):
         >>> torch.allclose(layer.inverse(z), x, atol=1e-5), log_det.shape
         (True, torch.Size([2]))
     """
-
-    def __init__(
-        self,
-        channels: int,
-        kernel_size: int = 3,
-        *,
-        orientation: str = "top_left",
-        anchor: str = "unit",
-        context_features: int = 0,
-    ) -> None:
-        super().__init__()
-        self.masked = MaskedWeight(
-            channels, kernel_size, orientation=orientation, anchor=anchor, context_features=context_features
-        )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return A^-1 x and -log|det A|."""

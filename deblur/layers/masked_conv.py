@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deblur.layers.base import Transform
-from deblur.layers.masked_weight import MaskedWeight
+from deblur.layers.masked_weight import MaskedTransform
 
 __all__ = ["MaskedConv"]
 
 
-class MaskedConv(Transform):
+class MaskedConv(MaskedTransform):
     """z = A x, with A a masked convolution of learned taps; sampling inverts it by the wavefront.
 
     log_det = H W log|det D| with D the anchor: 0 for a unit one. The density costs a convolution, a sample a solve.
@@ -28,20 +27,6 @@ class MaskedConv(Transform):
         >>> torch.allclose(layer.inverse(z), x, atol=1e-5), log_det.tolist()
         (True, [0.0, 0.0])
     """
-
-    def __init__(
-        self,
-        channels: int,
-        kernel_size: int = 3,
-        *,
-        orientation: str = "top_left",
-        anchor: str = "unit",
-        context_features: int = 0,
-    ) -> None:
-        super().__init__()
-        self.masked = MaskedWeight(
-            channels, kernel_size, orientation=orientation, anchor=anchor, context_features=context_features
-        )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return A x and log|det A|."""

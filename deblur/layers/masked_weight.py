@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError
-from deblur.layers.base import Conditioning
+from deblur.layers.base import Conditioning, Transform
 from deblur.layers.triangular import LUMatrix, UnitTriangle
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
 
-__all__ = ["MaskedWeight"]
+__all__ = ["MaskedTransform", "MaskedWeight"]
 
 _STD = 0.05
 _Operation: TypeAlias = Callable[..., Tensor]
@@ -92,3 +92,21 @@ class MaskedWeight(nn.Module):
         image_of_all = image.reshape(1, -1, *image.shape[2:])
         result = operation(image_of_all, weight.flatten(0, 1), orientation=self.orientation, groups=len(image))
         return result.view_as(image), log_det
+
+
+class MaskedTransform(Transform):
+    """A layer of one masked convolution, whichever way round it runs; its options are those of `MaskedWeight`."""
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        *,
+        orientation: str = "top_left",
+        anchor: str = "unit",
+        context_features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.masked = MaskedWeight(
+            channels, kernel_size, orientation=orientation, anchor=anchor, context_features=context_features
+        )

@@ -1,8 +1,7 @@
 """Whitening by masked convolutions: the spectrum all photographs share, divided out, whatever the frame's size.
 
-The spectrum V is made a masked convolution as a blur is (`deblur.psf.cepstrum` has the other use of it). The logarithm
-of V^-1/2 has a real and even cepstrum; its lags in one quadrant, half of an axis and a quarter of the origin, make the
-quarter-plane, minimum-phase factor
+The spectrum V is made a masked convolution as a blur is: the cepstrum of V^-1/2 gives the minimum-phase factor A of one
+quadrant (`deblur.ops.quarter_plane`), and V is even, so that one factor serves all four:
 
     A = exp F[quadrant of F^-1[-1/2 log V]]          W = A in all four orientations, one after another
 
@@ -23,8 +22,12 @@ from deblur.layers.spectrum import Spectrum
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.blocks import blocks
 from deblur.ops.geometry import ORIENTATIONS
+from deblur.ops.quarter_plane import quarter_plane
 
-__all__ = ["MaskedWhitening"]
+__all__ = ["MEAN", "MaskedWhitening"]
+
+MEAN = 0.43
+"""Of photographs' stored values: where the learned mean starts."""
 
 _RIM = 8  # rows and columns beside each border whose scale is learned
 
@@ -57,27 +60,20 @@ class MaskedWhitening(Transform):
         (True, True)
     """
 
-    share: Tensor
-
     def __init__(self, channels: int, *, taps: int = 15, grid: int = 128, context_features: int = 0) -> None:
         super().__init__()
         if taps < 1 or grid < 4 * taps or grid % 2:
             raise OptionError(f"expected a tap or more and an even grid of 4 taps or more, got {taps} and {grid}")
         self.taps, self.grid = taps, grid
         self.spectrum = Spectrum(channels, context_features=context_features)
-        self.mean = nn.Parameter(torch.full((channels, 1, 1), 0.43))  # of photographs' stored values
+        self.mean = nn.Parameter(torch.full((channels, 1, 1), MEAN))
         self.rim = nn.Parameter(torch.zeros(1 + min(context_features, 1), 4, _RIM))  # offset, slope in log sigma
-        share = torch.zeros(grid)
-        share[: grid // 2] = 1
-        share[0] = share[grid // 2] = 0.5  # an axis belongs to two quadrants, and so does the lag grid / 2
-        self.register_buffer("share", torch.outer(share, share), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the whitened image and its log-determinant."""
         weight = self.weight(context)
         rim = self._log_scale(x, context)
-        z = self._fold(x - self.mean, weight)
-        taps, groups = weight.flatten(0, 1)[:, None], weight.shape[0] * weight.shape[1]
+        z, taps, groups = _depthwise(x - self.mean, weight)
         for orientation in ORIENTATIONS:
             z = masked_conv2d(z, taps, orientation=orientation, groups=groups, border="replicate")
         log_det = _log_det(weight, x.shape[2], x.shape[3]) + x.shape[1] * rim.sum((1, 2, 3))
@@ -86,8 +82,7 @@ class MaskedWhitening(Transform):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Undo the four masked convolutions by their exact inverses, the last one first."""
         weight = self.weight(context)
-        x = self._fold(z * (-self._log_scale(z, context)).exp(), weight)
-        taps, groups = weight.flatten(0, 1)[:, None], weight.shape[0] * weight.shape[1]
+        x, taps, groups = _depthwise(z * (-self._log_scale(z, context)).exp(), weight)
         for orientation in reversed(ORIENTATIONS):
             x = masked_conv2d_solve(x, taps, orientation=orientation, groups=groups, border="replicate")
         return x.view_as(z) + self.mean
@@ -98,15 +93,9 @@ class MaskedWhitening(Transform):
         step = 2 * math.pi / self.grid
         rows = step * torch.arange(self.grid, dtype=like.dtype, device=like.device)
         rows = torch.where(rows > math.pi, rows - 2 * math.pi, rows)
-        size = (self.grid, self.grid)
         log_variance = self.spectrum(rows, rows[: self.grid // 2 + 1].abs(), context)
-        quadrant = torch.fft.irfft2(-0.5 * log_variance + 0j, s=size) * self.share
-        whole: Tensor = torch.fft.irfft2(torch.fft.rfft2(quadrant).exp(), s=size)
+        whole = quarter_plane(torch.fft.irfft2(-0.5 * log_variance + 0j, s=(self.grid, self.grid)))
         return whole[..., : self.taps, : self.taps].contiguous()
-
-    def _fold(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Make channels of the images that have weights of their own: (1, B C, H, W), or x for one weight of all."""
-        return x.contiguous() if len(weight) == 1 else x.reshape(1, -1, *x.shape[2:])
 
     def _log_scale(self, x: Tensor, context: Tensor | None) -> Tensor:
         """Return (B, 1, H, W): the sum of what the four sides add; sides shorter than two rims share the middle."""
@@ -119,6 +108,13 @@ class MaskedWhitening(Transform):
         ]
         top, bottom, left, right = (side[:, i] for i, side in enumerate(near))
         return ((top + bottom.flip(1))[:, :, None] + (left + right.flip(1))[:, None])[:, None]
+
+
+def _depthwise(image: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return images, taps and groups as an operation takes them: images with a weight of their own become channels."""
+    image = image.contiguous() if len(weight) == 1 else image.reshape(1, -1, *image.shape[2:])
+    taps = weight.flatten(0, 1)[:, None]
+    return image, taps, len(taps)
 
 
 def _log_det(weight: Tensor, height: int, width: int) -> Tensor:

@@ -8,8 +8,8 @@ adjoints say it all:
     log P = log A + log A* + log B + log B*
     A = exp F[c on the top-left quadrant],    B = exp F[c on the top-right quadrant]
 
-The exponential of a quarter-plane series is a quarter-plane series, and so is its reciprocal, exp(-...): A and B are
-masked convolutions whose exact inverse is stable. Their taps decay exponentially, the faster the larger q.
+A and B are masked convolutions whose exact inverse is stable (`deblur.ops.quarter_plane`). Their taps decay
+exponentially, the faster the larger q.
 
 All of this on a periodic grid. Where it is too small the cepstrum's tails fold over (aliasing) and the product misses P
 between the grid's own frequencies; so `error` looks at twice as fine a grid.
@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from deblur.errors import UnstableInverseError
+from deblur.ops.quarter_plane import quarter_plane
 
 __all__ = ["Symbol", "changed", "error", "factors", "spectrum", "trim"]
 
@@ -58,13 +59,8 @@ def factors(power: Tensor) -> tuple[Tensor, Tensor]:
     """The taps of A and B for P on a half grid, uncut: (C, grid, grid) each, `[..., a, b]` a rows, b columns away."""
     grid = power.shape[-2]
     cepstrum = torch.fft.irfft2(power.log(), s=(grid, grid))
-    share = torch.zeros(grid, dtype=power.dtype)
-    share[: grid // 2] = 1
-    share[0] = share[grid // 2] = 0.5  # an axis belongs to two quadrants, and so does the lag grid / 2
     mirrored = cepstrum.flip(-1).roll(1, -1)
-    quadrant = torch.outer(share, share)
-    a, b = (torch.fft.irfft2(torch.fft.rfft2(part * quadrant).exp(), s=(grid, grid)) for part in (cepstrum, mirrored))
-    return a, b
+    return quarter_plane(cepstrum), quarter_plane(mirrored)
 
 
 def error(a: Tensor, b: Tensor, target: Tensor) -> float:
