@@ -299,7 +299,7 @@ int edges(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.out = static_cast<T*>(out);
     s.tasks = p.batch * p.groups;
     s.next_task = s.next_buffer = 0;
-    const std::int64_t n = s.view.channels, square = s.square(), groups = p.groups, area = s.area();
+    const std::int64_t square = s.square(), groups = p.groups, area = s.area();
     double pixels = double(s.longest());
     std::int64_t strips = 0;
     if (s.transpose) {

@@ -6,21 +6,18 @@ affine coupling on 16 channels, one for each of 4 x 4 pixels. Here bits per dim 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from deblur.errors import OptionError
 from deblur.flows.flow import Flow
-from deblur.flows.image_prior import LEAST_SIGMA, SIDE, mixing_of, noise_features, whitening_of
+from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
 from deblur.layers.affine_coupling import AffineCoupling
-from deblur.layers.base import Shape
+from deblur.layers.base import Shape, check_counts
 from deblur.layers.composition import Composition
 from deblur.layers.squeeze import Squeeze
-from deblur.ops.geometry import ORIENTATIONS
 
 __all__ = ["ImageFlow", "NoiseConditional"]
 
@@ -49,18 +46,13 @@ class ImageFlow:
     inverse_convs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "hidden", "taps"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_counts(steps=self.steps, hidden=self.hidden, taps=self.taps)
 
     def build(self) -> NoiseConditional:
         """Return the model, its parameters drawn from torch's generator."""
-        channels = SIDE**2
-        corners = itertools.cycle(ORIENTATIONS) if self.inverse_convs else itertools.repeat(None)
         layers = [whitening_of(self.whitening, self.taps, _CONTEXT), Squeeze(), Squeeze()]
-        for corner in itertools.islice(corners, self.steps):
-            layers.append(mixing_of(channels, corner, _CONTEXT))
-            layers.append(AffineCoupling(channels, hidden=self.hidden, context_features=_CONTEXT))
+        for mixing in mixings(self.steps, self.inverse_convs, _CONTEXT):
+            layers += [mixing, AffineCoupling(SIDE**2, hidden=self.hidden, context_features=_CONTEXT)]
         return NoiseConditional(Flow((1, 64, 64), [Composition(layers)]))
 
 

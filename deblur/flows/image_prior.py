@@ -10,51 +10,29 @@ stand features e, standard normal and independent of it; the flow maps both toge
 `log_prob` is log q(x, e | sigma) - log N(e; 0, I), which for a given e is the density of the image given the features,
 up to the factor by which the flow misses that they are independent; its mean over e bounds log p(x | sigma) from below
 (`bound`). Restoration takes e = 0, the features' mode: the score is then deterministic, and the denoiser by Tweedie's
-formula (`denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
+formula (`noise_conditional.denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
 
 Why augmented: couplings of halves, with twice the parameters, denoise .5 dB worse (see `docs/flows.md`).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import OptionError, ShapeError
+from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
 from deblur.layers.actnorm import ActNorm
-from deblur.layers.base import Shape, Transform
-from deblur.layers.composition import Composition
-from deblur.layers.dct_whitening import DCTWhitening
+from deblur.layers.base import Shape, Transform, check_counts
 from deblur.layers.feature_coupling import FeatureCoupling
-from deblur.layers.inverse_conv import InverseConv
-from deblur.layers.invertible_conv1x1 import InvertibleConv1x1
-from deblur.layers.masked_whitening import MaskedWhitening
-from deblur.ops.geometry import ORIENTATIONS
 
-__all__ = [
-    "LEAST_SIGMA",
-    "MOST_SIGMA",
-    "SIDE",
-    "ImagePrior",
-    "ImagePriorFlow",
-    "denoise",
-    "mixing_of",
-    "noise_features",
-    "whitening_of",
-]
-
-SIDE = 4
-"""Pixels a side of what becomes one pixel of 16 channels."""
-
-LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
-"""The noise levels that a prior is trained for."""
+__all__ = ["ImagePrior", "ImagePriorFlow"]
 
 _CONTEXT = 2
 
@@ -83,37 +61,13 @@ class ImagePrior:
     inverse_convs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "features", "taps"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_counts(steps=self.steps, features=self.features, taps=self.taps)
 
     def build(self) -> ImagePriorFlow:
         """Return the model, its parameters drawn from torch's generator."""
-        channels = SIDE**2
-        corners = itertools.cycle(ORIENTATIONS) if self.inverse_convs else itertools.repeat(None)
-        mixing = [mixing_of(channels, corner, _CONTEXT) for corner in itertools.islice(corners, self.steps + 1)]
-        couplings = [FeatureCoupling(channels, self.features, context_features=_CONTEXT) for _ in range(self.steps)]
+        mixing = list(mixings(self.steps + 1, self.inverse_convs, _CONTEXT))
+        couplings = [FeatureCoupling(SIDE**2, self.features, context_features=_CONTEXT) for _ in range(self.steps)]
         return ImagePriorFlow(whitening_of(self.whitening, self.taps, 1), mixing, couplings)
-
-
-def whitening_of(kind: str, taps: int, context_features: int) -> Transform:
-    """The first layer, on one channel: see `ImagePrior`."""
-    if kind == "masked":
-        return MaskedWhitening(1, taps=taps, context_features=context_features)
-    return (DCTWhitening if kind == "dct" else ActNorm)(1, context_features=context_features)
-
-
-def mixing_of(channels: int, corner: str | None, context_features: int) -> Transform:
-    """The 1 x 1 before a coupling, after an InverseConv toward `corner` where there is one."""
-    mix = InvertibleConv1x1(channels, context_features=context_features)
-    return mix if corner is None else Composition([InverseConv(channels, orientation=corner), mix])
-
-
-def noise_features(sigma: Tensor) -> Tensor:
-    """What layers after the whitening are told of sigma (B,): a line and a parabola in its logarithm, (B, 2)."""
-    least, most = math.log(LEAST_SIGMA), math.log(MOST_SIGMA)
-    t = (sigma.log() - least) / (most - least) * 2 - 1
-    return torch.stack((t, 2 * t.square() - 1), 1)
 
 
 class ImagePriorFlow(nn.Module):
@@ -252,28 +206,3 @@ class ImagePriorFlow(nn.Module):
     def _sizes(self, n: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
         """Shapes of the latents of the image and of the features."""
         return [(n, channels, height // SIDE, width // SIDE) for channels in (SIDE**2, self.features)]
-
-
-def denoise(model: Any, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Tweedie's denoiser, and the density it comes from.
-
-    The mean of what was there before white noise is y + sigma^2 d log p(y | sigma) / dy (Robbins 1956; Efron 2011).
-
-    Args:
-        model: a noise-conditional density: `log_prob(y, sigma)` (B,).
-        noisy: y, (B, C, H, W).
-        sigma: (B,) or (1,), its noise's standard deviation.
-
-    Returns:
-        The denoised images (B, C, H, W), and log p (B,) of the noisy ones.
-
-    Example:
-        >>> model = ImagePrior(steps=1, features=4, taps=3).build()
-        >>> denoise(model, torch.rand(1, 1, 8, 8), torch.tensor([0.1]))[0].shape
-        torch.Size([1, 1, 8, 8])
-    """
-    with torch.enable_grad():
-        pixels = noisy.detach().requires_grad_()
-        density: Tensor = model.log_prob(pixels, sigma)
-        (score,) = torch.autograd.grad(density.sum(), pixels)
-    return noisy + sigma.square()[:, None, None, None] * score, density.detach()

@@ -23,6 +23,7 @@ from deblur.flows.flow import Flow
 from deblur.layers import Split, Transform, UniformDequantisation, VariationalDequantisation
 from deblur.layers.actnorm import ActNorm
 from deblur.layers.affine_coupling import AffineCoupling
+from deblur.layers.base import check_counts
 from deblur.layers.composition import Composition
 from deblur.layers.finc_unit import FIncUnit
 from deblur.layers.inverse_conv import InverseConv
@@ -80,9 +81,7 @@ class MultiScale:
     context_features: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("levels", "steps", "hidden", "kernel_size"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_counts(levels=self.levels, steps=self.steps, hidden=self.hidden, kernel_size=self.kernel_size)
         channels, rows, columns = self.shape
         if channels < 1 or rows < 1 or columns < 1 or rows % 2**self.levels or columns % 2**self.levels:
             raise OptionError(

@@ -14,9 +14,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from deblur.errors import ShapeError
+from deblur.errors import OptionError, ShapeError
 
-__all__ = ["Conditioning", "Shape", "Transform"]
+__all__ = ["Conditioning", "Shape", "Transform", "check_counts"]
 
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, rows and columns of an image."""
@@ -80,3 +80,10 @@ class Conditioning(nn.Module):
                 f"context must have the shape (B, {self.context_features}), which this layer is made for, got {got}"
             )
         return nn.functional.linear(context, self.weight)
+
+
+def check_counts(**counts: int) -> None:
+    """Raise OptionError for the first number that is below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise OptionError(f"{name} must be at least 1, got {count}")

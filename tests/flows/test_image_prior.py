@@ -8,7 +8,8 @@ import torch
 from deblur.errors import OptionError, ShapeError
 from deblur.flows import build
 from deblur.flows.image_flow import _told
-from deblur.flows.image_prior import ImagePriorFlow, denoise
+from deblur.flows.image_prior import ImagePriorFlow
+from deblur.flows.noise_conditional import denoise
 
 SMALL = {"architecture": "image_prior", "steps": 2, "features": 5, "taps": 5}
 SIGMA = torch.tensor([0.02, 0.2], dtype=torch.float64)

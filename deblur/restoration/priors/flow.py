@@ -17,7 +17,9 @@ from torch.nn import functional as F  # noqa: N812
 from deblur.errors import FileError, OptionError
 from deblur.flows import checkpoint
 from deblur.flows.image_flow import NoiseConditional
-from deblur.flows.image_prior import LEAST_SIGMA, MOST_SIGMA, ImagePriorFlow, denoise
+from deblur.flows.image_prior import ImagePriorFlow
+from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA, SIDE, denoise
+from deblur.layers.masked_whitening import MEAN
 from deblur.restoration.base import check_positive
 from deblur.restoration.priors.base import Level
 from deblur.restoration.symbols import Symbol
@@ -28,7 +30,6 @@ __all__ = ["FlowPrior", "denoised"]
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
 """The prior that comes with the package (`configs/priors/photographs.yaml` makes it)."""
 
-_SIDE = 4  # what sides are padded to a multiple of, and shifts go through
 _TILE, _OVERLAP = 1024, 64  # memory stays that of one tile; what a pixel sees reaches less far than the overlap
 
 
@@ -89,7 +90,7 @@ class FlowPrior:
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """The denoised image (C, H, W)."""
-        down, right = (int(n) for n in np.random.default_rng(level.index).integers(0, _SIDE, 2))
+        down, right = (int(n) for n in np.random.default_rng(level.index).integers(0, SIDE, 2))
         shifted = torch.roll(image, (down, right), (-2, -1))
         return torch.roll(denoised(shifted, level.penalty, self.file), (-down, -right), (-2, -1))
 
@@ -120,7 +121,7 @@ def denoised(image: Tensor, sigma: float, file: str = "", on_tile: Callable[[int
     for done, tile in enumerate(tiles, 1):
         part = tile.take(planes)
         height, width = part.shape[-2:]
-        padded = F.pad(part[:, None], (0, -width % _SIDE, 0, -height % _SIDE), mode="replicate")
+        padded = F.pad(part[:, None], (0, -width % SIDE, 0, -height % SIDE), mode="replicate")
         each = [
             _step(model, plane[None], sigma * float(factor))[0, :, :height, :width]
             for plane, factor in zip(padded, scale, strict=True)
@@ -151,7 +152,7 @@ def _basis(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.diag(one), torch.zeros_like(one), one
     rows = image.new_tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
     scale = image.new_tensor([math.sqrt(1 / 3), 1, 1])  # the mean of the channels has the range of one
-    return rows / rows.norm(dim=1, keepdim=True), image.new_tensor([0, 0.43, 0.43]), scale
+    return rows / rows.norm(dim=1, keepdim=True), image.new_tensor([0, MEAN, MEAN]), scale
 
 
 def _one(w1: Tensor, w2: Tensor) -> Tensor:

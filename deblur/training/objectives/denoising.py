@@ -24,7 +24,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 from deblur.flows.flow import bits_per_dim
-from deblur.flows.image_prior import denoise
+from deblur.flows.noise_conditional import denoise
 from deblur.training.objectives.base import Batch, Objective
 
 __all__ = ["Denoising"]
@@ -43,7 +43,6 @@ class Denoising(Objective):
     Args:
         likelihood: weight of the likelihood (of the model's `bound` on it); 0 for score matching alone, which leaves a
             density's level free, and its bits per dim without a meaning.
-        share: of a batch's examples that the likelihood looks at, above 0, at most 1; it needs fewer than the score.
         weight: of score matching; 0 for likelihood alone, which takes half the time a step.
         tilt: the exponent above; 0 weighs every noise level by its share of the noise.
         lowest: the smallest sigma, full scale 1.
@@ -51,7 +50,6 @@ class Denoising(Objective):
     """
 
     likelihood: float = 1.0
-    share: float = 1.0
     weight: float = 0.0
     tilt: float = 0.0
     lowest: float = 1 / 255
@@ -66,8 +64,6 @@ class Denoising(Objective):
                 raise OptionError(f"expected {name} to be 0 or more, got {getattr(self, name):g}")
         if self.likelihood == self.weight == 0:
             raise OptionError("expected a likelihood or a weight above 0, got 0 for both")
-        if not 0 < self.share <= 1:
-            raise OptionError(f"expected a share above 0 and at most 1, got {self.share:g}")
         if not math.isfinite(self.tilt):
             raise OptionError(f"expected a finite tilt, got {self.tilt:g}")
         if not 0 < self.lowest <= self.highest < math.inf:
@@ -92,8 +88,7 @@ class Denoising(Objective):
         noisy, sigma = self.inputs(batch)[0], batch["sigma"]
         loss, cost = noisy.new_zeros(()), torch.full((), math.nan)
         if self.likelihood > 0:
-            few = math.ceil(self.share * len(noisy))
-            density = model.bound(noisy[:few], sigma[:few]).mean()
+            density = model.bound(noisy, sigma).mean()
             loss = -self.likelihood / noisy[0].numel() * density
             cost = bits_per_dim(density.detach(), noisy[0].numel())
         error = torch.full((), math.nan)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
-from deblur.flows.image_prior import LEAST_SIGMA, MOST_SIGMA
+from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
 from deblur.restoration import RESTORERS, configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
