@@ -106,6 +106,18 @@ def test_the_error_of_the_true_score_is_that_of_wieners_denoiser() -> None:
     assert terms["bits_per_dim"] == pytest.approx(entropy / math.log(2) + 8, abs=0.02)
 
 
+def test_the_tilt_weighs_an_example_by_its_noise() -> None:
+    """At one noise level for all it is a factor, (255 sigma / 10)^tilt; and without likelihood nothing else is left."""
+    level = 40 / 255
+    plain, tilted = (Denoising(likelihood=0, weight=1, tilt=tilt, lowest=level, highest=level) for tilt in (0, 0.75))
+    examples = batch(plain, 4, 0.5, 0.1)
+    one, other = (_numbers(objective, Normal(0.5, 0.1), examples) for objective in (plain, tilted))
+    assert one["loss"] == pytest.approx(one["score_error"])
+    assert other["loss"] == pytest.approx(4**0.75 * one["loss"])
+    assert other["score_error"] == one["score_error"]
+    assert math.isnan(one["bits_per_dim"])
+
+
 def test_without_weight_the_loss_is_the_likelihood_alone() -> None:
     examples = batch(Denoising(), 4, 0.5, 0.1)
     plain, weighted = (Denoising(weight=weight).loss(Normal(0.4, 0.2), examples) for weight in (0.0, 2.0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from deblur.estimation.blind import choice, taps
+from deblur.estimation.blind import choice, selection, taps
 from deblur.estimation.blind.pyramid import Plane
 from deblur.estimation.blind.selection import Candidate, Judge, short_list
 
@@ -25,6 +25,12 @@ def test_a_short_list_has_one_of_every_start_first_and_none_twice() -> None:
     ]
     assert [one.energy for one in short_list(found, 2)] == [1.0, 5.0]
     assert [one.energy for one in short_list(found, 5)] == [1.0, 5.0, 1.1]
+
+
+def test_the_score_is_the_evidence_and_a_fifth_of_the_energys_logarithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "evidence", lambda planes, kernel: 2.0)
+    judge = Judge([Plane(np.zeros((40, 40), np.float32))], 9)
+    assert judge.score(ACROSS, np.e**3) == pytest.approx(2.0 + 0.2 * 3)
 
 
 @dataclass(frozen=True)
