@@ -224,7 +224,7 @@ def restore(
             )
             record = restorer(problem, _shifted(on_step, index, len(tiles)))
             image = curve.encode(record.image.mul_(scale).cpu())
-            records.append(dataclasses.replace(record, image=image[:, :0]))
+            records.append(dataclasses.replace(record, image=image.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
                 restored = pixels.clone()
                 break
