@@ -27,13 +27,23 @@ from torch.fft import irfft2, rfft2
 
 from deblur.errors import KernelError, OptionError, ShapeError
 
-__all__ = ["BOUNDARIES", "Blur", "blur", "transfer_function"]
+__all__ = ["BOUNDARIES", "Blur", "blur", "each_channel", "of_channel", "transfer_function"]
 
 SPARE = (32, 128)
 """Least and most pixels of the grid that nothing in the frame sees, between what lies beyond opposite borders of an
 unknown scene: an eighth of the frame, within these. A restoration rings far where the psf's spectrum is near zero."""
 
 BOUNDARIES = ("unknown", "zero", "reflect", "replicate", "circular")
+
+
+def each_channel(image: Tensor) -> list[slice]:
+    """The channels of an image (C, H, W), one after the other, as slices that keep the dimension."""
+    return [slice(index, index + 1) for index in range(len(image))]
+
+
+def of_channel(planes: Tensor, channel: slice) -> Tensor:
+    """What planes (C, H, W), or (1, H, W) for all channels, hold for one channel, (1, H, W); a view."""
+    return planes if len(planes) == 1 else planes[channel]
 
 
 def transfer_function(taps: Tensor, grid: tuple[int, int], origin: tuple[int, int]) -> Tensor:
@@ -151,15 +161,26 @@ class Blur:
         self.visible(grown).copy_(frame)
         return grown
 
+    def hide(self, grown: Tensor) -> Tensor:
+        """M^T M in place: zero what the frame does not show of a grid."""
+        (top, left), (height, width) = self.offset, self.frame
+        for rest in (grown[..., :top, :], grown[..., top + height :, :], grown[..., :left], grown[..., left + width :]):
+            rest.zero_()
+        return grown
+
     def __call__(self, scene: Tensor) -> Tensor:
         """Blur a scene (C, *self.scene) into a frame (C, H, W)."""
         self._check(scene, self.scene)
         return self.visible(irfft2(self.spectrum * rfft2(self.to_grid(scene)), s=self.grid))
 
     def adjoint(self, frame: Tensor) -> Tensor:
-        """Apply the adjoint: a frame (C, H, W) to a scene (C, *self.scene)."""
+        """Apply the adjoint: a frame (C, H, W) to a scene (C, *self.scene), one channel after the other."""
         self._check(frame, self.frame)
-        return self.from_grid(irfft2(self.spectrum.conj() * rfft2(self.embed(frame)), s=self.grid))
+        scenes = []
+        for channel in each_channel(frame):
+            spectrum = rfft2(self.embed(frame[channel])).mul_(of_channel(self.spectrum, channel).conj())
+            scenes.append(self.from_grid(irfft2(spectrum, s=self.grid)))
+        return torch.cat(scenes)
 
     def extend(self, frame: Tensor) -> Tensor:
         """A first guess of the scene: the frame, with its border repeated where the scene is larger."""

@@ -139,12 +139,12 @@ class Restorer(ABC):
         """
         start = time.perf_counter()
         total = self.expected_steps(problem)
-        scene, residual, index, status = problem.blur.extend(problem.blurred), math.inf, 0, "converged"
+        image, residual, index, status = problem.blurred, math.inf, 0, "converged"
         for index, estimate in enumerate(self.estimates(problem), 1):
             if not (math.isfinite(estimate.residual) and bool(torch.isfinite(estimate.scene).all())):
                 status = "diverged"
                 break
-            scene, residual = estimate.scene, estimate.residual
+            image, residual = problem.blur.crop(estimate.scene), estimate.residual
             if on_step is not None:
                 on_step(Step(index, total, residual))
             if residual <= self.tolerance:
@@ -152,8 +152,7 @@ class Restorer(ABC):
             if index >= self.limit:
                 status = "limit" if self.tolerance > 0 else "converged"
                 break
-        image = problem.blur.crop(scene).contiguous()
-        return Restoration(image, status, residual, index, time.perf_counter() - start)
+        return Restoration(image.contiguous(), status, residual, index, time.perf_counter() - start)
 
 
 def check_positive(**settings: float) -> None:

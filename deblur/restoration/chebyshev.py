@@ -47,6 +47,7 @@ def chebyshev(
     scale = _norm(right).clamp_min(1e-30)
     theta, delta = (1 + lowest) / 2, (1 - lowest) / 2
     x, move = start, torch.zeros_like(start)
+    del start  # a caller that lets go of what was yielded holds two pictures
     rho, damping, length = 0.0, 0.0, 1.0
     while True:
         applied = apply(x)
@@ -54,6 +55,7 @@ def chebyshev(
         relative = float((_norm(residual) / scale).max())
         move = move.mul_(damping).add_(precondition(residual), alpha=length)
         x = x + move
+        del applied, residual
         yield Estimate(x, relative)
         # Three-term recurrence of the Chebyshev polynomials of [lowest, 1], begun anew after the unit step.
         if rho == 0:

@@ -53,6 +53,6 @@ class HalfQuadraticSplitting(Restorer):
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
             pull = self.prior.pull(blur.to_grid(scene), level)
             right = blur.from_grid(pull).mul_(level.q).add_(problem.data)
-            estimate = equations.refine(right, scene, self.inner)
+            estimate = equations.refine(right, scene, self.inner, out=right)
             scene = estimate.scene
             yield estimate

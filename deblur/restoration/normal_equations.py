@@ -7,6 +7,9 @@ step by step, preconditioned by an inverse of the convolution P = K^T K + q R.
 Where the scene is the grid and the preconditioner P^-1 itself, no eigenvalue of P^-1 (K^T W K + q R) is above 1
 (K^T W K <= K^T K), so constant step lengths serve: Chebyshev's, on half spectra. Elsewhere the eigenvalues are not
 known beforehand, and conjugate gradients find their own.
+
+The channels are independent systems. Steps on half spectra are taken one channel at a time, so that what they need
+beside right-hand side and scene is that of one channel.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+import torch
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
+from deblur.psf.operator import each_channel, of_channel
 from deblur.restoration.base import Estimate, Problem
 from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
@@ -27,6 +32,8 @@ from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition, in
 from deblur.restoration.symbols import Symbol, on_grid
 
 __all__ = ["NormalEquations"]
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -48,19 +55,26 @@ class NormalEquations:
         return self.q * on_grid(self.symbol, self.problem.blur.grid, self.problem.blur.psf)
 
     @cached_property
+    def _inverse(self) -> Tensor:
+        return inverse_symbol(self.problem.blur, self.symbol, self.q)
+
+    @cached_property
     def _precondition(self) -> Precondition:
         return PRECONDITIONERS[self.problem.preconditioner](self.problem.blur, self.symbol, self.q)
 
     def apply(self, scene: Tensor) -> Tensor:
         """(K^T W K + q R) x."""
         blur = self.problem.blur
-        return blur.from_grid(irfft2(self._apply_to_spectrum(rfft2(blur.to_grid(scene))), s=blur.grid))
+        return blur.from_grid(self._scene(self._apply_to_spectrum(rfft2(blur.to_grid(scene)))))
 
-    def _apply_to_spectrum(self, spectrum: Tensor) -> Tensor:
-        """The same from half spectrum to half spectrum of the grid, for a scene that is the grid."""
-        blur = self.problem.blur
-        blurred = self.problem.masked(blur.visible(irfft2(blur.spectrum * spectrum, s=blur.grid)))
-        data: Tensor = blur.spectrum.conj() * rfft2(blur.embed(blurred))
+    def _apply_to_spectrum(self, spectrum: Tensor, channel: slice = ALL) -> Tensor:
+        """The same from half spectrum to half spectrum of the grid, for all channels or one."""
+        blur, mask = self.problem.blur, self.problem.mask
+        kernel = of_channel(blur.spectrum, channel)
+        blurred = blur.hide(self._scene(kernel * spectrum))
+        if mask is not None:
+            blur.visible(blurred).mul_(of_channel(mask, channel))
+        data: Tensor = rfft2(blurred).mul_(kernel.conj())
         return data.addcmul_(self._regulariser, spectrum)
 
     @property
@@ -73,21 +87,33 @@ class NormalEquations:
         if not self._spectral:
             yield from conjugate_gradients(self.apply, right, start, self._precondition)
             return
-        for estimate in self._spectra(right, start):
-            yield Estimate(self._scene(estimate.scene), estimate.residual)
+        iterates = [*self._spectra(right, start)]
+        del right, start  # both are there as spectra
+        for estimates in zip(*iterates, strict=True):
+            scene = estimates[0].scene.real.new_empty(len(estimates), *self.problem.blur.grid)
+            for plane, estimate in zip(scene, estimates, strict=True):
+                plane.copy_(self._scene(estimate.scene)[0])
+            yield Estimate(scene, max(estimate.residual for estimate in estimates))
+            del scene
 
-    def refine(self, right: Tensor, start: Tensor, steps: int) -> Estimate:
-        """The estimate after so many steps of `solve`."""
+    def refine(self, right: Tensor, start: Tensor, steps: int, *, out: Tensor | None = None) -> Estimate:
+        """The estimate after so many steps of `solve`; its scene is `out` if given, which may be `right` itself."""
         if not self._spectral:
             return _last(conjugate_gradients(self.apply, right, start, self._precondition), steps)
         convolution = self.problem.blur.boundary == "circular" and self.problem.mask is None  # P is the system
-        last = _last(self._spectra(right, start), 1 if convolution else steps)
-        return Estimate(self._scene(last.scene), last.residual)
+        scene, residual = torch.empty_like(right) if out is None else out, 0.0
+        for plane, iterate in zip(scene.split(1), self._spectra(right, start), strict=True):
+            last = _last(iterate, 1 if convolution else steps)
+            plane.copy_(self._scene(last.scene))
+            residual = max(residual, last.residual)
+        return Estimate(scene, residual)
 
-    def _spectra(self, right: Tensor, start: Tensor) -> Iterator[Estimate]:
-        """The iteration on half spectra: two Fourier transforms a step instead of six."""
-        inverse = inverse_symbol(self.problem.blur, self.symbol, self.q)
-        return chebyshev(self._apply_to_spectrum, rfft2(right), rfft2(start), lambda residual: inverse * residual)
+    def _spectra(self, right: Tensor, start: Tensor) -> Iterator[Iterator[Estimate]]:
+        """The iteration of every channel on half spectra: two Fourier transforms a step instead of six."""
+        for channel in each_channel(right):
+            apply = partial(self._apply_to_spectrum, channel=channel)
+            inverse = of_channel(self._inverse, channel)
+            yield chebyshev(apply, rfft2(right[channel]), rfft2(start[channel]), inverse.mul)
 
     def _scene(self, spectrum: Tensor) -> Tensor:
         scene: Tensor = irfft2(spectrum, s=self.problem.blur.grid)

@@ -29,11 +29,11 @@ def on_grid(symbol: Symbol, grid: tuple[int, int], like: Tensor) -> Tensor:
         >>> on_grid(gradients, (4, 4), torch.zeros(1))[2, 2].item()
         8.0
     """
-    return _sampled(symbol, *grid).to(dtype=like.dtype, device=like.device)
+    return _sampled(symbol, *grid, like.dtype).to(like.device)
 
 
 @lru_cache(maxsize=2)
-def _sampled(symbol: Symbol, height: int, width: int) -> Tensor:
+def _sampled(symbol: Symbol, height: int, width: int, dtype: torch.dtype) -> Tensor:
     rows = torch.fft.fftfreq(height, dtype=torch.float64) * (2 * math.pi)
     columns = torch.fft.rfftfreq(width, dtype=torch.float64) * (2 * math.pi)
-    return symbol(rows[:, None], columns[None, :])
+    return symbol(rows[:, None], columns[None, :]).to(dtype)

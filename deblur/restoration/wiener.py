@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.symbols import gradients
@@ -48,5 +50,10 @@ class Wiener(Restorer):
         equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
         for estimate in equations.solve(problem.data, scene):
-            change, scene = blur.crop(estimate.scene - scene), estimate.scene
-            yield Estimate(scene, float(change.abs().max()))
+            change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
+            scene = estimate.scene
+            yield Estimate(scene, change)
+
+
+def _largest(values: Tensor) -> float:
+    return float(values.abs().max())

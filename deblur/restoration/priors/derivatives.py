@@ -17,6 +17,11 @@ from deblur.restoration.symbols import Symbol, curvature, gradients
 
 __all__ = ["SparseDerivatives", "shrink"]
 
+BAND = 1 << 16
+"""Pixels of an image that are worked on at a time: what is made of them fits the processor's cache."""
+
+_AROUND = 2  # rows beyond a band that it depends on
+
 
 def shrink(magnitude: Tensor, beta: float, power: float) -> Tensor:
     """argmin over w >= 0 of w^power + beta / 2 (w - magnitude)^2, pointwise, for magnitude >= 0.
@@ -98,7 +103,24 @@ class SparseDerivatives:
         return levels
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
-        """F^T prox(F x) with F the first derivatives and c times the second, by circular differences."""
+        """F^T prox(F x) with F the first derivatives and c times the second, by circular differences.
+
+        Done in bands of rows, to the bit as in one piece, so that no derivative of the whole image is ever held.
+        """
+        height, width = image.shape[-2:]
+        size = max(1, BAND // width)
+        if height <= size + 2 * _AROUND:
+            return self._pull(image, level)
+        pulled = torch.empty_like(image)
+        for start in range(0, height, size):
+            stop = min(start + size, height)
+            rows = torch.arange(start - _AROUND, stop + _AROUND, device=image.device) % height
+            band = self._pull(image.index_select(-2, rows), level)
+            pulled[..., start:stop, :] = band[..., _AROUND:-_AROUND, :]
+        return pulled
+
+    def _pull(self, image: Tensor, level: Level) -> Tensor:
+        """The same in one piece."""
         dx, dy = _forward(image, -1), _forward(image, -2)
         if self.second:
             dxx, dyy, dxy = _backward(dx, -1), _backward(dy, -2), _forward(dx, -2)
