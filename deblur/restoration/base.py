@@ -66,10 +66,16 @@ class Problem:
             device=self.blurred.device,
         )
 
-    @cached_property
+    @property
     def data(self) -> Tensor:
-        """K^T W y, the data's part of the normal equations' right-hand side."""
+        """K^T W y, the data's part of the normal equations' right-hand side; made anew, as it is used once."""
         return self.blur.adjoint(self.masked(self.blurred))
+
+    @cached_property
+    def size(self) -> Tensor:
+        """The norm of K^T W y of every channel, (C,): what residuals are relative to."""
+        size: Tensor = torch.linalg.vector_norm(self.data, dim=(-2, -1))
+        return size
 
     def masked(self, frame: Tensor) -> Tensor:
         """A frame with the pixels zeroed that are not to be believed."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deblur.restoration.base import Estimate
 
-__all__ = ["chebyshev"]
+__all__ = ["chebyshev", "norms"]
 
 LOWEST = 0.003
 """Eigenvalue from which errors fall quickly; smaller means more steps for the same fall, and more of the border."""
@@ -24,11 +24,12 @@ LOWEST = 0.003
 def chebyshev(
     apply: Callable[[Tensor], Tensor],
     right: Tensor,
-    start: Tensor,
+    start: Tensor | None,
     precondition: Callable[[Tensor], Tensor],
     lowest: float = LOWEST,
+    scale: Tensor | None = None,
 ) -> Iterator[Estimate]:
-    """Solve apply(x) = right from `start`, where precondition(apply(.)) has its eigenvalues in (0, 1].
+    """Solve apply(x) = right from `start` (None: 0), where precondition(apply(.)) has its eigenvalues in (0, 1].
 
     The first step has length 1, which ends the error wherever the eigenvalue is 1: away from the borders, for the
     systems of `NormalEquations`. The others are those of Chebyshev's semi-iteration on [lowest, 1] (Golub and
@@ -36,7 +37,7 @@ def chebyshev(
     cosh(n arccosh((1 + lowest) / (1 - lowest))), and smaller ones have not grown.
 
     Yields an estimate after every step; its residual is max over channels of ||right - apply(x)|| / ||right|| *before*
-    the step, which costs nothing.
+    the step, which costs nothing; `scale` gives other norms to divide by, one a channel.
 
     Example:
         >>> shares = torch.tensor([[1.0, 0.5]])
@@ -44,18 +45,17 @@ def chebyshev(
         >>> [next(steps).scene for _ in range(20)][-1]
         tensor([[1.0000, 2.0000]])
     """
-    scale = _norm(right).clamp_min(1e-30)
+    scale = (norms(right) if scale is None else scale).clamp_min(1e-30)
     theta, delta = (1 + lowest) / 2, (1 - lowest) / 2
-    x, move = start, torch.zeros_like(start)
+    x, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
+    move = torch.zeros_like(right)
     del start  # a caller that lets go of what was yielded holds two pictures
     rho, damping, length = 0.0, 0.0, 1.0
     while True:
-        applied = apply(x)
-        residual = torch.sub(right, applied, out=applied)
-        relative = float((_norm(residual) / scale).max())
+        relative = float((norms(residual) / scale).max())
         move = move.mul_(damping).add_(precondition(residual), alpha=length)
         x = x + move
-        del applied, residual
+        del residual
         yield Estimate(x, relative)
         # Three-term recurrence of the Chebyshev polynomials of [lowest, 1], begun anew after the unit step.
         if rho == 0:
@@ -64,9 +64,11 @@ def chebyshev(
             following = 1 / (2 * theta / delta - rho)
             damping, length = following * rho, 2 * following / delta
             rho = following
+        residual = apply(x)
+        torch.sub(right, residual, out=residual)
 
 
-def _norm(values: Tensor) -> Tensor:
-    """Of every channel by itself."""
+def norms(values: Tensor) -> Tensor:
+    """The norm of every channel by itself, (C,)."""
     norm: Tensor = torch.linalg.vector_norm(values, dim=(-2, -1))
     return norm

@@ -23,18 +23,20 @@ def conjugate_gradients(
     start: Tensor,
     precondition: Callable[[Tensor], Tensor],
     dot: Callable[[Tensor, Tensor], Tensor] = channel_dot,
+    scale: Tensor | None = None,
 ) -> Iterator[Estimate]:
     """Solve apply(x) = right for symmetric positive definite `apply` and `precondition`, from `start`.
 
     Yields an estimate after every step; its residual is max over channels of ||right - apply(x)|| / ||right||,
-    updated by the recurrence. Ends by itself when a residual is exactly zero.
+    updated by the recurrence; `scale` gives other norms to divide by, of the shape that `dot` gives. Ends by itself
+    when a residual is exactly zero.
 
     Example:
         >>> solved = conjugate_gradients(lambda x: 2 * x, torch.ones(1, 2, 2), torch.zeros(1, 2, 2), lambda r: r)
         >>> next(solved).scene[0, 0, 0].item()
         0.5
     """
-    scale = dot(right, right).sqrt().clamp_min(1e-30)
+    scale = (dot(right, right).sqrt() if scale is None else scale).clamp_min(1e-30)
     x, residual = start, right - apply(start)
     z = precondition(residual)
     direction, product = z, dot(residual, z)

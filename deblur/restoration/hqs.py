@@ -47,12 +47,11 @@ class HalfQuadraticSplitting(Restorer):
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
         """Yield the scene after every step of the schedule."""
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
+        misfit = problem.masked(problem.blurred - blur(scene))
         equations = None
         for level in self.prior.schedule(problem.sigma):
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
-            pull = self.prior.pull(blur.to_grid(scene), level)
-            right = blur.from_grid(pull).mul_(level.q).add_(problem.data)
-            estimate = equations.refine(right, scene, self.inner, out=right)
+            estimate = equations.refine(scene, misfit, self.prior.pull(blur.to_grid(scene), level), self.inner)
             scene = estimate.scene
             yield estimate

@@ -15,6 +15,7 @@ beside right-hand side and scene is that of one channel.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ class NormalEquations:
         if not self._spectral:
             yield from conjugate_gradients(self.apply, right, start, self._precondition)
             return
-        iterates = [*self._spectra(right, start)]
+        iterates = [
+            self._iterate(channel, rfft2(right[channel]), rfft2(start[channel])) for channel in each_channel(right)
+        ]
         del right, start  # both are there as spectra
         for estimates in zip(*iterates, strict=True):
             scene = estimates[0].scene.real.new_empty(len(estimates), *self.problem.blur.grid)
@@ -96,24 +99,52 @@ class NormalEquations:
             yield Estimate(scene, max(estimate.residual for estimate in estimates))
             del scene
 
-    def refine(self, right: Tensor, start: Tensor, steps: int, *, out: Tensor | None = None) -> Estimate:
-        """The estimate after so many steps of `solve`; its scene is `out` if given, which may be `right` itself."""
-        if not self._spectral:
-            return _last(conjugate_gradients(self.apply, right, start, self._precondition), steps)
-        convolution = self.problem.blur.boundary == "circular" and self.problem.mask is None  # P is the system
-        scene, residual = torch.empty_like(right) if out is None else out, 0.0
-        for plane, iterate in zip(scene.split(1), self._spectra(right, start), strict=True):
-            last = _last(iterate, 1 if convolution else steps)
-            plane.copy_(self._scene(last.scene))
-            residual = max(residual, last.residual)
-        return Estimate(scene, residual)
+    def refine(self, scene: Tensor, misfit: Tensor, pull: Tensor, steps: int) -> Estimate:
+        """The estimate after so many steps from `scene` with the right-hand side K^T W y + q F^T z.
 
-    def _spectra(self, right: Tensor, start: Tensor) -> Iterator[Iterator[Estimate]]:
-        """The iteration of every channel on half spectra: two Fourier transforms a step instead of six."""
-        for channel in each_channel(right):
-            apply = partial(self._apply_to_spectrum, channel=channel)
-            inverse = of_channel(self._inverse, channel)
-            yield chebyshev(apply, rfft2(right[channel]), rfft2(start[channel]), inverse.mul)
+        The correction d that is added to x = `scene` is what is solved for,
+
+            (K^T W K + q R) d = K^T W (y - K x) + q F^T (z - F x),
+
+        so that rounding errors are a share of what is small. Solved for as a whole, x is off by those of K^T W K x,
+        which the inverse multiplies where the kernel's spectrum is near zero.
+
+        The residual is relative to K^T W y.
+
+        Args:
+            scene: (C, *blur.scene).
+            misfit: W (y - K x), (C, H, W); brought up to date in place.
+            pull: F^T (z - F x) on the operator's grid, (C, *blur.grid); where the scene is the grid, its memory
+                becomes that of the estimate.
+            steps: of `solve`.
+        """
+        blur, mask = self.problem.blur, self.problem.mask
+        if not self._spectral:
+            right = blur.from_grid(pull).mul_(self.q).add_(blur.adjoint(misfit))
+            scale = self.problem.size[:, None, None]
+            start = torch.zeros_like(right)
+            last = _last(conjugate_gradients(self.apply, right, start, self._precondition, scale=scale), steps)
+            misfit.sub_(self.problem.masked(blur(last.scene)))
+            return Estimate(scene + last.scene, last.residual)
+        if blur.boundary == "circular" and mask is None:
+            steps = 1  # the preconditioner is the inverse
+        residual, scale = 0.0, self.problem.size * math.sqrt(math.prod(blur.grid))  # of a spectrum
+        for channel in each_channel(scene):
+            kernel = of_channel(blur.spectrum, channel)
+            right = rfft2(blur.embed(misfit[channel])).mul_(kernel.conj()).add_(rfft2(pull[channel]), alpha=self.q)
+            last = _last(self._iterate(channel, right, None, scale[channel]), steps)
+            residual = max(residual, last.residual)
+            torch.add(scene[channel], self._scene(last.scene), out=pull[channel])
+            change = blur.visible(self._scene(last.scene.mul_(kernel)))
+            misfit[channel].sub_(change if mask is None else change.mul_(of_channel(mask, channel)))
+        return Estimate(pull, residual)
+
+    def _iterate(
+        self, channel: slice, right: Tensor, start: Tensor | None, scale: Tensor | None = None
+    ) -> Iterator[Estimate]:
+        """The iteration of one channel on half spectra: two Fourier transforms a step instead of six."""
+        inverse = of_channel(self._inverse, channel)
+        return chebyshev(partial(self._apply_to_spectrum, channel=channel), right, start, inverse.mul, scale=scale)
 
     def _scene(self, spectrum: Tensor) -> Tensor:
         scene: Tensor = irfft2(spectrum, s=self.problem.blur.grid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from pictures import picture
 
 from deblur import psf as psfs
 from deblur.errors import OptionError
-from deblur.psf.operator import BOUNDARIES
-from deblur.restoration import PRECONDITIONERS, Problem
+from deblur.psf.operator import BOUNDARIES, blur
+from deblur.restoration import PRECONDITIONERS, RESTORERS, Problem
+from deblur.restoration.base import Estimate
 from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
@@ -95,18 +97,28 @@ def test_shrink_is_the_minimiser(power: float, beta: float) -> None:
 
 @pytest.mark.parametrize("second", [0.0, 0.4])
 @pytest.mark.parametrize("isotropic", [True, False])
-def test_pull_of_a_weak_penalty_is_the_symbol(isotropic: bool, second: float) -> None:
+def test_pull_of_a_strong_penalty_is_minus_the_symbol(isotropic: bool, second: float) -> None:
     prior = SparseDerivatives(power=1.0, isotropic=isotropic, second=second)
     image = picture(20, 24).double()
-    pulled = prior.pull(image, Level(q=1.0, penalty=1e12))
+    pulled = prior.pull(image, Level(q=1.0, penalty=1e-4))
     expected = torch.fft.irfft2(torch.fft.rfft2(image) * on_grid(prior.symbol, (20, 24), image), s=(20, 24))
-    torch.testing.assert_close(pulled, expected, atol=1e-8, rtol=0)
+    torch.testing.assert_close(pulled, -expected, atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("second", [0.0, 0.4])
-def test_pull_of_a_strong_penalty_is_zero(second: float) -> None:
-    pulled = SparseDerivatives(second=second).pull(picture(20, 24), Level(q=1.0, penalty=1e-4))
-    assert float(pulled.abs().max()) == 0
+def test_pull_of_a_weak_penalty_is_zero(second: float) -> None:
+    pulled = SparseDerivatives(power=1.0, second=second).pull(picture(20, 24).double(), Level(q=1.0, penalty=1e12))
+    assert float(pulled.abs().max()) < 1e-9
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+@pytest.mark.parametrize("height", [5, 6, 9, 40])
+def test_pull_in_bands_is_that_in_one_piece(height: int, isotropic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    prior, level = SparseDerivatives(isotropic=isotropic), Level(q=1.0, penalty=16.0)
+    image = torch.rand(3, height, 24, generator=torch.Generator().manual_seed(0))
+    whole = prior.pull(image, level)
+    monkeypatch.setattr("deblur.restoration.priors.derivatives.BAND", 24)
+    torch.testing.assert_close(prior.pull(image, level), whole, rtol=0, atol=1e-6)
 
 
 def test_equal_priors_share_one_symbol() -> None:
@@ -218,13 +230,46 @@ def test_chebyshev_steps_keep_their_promise() -> None:
     assert float(error[..., -1]) <= 1
 
 
+def _after(iterate: Iterator[Estimate], steps: int) -> torch.Tensor:
+    *_, last = itertools.islice(iterate, steps)  # conjugate gradients may end before
+    return last.scene
+
+
+@pytest.mark.parametrize("preconditioner", ["circulant", "four-quadrant"])
+@pytest.mark.parametrize("boundary", ["unknown", "circular", "reflect"])
+def test_a_correction_is_what_the_solver_adds(boundary: str, preconditioner: str) -> None:
+    equations = _equations(boundary, preconditioner, q=0.05)
+    problem, operator = equations.problem, equations.problem.blur
+    generator, grid = torch.Generator().manual_seed(0), operator.grid
+    scene, target = torch.rand(2, 2, *operator.scene, dtype=torch.float64, generator=generator)
+    misfit = problem.masked(problem.blurred - operator(scene))
+    symbol = on_grid(gradients, grid, scene)
+    wanted, off = (torch.fft.irfft2(symbol * torch.fft.rfft2(operator.to_grid(x)), s=grid) for x in (target, scene))
+    right = problem.data + equations.q * operator.from_grid(wanted)
+    expected = _after(equations.solve(right, scene), 5)
+    found = equations.refine(scene, misfit, wanted - off, 5)
+    torch.testing.assert_close(found.scene, expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(misfit, problem.masked(problem.blurred - operator(expected)), rtol=0, atol=1e-9)
+    assert 0 < found.residual < 1
+
+
+def test_corrections_keep_single_precision() -> None:
+    frame = blur(picture(200, 200).double(), psfs.make("shake:size=13,seed=1"))
+    wiggle = 0.003 * torch.randn(frame.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact, rough = (
+        RESTORERS["tv"](Problem(blurred=(frame + wiggle).to(dtype), psf=psfs.make("shake:size=13,seed=1"), sigma=0.005))
+        for dtype in (torch.float64, torch.float32)
+    )
+    assert float((rough.image - exact.image).abs().max()) < 2e-6
+
+
 @pytest.mark.parametrize("preconditioner", ["circulant", "four-quadrant"])
 @pytest.mark.parametrize("boundary", ["unknown", "circular"])
 def test_both_solvers_reach_the_same_scene(boundary: str, preconditioner: str) -> None:
     equations = _equations(boundary, preconditioner, q=0.05)
     problem = equations.problem
     start = problem.blur.extend(problem.blurred)
-    scene = equations.refine(problem.data, start, 400).scene
+    scene = _after(equations.solve(problem.data, start), 400)
     residual = equations.apply(scene) - problem.data
     assert float(residual.norm() / problem.data.norm()) < 1e-4  # the unseen outside comes last
 
@@ -237,5 +282,6 @@ def test_a_pixel_depends_on_its_surroundings_alone() -> None:
     for blurred in (frame, other):
         problem = Problem(blurred=blurred, psf=psfs.make("gaussian:sigma=1"))
         equations = NormalEquations(problem, gradients, 0.05)
-        scenes.append(problem.blur.crop(equations.refine(problem.data, problem.blur.extend(blurred), 4).scene))
+        steps = equations.solve(problem.data, problem.blur.extend(blurred))
+        scenes.append(problem.blur.crop(_after(steps, 4)))
     torch.testing.assert_close(scenes[0][..., 50:100], scenes[1][..., 50:100], rtol=0, atol=1e-9)

@@ -43,5 +43,5 @@ class SplittingPrior(Protocol):
         ...
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
-        """F^T prox(F x) of an image (C, H, W) on a circular grid."""
+        """F^T (prox(F x) - F x) of an image (C, H, W) on a circular grid: a small difference, exactly."""
         ...

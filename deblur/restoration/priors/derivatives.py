@@ -103,9 +103,9 @@ class SparseDerivatives:
         return levels
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
-        """F^T prox(F x) with F the first derivatives and c times the second, by circular differences.
+        """F^T (prox(F x) - F x), F being the first derivatives and c times the second, by circular differences.
 
-        Done in bands of rows, to the bit as in one piece, so that no derivative of the whole image is ever held.
+        Done in bands of rows, so that no derivative of the whole image is ever held.
         """
         height, width = image.shape[-2:]
         size = max(1, BAND // width)
@@ -133,10 +133,10 @@ class SparseDerivatives:
         return _backward(dx, -1).add_(_backward(dy, -2)).neg_()
 
     def _shrink(self, parts: Iterable[tuple[Tensor, int]], scale: float, level: Level) -> None:
-        """Replace responses d, counted so many times, by scale * prox(scale * d), in place; one magnitude."""
+        """Replace responses d, counted so many times, by scale * (prox - 1)(scale * d), in place; one magnitude."""
         squared = sum(count * d.square().sum(0, keepdim=True) for d, count in parts)
         magnitude = torch.as_tensor(squared).sqrt_().mul_(scale)
-        factor = shrink(magnitude, level.penalty, self.power).div_(magnitude.clamp_min_(1e-20)).mul_(scale**2)
+        factor = shrink(magnitude, level.penalty, self.power).div_(magnitude.clamp_min_(1e-20)).sub_(1).mul_(scale**2)
         for d, _ in parts:
             d.mul_(factor)
 

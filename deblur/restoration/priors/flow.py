@@ -89,10 +89,10 @@ class FlowPrior:
         return [Level(q=self.weight * (sigma / s) ** 2, penalty=s, index=i) for i, s in enumerate(levels)]
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
-        """The denoised image (C, H, W)."""
+        """The denoised image (C, H, W) less the image."""
         down, right = (int(n) for n in np.random.default_rng(level.index).integers(0, SIDE, 2))
         shifted = torch.roll(image, (down, right), (-2, -1))
-        return torch.roll(denoised(shifted, level.penalty, self.file), (-down, -right), (-2, -1))
+        return torch.roll(denoised(shifted, level.penalty, self.file), (-down, -right), (-2, -1)).sub_(image)
 
 
 def denoised(image: Tensor, sigma: float, file: str = "", on_tile: Callable[[int, int], None] | None = None) -> Tensor:
