@@ -171,7 +171,13 @@ class Blur:
     def __call__(self, scene: Tensor) -> Tensor:
         """Blur a scene (C, *self.scene) into a frame (C, H, W)."""
         self._check(scene, self.scene)
-        return self.visible(irfft2(self.spectrum * rfft2(self.to_grid(scene)), s=self.grid))
+        if scene.ndim != 3 or len(scene) == 1:
+            return self._blurred(scene, self.spectrum)
+        channels = each_channel(scene)  # one after the other: their Fourier transforms take the memory
+        return torch.cat([self._blurred(scene[c], of_channel(self.spectrum, c)) for c in channels])
+
+    def _blurred(self, scene: Tensor, spectrum: Tensor) -> Tensor:
+        return self.visible(irfft2(spectrum * rfft2(self.to_grid(scene)), s=self.grid))
 
     def adjoint(self, frame: Tensor) -> Tensor:
         """Apply the adjoint: a frame (C, H, W) to a scene (C, *self.scene), one channel after the other."""
