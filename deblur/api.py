@@ -42,7 +42,7 @@ from deblur.light import (
     with_hidden,
     without_hidden,
 )
-from deblur.psf.operator import BOUNDARIES
+from deblur.psf.operator import BOUNDARIES, each_channel, of_channel
 from deblur.psf.sidecar import informed
 from deblur.restoration import PRECONDITIONERS, Problem, Restoration, Restorer, Step, chosen, configured
 from deblur.restoration.base import OnStep
@@ -52,12 +52,9 @@ from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["ApplyOptions", "apply", "restore"]
 
-TILE = 1200
-"""Core of a tile, in pixels a side; a picture of up to twice as many pixels as one tile is restored whole."""
-
-ROOMY = 40_000_000
-"""Values of a picture, pixels times channels, beyond which tiles have half the side, and a reach of four times the
-kernel's size: the picture itself then takes the memory."""
+TILE = 2048
+"""Pixels a side of a tile of three channels, what it overlaps with others included; of one channel it may have three
+times the pixels. A picture of no more pixels is restored whole."""
 
 OVERLAP = 64
 """Pixels by which a tile's core grows on every side that has a neighbour, beside the method's reach."""
@@ -210,25 +207,28 @@ def restore(
         light, scale = to_light(sampled[0], curve, None)
         noise = stored_sigma * slope(sampled[0], curve) / scale
         sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
-        tiles = _tiles(pixels, taps, options, restorer)
+        groups = _groups(pixels, restorer)
+        tiles = _tiles(pixels[groups[0]], taps, options, restorer)
+        parts = [(channels, tile) for channels in groups for tile in tiles]
         restored = torch.zeros_like(pixels)
         records = []
-        for index, tile in enumerate(tiles):
+        for index, (channels, tile) in enumerate(parts):
+            mask = None if believed is None else tile.take(of_channel(believed, channels))
             problem = Problem(
-                blurred=to_light(tile.take(pixels), curve, scale)[0].to(device),
-                psf=taps,
+                blurred=to_light(tile.take(pixels[channels]), curve, scale)[0].to(device),
+                psf=taps if taps.ndim == 2 or len(taps) == 1 else taps[channels],
                 sigma=sigma,
                 boundary=options.boundary,
-                mask=None if believed is None else tile.take(believed).to(device, pixels.dtype),
+                mask=None if mask is None else mask.to(device, pixels.dtype),
                 preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
             )
-            record = restorer(problem, _shifted(on_step, index, len(tiles)))
+            record = restorer(problem, _shifted(on_step, index, len(parts)))
             image = curve.encode(record.image.mul_(scale).cpu())
             records.append(dataclasses.replace(record, image=image.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
                 restored = pixels.clone()
                 break
-            tile.add(restored, image)
+            tile.add(restored[channels], image)
     restored = with_hidden(restored, stored, alpha)
     return _summary(records, restored, options, stored_sigma, time.perf_counter() - start, notes)
 
@@ -282,13 +282,18 @@ def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.flo
     return taps
 
 
+def _groups(pixels: Tensor, restorer: Restorer) -> list[slice]:
+    """The channels that are restored together: one at a time in a large picture, where the method lets them."""
+    return each_channel(pixels) if restorer.apart and pixels.numel() > 3 * TILE**2 else [slice(None)]
+
+
 def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
-    height, width = pixels.shape[-2:]
-    roomy, side = pixels.numel() <= ROOMY, max(taps.shape[-2:])
-    size = TILE if roomy else TILE // 2
-    reach = max(4 * side, min(restorer.reach * side, FURTHEST) if roomy else 0)
-    whole = restorer.whole or options.boundary != "unknown" or height * width <= 2 * size**2
-    return cut((height, width), max(height, width) if whole else size, reach + OVERLAP)
+    """The tiles of a picture, or of the channels of it that are restored together."""
+    (height, width), kernel = pixels.shape[-2:], max(taps.shape[-2:])
+    side = TILE if len(pixels) > 1 else math.isqrt(3 * TILE**2)
+    overlap = max(4 * kernel, min(restorer.reach * kernel, FURTHEST)) + OVERLAP
+    whole = restorer.whole or options.boundary != "unknown" or height * width <= side**2
+    return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
 
 
 def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:

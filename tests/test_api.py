@@ -194,10 +194,20 @@ def test_tiles_of_large_kernels_are_no_larger_than_the_kernels_need(monkeypatch:
     for side in (9, 25, 151):
         taps = np.full((side, side), side**-2)
         deblur.restore(torch.rand(1, 160, 160), taps, deblur.ApplyOptions(settings={"limit": 1}))
-    assert overlaps == [8 * 9 + OVERLAP, 8 * 25 + OVERLAP, 4 * 151 + OVERLAP]
-    monkeypatch.setattr("deblur.api.ROOMY", 160 * 160 - 1)
-    deblur.restore(torch.rand(1, 160, 160), np.full((25, 25), 25**-2), deblur.ApplyOptions(settings={"limit": 1}))
-    assert overlaps[-1] == 4 * 25 + OVERLAP
+    assert overlaps == [16 * 9 + OVERLAP, 16 * 25 + OVERLAP, 4 * 151 + OVERLAP]
+
+
+def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = _stored(_colour())
+    frame[:, 20:24, 30:34] = 1.0
+    kernels = np.stack([KERNEL, KERNEL[::-1], np.ones_like(KERNEL) / KERNEL.size])
+    options = deblur.ApplyOptions(method="wiener", settings={"tolerance": 1e-6})
+    together = deblur.restore(frame, kernels, options, ceiling=1.0).image
+    monkeypatch.setattr("deblur.api.TILE", 40)  # three channels are too large, one is not
+    told: list[Step] = []
+    apart = deblur.restore(frame, kernels, options, ceiling=1.0, on_step=told.append).image
+    assert told[0].total == 3 * options.restorer.limit
+    torch.testing.assert_close(apart, together, atol=1e-3, rtol=0)
 
 
 def test_threads_are_given_back() -> None:

@@ -126,7 +126,9 @@ class Restorer(ABC):
     tolerance: float
     whole: ClassVar[bool] = False
     """Whether the method needs the whole frame: its result may not be put together from tiles."""
-    reach: ClassVar[int] = 8
+    apart: ClassVar[bool] = False
+    """Whether no channel's result depends on another channel."""
+    reach: ClassVar[int] = 16
     """How many kernel sizes inside a tile's border its guess of what lies outside may still be seen."""
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Wiener(Restorer):
         0.5
     """
 
-    reach: ClassVar[int] = 16  # the little smoothing of its one system lets a border ring further
+    apart: ClassVar[bool] = True
 
     weight: float = 65.0
     tolerance: float = 5e-4
