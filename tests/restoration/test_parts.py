@@ -21,7 +21,7 @@ from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.base import Level
-from deblur.restoration.priors.derivatives import SparseDerivatives, shrink
+from deblur.restoration.priors.derivatives import RAMP, SparseDerivatives, shrink
 from deblur.restoration.symbols import curvature, gradients, on_grid
 from deblur.restoration.tiles import cut, cut_axis
 
@@ -91,8 +91,18 @@ def test_shrink_is_the_minimiser(power: float, beta: float) -> None:
     magnitude = torch.linspace(0, 2, 41, dtype=torch.float64)
     w = torch.linspace(0, 2, 20_001, dtype=torch.float64)[:, None]
     energy = w**power + beta / 2 * (w - magnitude) ** 2
-    best, reached = energy.min(0).values, shrink(magnitude, beta, power)
-    assert float((reached**power + beta / 2 * (reached - magnitude) ** 2 - best).max()) < 2e-3
+    best, reached = energy.min(0), shrink(magnitude, beta, power)
+    excess = reached**power + beta / 2 * (reached - magnitude) ** 2 - best.values
+    threshold = magnitude[best.indices > 0].min()
+    ramp = (magnitude - threshold).abs() < RAMP * threshold  # between two minima, a little worse than either
+    assert float(excess[~ramp].max()) < 2e-3
+    assert float((excess / best.values.clamp_min(1e-9))[ramp].max()) < 0.1
+
+
+@pytest.mark.parametrize("power", [1.0, 0.8, 0.5])
+def test_shrink_has_no_jump_for_a_rounding_error_to_decide_about(power: float) -> None:
+    shrunk = shrink(torch.linspace(0, 4, 400_001, dtype=torch.float64), 1.0, power)
+    assert float(shrunk.diff().abs().max()) < 1e-3  # it would be half the threshold
 
 
 @pytest.mark.parametrize("second", [0.0, 0.4])

@@ -15,10 +15,13 @@ from deblur.restoration.base import check_positive
 from deblur.restoration.priors.base import Level
 from deblur.restoration.symbols import Symbol, curvature, gradients
 
-__all__ = ["SparseDerivatives", "shrink"]
+__all__ = ["RAMP", "SparseDerivatives", "shrink"]
 
 BAND = 1 << 16
 """Pixels of an image that are worked on at a time: what is made of them fits the processor's cache."""
+
+RAMP = 0.05
+"""Width of the ramp, as a share of the threshold, by which a prox that jumps from zero is made continuous."""
 
 _AROUND = 2  # rows beyond a band that it depends on
 
@@ -28,7 +31,8 @@ def shrink(magnitude: Tensor, beta: float, power: float) -> Tensor:
 
     For power = 1 this is the soft threshold at 1 / beta. For power < 1 (Krishnan and Fergus 2009, eq. 5) the non-zero
     stationary point is found by fixed-point iteration from above, w <- m - p / beta w^(p - 1), and kept where it
-    beats 0.
+    beats 0. Around the magnitude where both are as good, a narrow ramp stands for the jump: at a jump, a rounding error
+    decides, and the steps that follow spread what it decided.
 
     Example:
         >>> shrink(torch.tensor([0.5, 2.0]), beta=1.0, power=1.0)
@@ -36,13 +40,14 @@ def shrink(magnitude: Tensor, beta: float, power: float) -> Tensor:
     """
     if power == 1:
         return (magnitude - 1 / beta).clamp_min_(0)
-    # Below this magnitude zero wins; above it the fixed point is a contraction (derivation: equate both energies).
+    # Below the threshold zero wins; above it the fixed point is a contraction (derivation: equate both energies).
     edge = (2 * (1 - power) / beta) ** (1 / (2 - power))
     threshold = edge + power / beta * edge ** (power - 1)
     w = magnitude.clamp_min(threshold)
     for _ in range(4):
         w = magnitude - power / beta * w.clamp_min_(edge).pow_(power - 1)
-    return torch.where(magnitude > threshold, w, 0)
+    share = (magnitude - threshold).div_(RAMP * threshold).add_(0.5).clamp_(0, 1)
+    return w.mul_(share)
 
 
 @dataclass(frozen=True, kw_only=True)
