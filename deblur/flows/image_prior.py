@@ -12,7 +12,7 @@ up to the factor by which the flow misses that they are independent; its mean ov
 (`bound`). Restoration takes e = 0, the features' mode: the score is then deterministic, and the denoiser by Tweedie's
 formula (`noise_conditional.denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
 
-Why augmented: couplings of halves, with twice the parameters, denoise .5 dB worse (see `docs/flows.md`).
+Why augmented: a coupling of halves lets one half of the channels look at the other only (`docs/prior.md` compares).
 """
 
 from __future__ import annotations

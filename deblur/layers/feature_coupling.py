@@ -5,8 +5,7 @@
 
 A coupling of halves lets one half of the channels look only at the other. Here the image as a whole is read into
 features, as wide as one likes, and then changed by what they hold, which was read from the pixel itself as well: a
-residual network that can be undone, with the features as its memory from step to step. That is worth .5 dB of denoising
-and more over couplings of halves at equal cost.
+residual network that can be undone, with the features as its memory from step to step.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ from deblur.restoration.tiles import cut
 __all__ = ["FlowPrior", "denoised"]
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
-"""The prior that comes with the package (`configs/priors/photographs.yaml` makes it)."""
+"""The prior that comes with the package (`docs/prior.md` says how it is made)."""
 
+_RANGE = (-0.5, 1.5)
 _TILE, _OVERLAP = 1024, 64  # memory stays that of one tile; what a pixel sees reaches less far than the overlap
 
 
@@ -40,8 +41,9 @@ class FlowPrior:
     With F the identity, z = prox(x) is what a denoiser does (Venkatakrishnan et al. 2013), and the flow has the best
     one for its density: by Tweedie's formula x + s^2 d log p(x | s) / dx is the mean of what x was before noise of
     standard deviation s. The levels s run from `first` down to `last` times the problem's sigma, evenly in the
-    logarithm, and the quadratic step is coupled to z by q = weight sigma^2 / s^2 (Zhang et al., "Plug-and-play image
-    restoration with deep denoiser prior", 2021, has the schedule).
+    logarithm, and the quadratic step is coupled to z by q = w sigma^2 / s^2 (Zhang et al., "Plug-and-play image
+    restoration with deep denoiser prior", 2021, has the schedule) with w from `first_weight` to `weight`: what gets
+    through the first levels no later one takes for noise.
 
     The flow is of gray images. Colours are taken apart into their mean and two differences, which keeps white noise
     white; each is denoised as a gray image by itself. What squeezing 4 x 4 pixels favours is averaged out by a shift
@@ -52,8 +54,8 @@ class FlowPrior:
         steps: levels.
         first: the largest s, full scale 1.
         last: the smallest s, in units of the problem's sigma.
-        weight: of the prior; larger is smoother. With fewer steps or less weight the first levels let noise through
-            that no later one removes.
+        first_weight: of the prior at the first level.
+        weight: of the prior at the last level; larger is smoother.
 
     Raises:
         OptionError: a setting out of its range.
@@ -65,13 +67,15 @@ class FlowPrior:
     """
 
     file: str = ""
-    steps: int = 12
+    steps: int = 15
     first: float = 100 / 255
     last: float = 1.0
-    weight: float = 0.4
+    first_weight: float = 1.5
+    weight: float = 0.25
 
     def __post_init__(self) -> None:
-        check_positive(steps=self.steps, first=self.first, last=self.last, weight=self.weight)
+        check_positive(steps=self.steps, first=self.first, last=self.last)
+        check_positive(first_weight=self.first_weight, weight=self.weight)
         if self.first > 1:
             raise OptionError(f"expected first in (0, 1], a share of full scale, got {self.first}")
         if self.file:
@@ -86,7 +90,11 @@ class FlowPrior:
         """The levels; their penalty is s."""
         least = self.last * sigma
         levels = np.geomspace(max(self.first, least), least, self.steps).tolist()
-        return [Level(q=self.weight * (sigma / s) ** 2, penalty=s, index=i) for i, s in enumerate(levels)]
+        weights = np.geomspace(self.first_weight, self.weight, self.steps).tolist()
+        return [
+            Level(q=weight * (sigma / s) ** 2, penalty=s, index=i)
+            for i, (s, weight) in enumerate(zip(levels, weights, strict=True))
+        ]
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """The denoised image (C, H, W) less the image."""
@@ -137,11 +145,12 @@ def _step(model: Any, plane: Tensor, sigma: float) -> Tensor:
     """One denoised plane (1, 1, H, W).
 
     With more noise than a prior is trained for the plane is denoised darker; with less, sigma^2 times the score at the
-    least there is.
+    least there is. By how much a value goes beyond `_RANGE` stays: a prior has seen none there, and may say anything.
     """
     level = min(max(sigma, LEAST_SIGMA), MOST_SIGMA)
     gain, share = min(1.0, MOST_SIGMA / sigma), min(1.0, sigma / level) ** 2
-    step = denoise(model, gain * plane, plane.new_tensor([level]))[0] / gain - plane
+    known = (gain * plane).clamp(*_RANGE)
+    step = (denoise(model, known, plane.new_tensor([level]))[0] - known) / gain
     return plane + share * step
 
 

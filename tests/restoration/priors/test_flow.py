@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scenes import noisy, photograph
 from torch import Tensor
 
+import deblur
+from deblur import psf as psfs
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
-from deblur.restoration import RESTORERS, configured
+from deblur.restoration import RESTORERS, Problem, configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors import flow
 from deblur.restoration.priors.base import Level
@@ -150,7 +153,7 @@ def test_a_prior_goes_to_a_method_that_takes_one(tmp_path: Path) -> None:
 
 
 def test_levels_go_from_the_first_to_the_last() -> None:
-    levels = FlowPrior(steps=5, first=0.2, last=0.5, weight=2).schedule(0.01)
+    levels = FlowPrior(steps=5, first=0.2, last=0.5, first_weight=2, weight=2).schedule(0.01)
     assert levels[0].penalty == pytest.approx(0.2)
     assert levels[-1].penalty == pytest.approx(0.005)
     assert [level.q * level.penalty**2 for level in levels] == pytest.approx([2e-4] * 5)
@@ -162,3 +165,58 @@ def test_levels_go_from_the_first_to_the_last() -> None:
 def test_bad_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(OptionError, match="expected"):
         FlowPrior(**settings)  # type: ignore[arg-type]
+
+
+def test_the_weight_runs_from_the_first_to_the_last() -> None:
+    sigma = 0.02
+    levels = FlowPrior(steps=5, first_weight=2.0, weight=0.1).schedule(sigma)
+    weights = [level.q * (level.penalty / sigma) ** 2 for level in levels]
+    assert weights == pytest.approx([2.0 * 0.05 ** (i / 4) for i in range(5)])
+
+
+class _Recorded:
+    """A prior of the identity's filter whose prox is a constant, and tells what it was shown."""
+
+    symbol = staticmethod(flow._one)
+
+    def __init__(self) -> None:
+        self.shown: list[Tensor] = []
+
+    def schedule(self, sigma: float) -> list[Level]:
+        return [Level(q=1.0, penalty=sigma, index=i) for i in range(3)]
+
+    def pull(self, image: Tensor, level: Level) -> Tensor:
+        self.shown.append(image.clone())
+        return 0.25 * level.index - image
+
+
+def test_momentum_shows_the_prior_what_lies_ahead() -> None:
+    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular")
+    prior = _Recorded()
+    scenes = [e.scene for e in HalfQuadraticSplitting(prior=prior, momentum=0.5).estimates(problem)]
+    torch.testing.assert_close(prior.shown[0], problem.blurred)
+    torch.testing.assert_close(prior.shown[1], scenes[0] + 0.5 * (scenes[0] - problem.blurred))
+    torch.testing.assert_close(prior.shown[2], scenes[1] + 0.5 * (scenes[1] - scenes[0]))
+
+
+def test_denoised_last_the_scene_is_the_priors() -> None:
+    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular")
+    made = HalfQuadraticSplitting(prior=_Recorded(), denoise_last=True)(problem)
+    torch.testing.assert_close(made.image, torch.full_like(made.image, 0.5))
+    assert made.steps == 3
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan")])
+def test_momentum_out_of_range_is_refused(momentum: float) -> None:
+    with pytest.raises(OptionError, match=r"expected momentum in \[0, 1\)"):
+        HalfQuadraticSplitting(prior=FlowPrior(), momentum=momentum)
+
+
+def test_values_far_beyond_white_do_not_grow() -> None:
+    """A prior has seen none; what it made of them went past all bounds from level to level."""
+    wild = 1e4 * torch.randn(1, 32, 32, generator=torch.Generator().manual_seed(0))
+    change = denoised(wild, 3 / 255) - wild
+    assert float(change.abs().max()) < 20
+    frame = np.random.default_rng(0).random((96, 96), dtype=np.float32)
+    restored = deblur.apply(frame, psfs.make("shake:size=25,seed=3"), method="flow", noise=0.01, transfer="linear")
+    assert np.abs(restored).max() < 50
