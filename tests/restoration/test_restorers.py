@@ -94,7 +94,7 @@ def test_masked_pixels_do_not_matter(method: str, case: tuple[Problem, Tensor]) 
     one = restorer(dataclasses.replace(problem, mask=mask))
     other = restorer(dataclasses.replace(problem, blurred=spoilt, mask=mask))
     far_away = (one.image - other.image).abs()[:, :, :12].max()  # only the start differs, inside the hole
-    assert far_away < (1e-2 if method == "rl" else 2e-3)
+    assert far_away < (1e-2 if method in ("rl", "flow") else 2e-3)  # of which these two keep something
 
 
 @pytest.mark.parametrize("method", ["wiener", "rl"])
