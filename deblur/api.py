@@ -57,7 +57,10 @@ TILE = 2048
 times the pixels. A picture of no more pixels is restored whole."""
 
 OVERLAP = 64
-"""Pixels by which a tile's core grows on every side that has a neighbour, beside the method's reach."""
+"""Pixels by which a tile's core grows on every side that has a neighbour, beside the reach."""
+
+REACH = 16
+"""How many kernel sizes inside a tile's border its guess of what lies outside may still be seen."""
 
 FURTHEST = 400
 """Pixels of a reach beyond which four times the kernel's size must do."""
@@ -291,7 +294,7 @@ def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions,
     """The tiles of a picture, or of the channels of it that are restored together."""
     (height, width), kernel = pixels.shape[-2:], max(taps.shape[-2:])
     side = TILE if len(pixels) > 1 else math.isqrt(3 * TILE**2)
-    overlap = max(4 * kernel, min(restorer.reach * kernel, FURTHEST)) + OVERLAP
+    overlap = max(4 * kernel, min(REACH * kernel, FURTHEST)) + OVERLAP
     whole = restorer.whole or options.boundary != "unknown" or height * width <= side**2
     return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
 

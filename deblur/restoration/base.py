@@ -74,8 +74,7 @@ class Problem:
     @cached_property
     def size(self) -> Tensor:
         """The norm of K^T W y of every channel, (C,): what residuals are relative to."""
-        size: Tensor = torch.linalg.vector_norm(self.data, dim=(-2, -1))
-        return size
+        return channel_norms(self.data)
 
     def masked(self, frame: Tensor) -> Tensor:
         """A frame with the pixels zeroed that are not to be believed."""
@@ -128,8 +127,6 @@ class Restorer(ABC):
     """Whether the method needs the whole frame: its result may not be put together from tiles."""
     apart: ClassVar[bool] = False
     """Whether no channel's result depends on another channel."""
-    reach: ClassVar[int] = 16
-    """How many kernel sizes inside a tile's border its guess of what lies outside may still be seen."""
 
     @abstractmethod
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
@@ -161,6 +158,12 @@ class Restorer(ABC):
                 status = "limit" if self.tolerance > 0 else "converged"
                 break
         return Restoration(image.contiguous(), status, residual, index, time.perf_counter() - start)
+
+
+def channel_norms(values: Tensor) -> Tensor:
+    """The norm of every channel of values (C, H, W) by itself, (C,)."""
+    norms: Tensor = torch.linalg.vector_norm(values, dim=(-2, -1))
+    return norms
 
 
 def check_positive(**settings: float) -> None:

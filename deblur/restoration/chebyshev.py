@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from deblur.restoration.base import Estimate
+from deblur.restoration.base import Estimate, channel_norms
 
-__all__ = ["chebyshev", "norms"]
+__all__ = ["chebyshev"]
 
 LOWEST = 0.003
 """Eigenvalue from which errors fall quickly; smaller means more steps for the same fall, and more of the border."""
@@ -45,14 +45,14 @@ def chebyshev(
         >>> [next(steps).scene for _ in range(20)][-1]
         tensor([[1.0000, 2.0000]])
     """
-    scale = (norms(right) if scale is None else scale).clamp_min(1e-30)
+    scale = (channel_norms(right) if scale is None else scale).clamp_min(1e-30)
     theta, delta = (1 + lowest) / 2, (1 - lowest) / 2
     x, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
     move = torch.zeros_like(right)
     del start  # a caller that lets go of what was yielded holds two pictures
     rho, damping, length = 0.0, 0.0, 1.0
     while True:
-        relative = float((norms(residual) / scale).max())
+        relative = float((channel_norms(residual) / scale).max())
         move = move.mul_(damping).add_(precondition(residual), alpha=length)
         x = x + move
         del residual
@@ -66,9 +66,3 @@ def chebyshev(
             rho = following
         residual = apply(x)
         torch.sub(right, residual, out=residual)
-
-
-def norms(values: Tensor) -> Tensor:
-    """The norm of every channel by itself, (C,)."""
-    norm: Tensor = torch.linalg.vector_norm(values, dim=(-2, -1))
-    return norm

@@ -30,7 +30,7 @@ __all__ = ["FlowPrior", "denoised"]
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
 """The prior that comes with the package (`docs/prior.md` says how it is made)."""
 
-_RANGE = (-0.5, 1.5)
+_RANGE = (-0.5, 1.5)  # noisy photographs' values, about
 _TILE, _OVERLAP = 1024, 64  # memory stays that of one tile; what a pixel sees reaches less far than the overlap
 
 
