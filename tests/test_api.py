@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from deblur import psf as psfs
 from deblur.api import OVERLAP
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
 from deblur.psf.operator import blur
-from deblur.restoration import RESTORERS, Step
+from deblur.restoration import RESTORERS, Restoration, Step
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS
 
@@ -197,15 +198,35 @@ def test_tiles_of_large_kernels_are_no_larger_than_the_kernels_need(monkeypatch:
 
 def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = _stored(_colour())
-    frame[:, 20:24, 30:34] = 1.0
+    clean, frame = frame, frame.clone()
+    frame[1, 20:24, 30:34] = 1.0
     kernels = np.stack([KERNEL, KERNEL[::-1], np.ones_like(KERNEL) / KERNEL.size])
     options = deblur.ApplyOptions(method="wiener", settings={"tolerance": 1e-6})
     together = deblur.restore(frame, kernels, options, ceiling=1.0).image
+    alike = deblur.restore(frame, KERNEL, options, ceiling=1.0).image
+    assert float((alike[1:] - together[1:]).abs().amin(0).max()) > 0.05  # each by its own kernel
+    unspoilt = deblur.restore(clean, kernels, options, ceiling=1.0).image
+    assert float((unspoilt - together)[1].square().mean().sqrt()) < 0.03  # it would be .06 with the hole believed
     monkeypatch.setattr("deblur.api.TILE", 40)  # three channels are too large, one is not
     told: list[Step] = []
     apart = deblur.restore(frame, kernels, options, ceiling=1.0, on_step=told.append).image
     assert told[0].total == 3 * options.restorer.limit
     torch.testing.assert_close(apart, together, atol=1e-3, rtol=0)
+
+
+def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    summed = deblur.api._summary
+
+    def summary(records: list[Restoration], *rest: Any) -> Restoration:
+        kept.extend(record.image.untyped_storage().nbytes() for record in records)
+        return summed(records, *rest)
+
+    monkeypatch.setattr("deblur.api._summary", summary)
+    monkeypatch.setattr("deblur.api.TILE", 300)
+    monkeypatch.setattr("deblur.api.REACH", 1)
+    deblur.restore(torch.rand(3, 310, 310), KERNEL, deblur.ApplyOptions(settings={"limit": 1}))
+    assert kept == [0] * 4
 
 
 def test_threads_are_given_back() -> None:

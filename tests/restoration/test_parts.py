@@ -227,6 +227,20 @@ def _diagonal(*eigenvalues: float) -> torch.Tensor:
     return torch.tensor(eigenvalues, dtype=torch.float64).reshape(1, 1, -1)
 
 
+def test_residuals_are_relative_to_what_is_asked_for() -> None:
+    right = torch.tensor([[[3.0, 4.0]], [[6.0, 8.0]]])
+    scale = torch.tensor([10.0, 200.0])
+    first = next(chebyshev(lambda x: x, right, None, lambda r: r, scale=scale))
+    assert first.residual == pytest.approx(0.5)
+    start = torch.zeros_like(right)
+    shares = torch.tensor([[[1.0, 0.5]], [[1.0, 0.5]]])
+    plain, scaled = (
+        next(conjugate_gradients(lambda x: shares * x, right, start, lambda r: r, scale=s)).residual
+        for s in (None, scale[:, None, None])
+    )
+    assert scaled == pytest.approx(plain / 2)
+
+
 def test_chebyshev_steps_keep_their_promise() -> None:
     lowest, steps = 0.01, 30
     eigenvalues = _diagonal(*np.linspace(lowest, 1, 200), 0.001)

@@ -197,6 +197,8 @@ def test_momentum_shows_the_prior_what_lies_ahead() -> None:
     torch.testing.assert_close(prior.shown[0], problem.blurred)
     torch.testing.assert_close(prior.shown[1], scenes[0] + 0.5 * (scenes[0] - problem.blurred))
     torch.testing.assert_close(prior.shown[2], scenes[1] + 0.5 * (scenes[1] - scenes[0]))
+    for index, scene in enumerate(scenes):  # and the scene is pulled to what the prior makes of it
+        torch.testing.assert_close(scene, (problem.blurred + 0.25 * index) / 2)
 
 
 def test_denoised_last_the_scene_is_the_priors() -> None:
