@@ -206,9 +206,16 @@ def restore(
     device = device_named(options.device)
     with threads(options.threads):
         sampled = sample(pixels, believed)
-        stored_sigma = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
+        shown = estimate_sigma(*sampled)
+        stored_sigma = options.noise if isinstance(options.noise, float | int) else shown
+        least = restorer.least_noise * shown
+        if stored_sigma < least:
+            method = chosen(options.method, options.prior)
+            notes.append(
+                f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}"
+            )
         light, scale = to_light(sampled[0], curve, None)
-        noise = stored_sigma * slope(sampled[0], curve) / scale
+        noise = max(stored_sigma, least) * slope(sampled[0], curve) / scale
         sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
         groups = _groups(pixels, restorer)
         tiles = _tiles(pixels[groups[0]], taps, options, restorer)

@@ -50,7 +50,7 @@ RESTORERS: dict[str, Restorer] = {
     "wiener": Wiener(),
     "tv": HalfQuadraticSplitting(prior=SparseDerivatives(power=1.0, weight=0.15, second=0.0, first=1.0, factor=2.0)),
     "hyperlaplacian": HalfQuadraticSplitting(prior=SparseDerivatives()),
-    "flow": HalfQuadraticSplitting(prior=FlowPrior(), inner=20, momentum=0.7, denoise_last=True),
+    "flow": HalfQuadraticSplitting(prior=FlowPrior(), inner=20, denoise_from=0.03, least_noise=0.75),
     "rl": RichardsonLucy(),
 }
 

@@ -127,6 +127,8 @@ class Restorer(ABC):
     """Whether the method needs the whole frame: its result may not be put together from tiles."""
     apart: ClassVar[bool] = False
     """Whether no channel's result depends on another channel."""
+    least_noise: float = 0.0
+    """The share of the noise that a frame shows which it is taken to have at least, whatever is told."""
 
     @abstractmethod
     def estimates(self, problem: Problem) -> Iterator[Estimate]:
@@ -162,7 +164,8 @@ class Restorer(ABC):
 
 def channel_norms(values: Tensor) -> Tensor:
     """The norm of every channel of values (C, H, W) by itself, (C,)."""
-    norms: Tensor = torch.linalg.vector_norm(values, dim=(-2, -1))
+    real = torch.view_as_real(values) if values.is_complex() else values  # torch's norm of complex ones is slow
+    norms: Tensor = torch.linalg.vector_norm(real.flatten(1), dim=1)
     return norms
 
 

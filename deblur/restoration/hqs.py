@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -27,25 +28,25 @@ class HalfQuadraticSplitting(Restorer):
     Args:
         prior: what R is.
         inner: steps of the linear solver per quadratic step.
-        momentum: the prox is applied to x + momentum * (x - the x before), in [0, 1), so that a schedule gets further;
-            for an F that is the identity, like the next.
-        denoise_last: whether z is taken once more after the last x, and returned.
+        denoise_from: the noise level from which on z is taken once more after the last x, and returned; below it, the
+            share (sigma / denoise_from)^2 of that step is taken. For an F that is the identity.
+        least_noise: as `Restorer` says.
         limit: steps of the schedule at most.
         tolerance: not used to stop by default (0): the schedule is the stopping rule.
     """
 
     prior: SplittingPrior
     inner: int = 5
-    momentum: float = 0.0
-    denoise_last: bool = False
+    denoise_from: float = math.inf
+    least_noise: float = 0.0
     limit: int = 1000
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.inner < 1 or self.limit < 1:
             raise OptionError(f"expected inner and limit of at least 1, got {self.inner} and {self.limit}")
-        if not 0 <= self.momentum < 1:
-            raise OptionError(f"expected momentum in [0, 1), got {self.momentum:g}")
+        if not self.denoise_from > 0:
+            raise OptionError(f"expected denoise_from above 0, got {self.denoise_from:g}")
 
     def expected_steps(self, problem: Problem) -> int:
         """The length of the prior's schedule."""
@@ -55,17 +56,14 @@ class HalfQuadraticSplitting(Restorer):
         """Yield the scene after every step of the schedule."""
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
         misfit = problem.masked(problem.blurred - blur(scene))
-        equations, ahead = None, None
+        equations = None
         schedule = self.prior.schedule(problem.sigma)
         for level in schedule:
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
-            grown = blur.to_grid(scene)
-            pull = self.prior.pull(grown, level) if ahead is None else self.prior.pull(grown + ahead, level).add_(ahead)
+            pull = self.prior.pull(blur.to_grid(scene), level)
             estimate = equations.refine(scene, misfit, pull, self.inner)
             scene = estimate.scene
-            if self.momentum:
-                ahead = self.momentum * (blur.to_grid(scene) - grown)
-            if self.denoise_last and level is schedule[-1]:
-                estimate = replace(estimate, scene=scene + self.prior.pull(scene, level))
+            if level is schedule[-1] and (share := min(1.0, (problem.sigma / self.denoise_from) ** 2)):
+                estimate = replace(estimate, scene=scene.add(self.prior.pull(scene, level), alpha=share))
             yield estimate

@@ -89,7 +89,7 @@ def test_masked_pixels_do_not_matter(method: str, case: tuple[Problem, Tensor]) 
     mask = torch.ones_like(problem.blurred)
     mask[:, 20:24, 30:36] = 0
     spoilt = torch.where(mask > 0, problem.blurred, 1.0)
-    closely = {"inner": 60, "momentum": 0.0} if method in SPLITTINGS else {}
+    closely = {"inner": 60} if method in SPLITTINGS else {}
     closely |= {"tolerance": 1e-6} if method == "wiener" else {}
     restorer = configured(method, closely)
     one = restorer(dataclasses.replace(problem, mask=mask))

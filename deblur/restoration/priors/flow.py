@@ -41,9 +41,10 @@ class FlowPrior:
     With F the identity, z = prox(x) is what a denoiser does (Venkatakrishnan et al. 2013), and the flow has the best
     one for its density: by Tweedie's formula x + s^2 d log p(x | s) / dx is the mean of what x was before noise of
     standard deviation s. The levels s run from `first` down to `last` times the problem's sigma, evenly in the
-    logarithm, and the quadratic step is coupled to z by q = w sigma^2 / s^2 (Zhang et al., "Plug-and-play image
-    restoration with deep denoiser prior", 2021, has the schedule) with w from `first_weight` to `weight`: what gets
-    through the first levels no later one takes for noise.
+    logarithm, and the quadratic step is coupled to z by q = weight * sigma^2 / s^2 (Zhang et al., "Plug-and-play image
+    restoration with deep denoiser prior", 2021, has the schedule). That step lets white noise through where the blur's
+    gain is near sqrt(q), with a density of at most s^2 / (4 weight): a weight of a quarter is the least that leaves no
+    more than the next level takes for noise, if the noise is what it is said to be.
 
     The flow is of gray images. Colours are taken apart into their mean and two differences, which keeps white noise
     white; each is denoised as a gray image by itself. What squeezing 4 x 4 pixels favours is averaged out by a shift
@@ -54,8 +55,7 @@ class FlowPrior:
         steps: levels.
         first: the largest s, full scale 1.
         last: the smallest s, in units of the problem's sigma.
-        first_weight: of the prior at the first level.
-        weight: of the prior at the last level; larger is smoother.
+        weight: of the prior; larger is smoother.
 
     Raises:
         OptionError: a setting out of its range.
@@ -67,15 +67,13 @@ class FlowPrior:
     """
 
     file: str = ""
-    steps: int = 15
+    steps: int = 24
     first: float = 100 / 255
     last: float = 1.0
-    first_weight: float = 1.5
-    weight: float = 0.25
+    weight: float = 0.3
 
     def __post_init__(self) -> None:
-        check_positive(steps=self.steps, first=self.first, last=self.last)
-        check_positive(first_weight=self.first_weight, weight=self.weight)
+        check_positive(steps=self.steps, first=self.first, last=self.last, weight=self.weight)
         if self.first > 1:
             raise OptionError(f"expected first in (0, 1], a share of full scale, got {self.first}")
         if self.file:
@@ -90,11 +88,7 @@ class FlowPrior:
         """The levels; their penalty is s."""
         least = self.last * sigma
         levels = np.geomspace(max(self.first, least), least, self.steps).tolist()
-        weights = np.geomspace(self.first_weight, self.weight, self.steps).tolist()
-        return [
-            Level(q=weight * (sigma / s) ** 2, penalty=s, index=i)
-            for i, (s, weight) in enumerate(zip(levels, weights, strict=True))
-        ]
+        return [Level(q=self.weight * (sigma / s) ** 2, penalty=s, index=i) for i, s in enumerate(levels)]
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """The denoised image (C, H, W) less the image."""

@@ -13,12 +13,14 @@ from torch import Tensor
 
 import deblur
 from deblur import psf as psfs
+from deblur.api import ApplyOptions, restore
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
 from deblur.restoration import RESTORERS, Problem, configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
+from deblur.restoration.noise import estimate_sigma
 from deblur.restoration.priors import flow
 from deblur.restoration.priors.base import Level
 from deblur.restoration.priors.flow import FlowPrior, denoised
@@ -153,7 +155,7 @@ def test_a_prior_goes_to_a_method_that_takes_one(tmp_path: Path) -> None:
 
 
 def test_levels_go_from_the_first_to_the_last() -> None:
-    levels = FlowPrior(steps=5, first=0.2, last=0.5, first_weight=2, weight=2).schedule(0.01)
+    levels = FlowPrior(steps=5, first=0.2, last=0.5, weight=2).schedule(0.01)
     assert levels[0].penalty == pytest.approx(0.2)
     assert levels[-1].penalty == pytest.approx(0.005)
     assert [level.q * level.penalty**2 for level in levels] == pytest.approx([2e-4] * 5)
@@ -165,13 +167,6 @@ def test_levels_go_from_the_first_to_the_last() -> None:
 def test_bad_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(OptionError, match="expected"):
         FlowPrior(**settings)  # type: ignore[arg-type]
-
-
-def test_the_weight_runs_from_the_first_to_the_last() -> None:
-    sigma = 0.02
-    levels = FlowPrior(steps=5, first_weight=2.0, weight=0.1).schedule(sigma)
-    weights = [level.q * (level.penalty / sigma) ** 2 for level in levels]
-    assert weights == pytest.approx([2.0 * 0.05 ** (i / 4) for i in range(5)])
 
 
 class _Recorded:
@@ -190,28 +185,43 @@ class _Recorded:
         return 0.25 * level.index - image
 
 
-def test_momentum_shows_the_prior_what_lies_ahead() -> None:
+def test_the_scene_is_pulled_to_what_the_prior_makes_of_it() -> None:
     problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular")
     prior = _Recorded()
-    scenes = [e.scene for e in HalfQuadraticSplitting(prior=prior, momentum=0.5).estimates(problem)]
-    torch.testing.assert_close(prior.shown[0], problem.blurred)
-    torch.testing.assert_close(prior.shown[1], scenes[0] + 0.5 * (scenes[0] - problem.blurred))
-    torch.testing.assert_close(prior.shown[2], scenes[1] + 0.5 * (scenes[1] - scenes[0]))
-    for index, scene in enumerate(scenes):  # and the scene is pulled to what the prior makes of it
+    scenes = [e.scene for e in HalfQuadraticSplitting(prior=prior).estimates(problem)]
+    for shown, scene in zip(prior.shown, [problem.blurred, *scenes], strict=False):
+        torch.testing.assert_close(shown, scene)
+    for index, scene in enumerate(scenes):
         torch.testing.assert_close(scene, (problem.blurred + 0.25 * index) / 2)
 
 
-def test_denoised_last_the_scene_is_the_priors() -> None:
-    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular")
-    made = HalfQuadraticSplitting(prior=_Recorded(), denoise_last=True)(problem)
-    torch.testing.assert_close(made.image, torch.full_like(made.image, 0.5))
+@pytest.mark.parametrize(("denoise_from", "share"), [(0.01, 1.0), (0.02, 1.0), (0.04, 0.25), (np.inf, 0.0)])
+def test_the_more_noise_the_more_of_a_last_denoising(denoise_from: float, share: float) -> None:
+    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular", sigma=0.02)
+    made = HalfQuadraticSplitting(prior=_Recorded(), denoise_from=denoise_from)(problem)
+    before = (problem.blurred + 0.5) / 2
+    torch.testing.assert_close(made.image, before + share * (0.5 - before))
     assert made.steps == 3
 
 
-@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan")])
-def test_momentum_out_of_range_is_refused(momentum: float) -> None:
-    with pytest.raises(OptionError, match=r"expected momentum in \[0, 1\)"):
-        HalfQuadraticSplitting(prior=FlowPrior(), momentum=momentum)
+@pytest.mark.parametrize("level", [0.0, -1.0, float("nan")])
+def test_denoising_from_no_level_is_refused(level: float) -> None:
+    with pytest.raises(OptionError, match=r"expected denoise_from above 0"):
+        HalfQuadraticSplitting(prior=FlowPrior(), denoise_from=level)
+
+
+def test_less_noise_than_a_frame_shows_is_not_believed() -> None:
+    """The flow lets through what it is not told of; it takes three quarters of what the frame shows."""
+    blurred, taps = noisy(_photograph(64), 0.02), np.full((3, 3), 1 / 9)
+    runs = {n: restore(blurred, taps, ApplyOptions(method="flow", noise=n, transfer="linear")) for n in (0.001, 0.1)}
+    shown = estimate_sigma(blurred)
+    least = restore(blurred, taps, ApplyOptions(method="flow", noise=0.75 * shown, transfer="linear"))
+    torch.testing.assert_close(runs[0.001].image, least.image)
+    told = f"the frame shows noise of {shown:.2g}: flow takes {0.75 * shown:.2g}, not 0.001"
+    assert runs[0.001].notes == (told,)
+    assert not runs[0.1].notes
+    assert not least.notes
+    assert not restore(blurred, taps, ApplyOptions(method="wiener", noise=0.001, transfer="linear")).notes
 
 
 def test_values_far_beyond_white_do_not_grow() -> None:
