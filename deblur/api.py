@@ -44,13 +44,22 @@ from deblur.light import (
 )
 from deblur.psf.operator import BOUNDARIES, each_channel, of_channel
 from deblur.psf.sidecar import informed
-from deblur.restoration import PRECONDITIONERS, Problem, Restoration, Restorer, Step, chosen, configured
+from deblur.restoration import (
+    PRECONDITIONERS,
+    SMALL_METHOD,
+    Problem,
+    Restoration,
+    Restorer,
+    Step,
+    chosen,
+    configured,
+)
 from deblur.restoration.base import OnStep
 from deblur.restoration.noise import effective_sigma, estimate_sigma, span
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS, Transfer
 
-__all__ = ["ApplyOptions", "apply", "restore"]
+__all__ = ["ApplyOptions", "apply", "for_frame", "restore"]
 
 TILE = 2048
 """Pixels a side of a tile of three channels, what it overlaps with others included; of one channel it may have three
@@ -71,7 +80,7 @@ class ApplyOptions:
     """What a user may choose of a restoration.
 
     Args:
-        method: a name in `deblur.restoration.RESTORERS`, or `auto`, the one that restores best.
+        method: a name in `deblur.restoration.RESTORERS`, or `auto`, the one that restores best (`for_frame`).
         noise: standard deviation of the noise as a fraction of full scale in stored values, in [0, 1), a number or a
             text such as `2.5/255`, or `auto`.
         strength: of the regularisation: above 1 smoother, below 1 sharper.
@@ -147,6 +156,25 @@ class ApplyOptions:
         return configured(self.method, self.settings, self.prior)
 
 
+def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
+    """The options with the method that `auto` stands for in a frame (C, H, W).
+
+    `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^17
+    values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
+    another method. Elsewhere what `chosen` says.
+
+    Example:
+        >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]
+        ['flow', 'hyperlaplacian']
+    """
+    small = min(shape[-2:]) >= 64 and math.prod(shape) <= 2**17
+    plain = options.boundary in ("unknown", "circular") and not options.settings
+    known = options.confidence is None and options.prior is None
+    if options.method == "auto" and small and plain and known:
+        return dataclasses.replace(options, method=SMALL_METHOD)
+    return dataclasses.replace(options, method=chosen(options.method, options.prior))
+
+
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("method", "boundary", "transfer", "preconditioner", "device"), (str,)),
     **dict.fromkeys(("noise", "saturation"), (int, float, str)),
@@ -189,7 +217,7 @@ def restore(
         >>> restore(torch.full((1, 32, 32), 0.5), np.full((3, 3), 1 / 9)).image.shape
         torch.Size([1, 32, 32])
     """
-    options = options or ApplyOptions()
+    options = for_frame(options or ApplyOptions(), pixels.shape)
     start = time.perf_counter()
     taps = _checked_kernel(kernel, pixels)
     restorer = options.restorer
@@ -211,9 +239,7 @@ def restore(
         least = restorer.least_noise * shown
         if stored_sigma < least:
             method = chosen(options.method, options.prior)
-            notes.append(
-                f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}"
-            )
+            notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")
         light, scale = to_light(sampled[0], curve, None)
         noise = max(stored_sigma, least) * slope(sampled[0], curve) / scale
         sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
@@ -328,7 +354,7 @@ def _summary(
         residual=max(record.residual for record in records),
         steps=max(record.steps for record in records),
         seconds=seconds,
-        method=chosen(options.method, options.prior),
+        method=options.method,
         sigma=float(sigma),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
     )

@@ -14,10 +14,10 @@ from pictures import picture, psnr
 
 import deblur
 from deblur import psf as psfs
-from deblur.api import OVERLAP
+from deblur.api import OVERLAP, ApplyOptions, for_frame
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
 from deblur.psf.operator import blur
-from deblur.restoration import RESTORERS, Restoration, Step
+from deblur.restoration import DEFAULT_METHOD, RESTORERS, SMALL_METHOD, Restoration, Step
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS
 
@@ -48,6 +48,35 @@ def colour() -> tuple[torch.Tensor, torch.Tensor]:
     """A stored colour frame and its truth, (3, H, W)."""
     light = SRGB.decode(_colour())
     return _stored(light), _seen(SRGB.encode(light))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "method"),
+    [
+        ((1, 64, 64), {}, SMALL_METHOD),
+        ((1, 64, 64), {"boundary": "circular"}, SMALL_METHOD),
+        ((1, 256, 512), {}, SMALL_METHOD),
+        ((2, 256, 256), {}, SMALL_METHOD),
+        ((1, 257, 512), {}, DEFAULT_METHOD),
+        ((3, 256, 256), {}, DEFAULT_METHOD),
+        ((1, 63, 64), {}, DEFAULT_METHOD),
+        ((1, 64, 64), {"boundary": "reflect"}, DEFAULT_METHOD),
+        ((1, 64, 64), {"confidence": 0.9}, DEFAULT_METHOD),
+        ((1, 64, 64), {"settings": {"inner": 6}}, DEFAULT_METHOD),
+        ((1, 64, 64), {"method": "tv"}, "tv"),
+    ],
+)
+def test_a_small_frame_gets_the_learned_prior(shape: tuple[int, ...], options: dict[str, Any], method: str) -> None:
+    assert for_frame(ApplyOptions(**options), shape).method == method
+
+
+@pytest.mark.parametrize("side", [63, 64])
+def test_auto_restores_as_the_method_for_the_frame_does(side: int) -> None:
+    frame = picture(side, side)
+    method = for_frame(ApplyOptions(), frame.shape).method
+    auto, named = (deblur.restore(frame, KERNEL, ApplyOptions(method=name)) for name in ("auto", method))
+    assert auto.method == named.method == method
+    torch.testing.assert_close(auto.image, named.image, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.float16])
@@ -81,12 +110,16 @@ def test_tensor_in_tensor_out(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("exposure", [1e-3, 0.1, 100.0])
-def test_exposure_changes_nothing_in_light(exposure: float) -> None:
+@pytest.mark.parametrize(
+    ("method", "rounding"),
+    [(DEFAULT_METHOD, 2e-3), (SMALL_METHOD, 1 / 255)],  # the prior's score jumps where a ReLU has its kink
+)
+def test_exposure_changes_nothing_in_light(method: str, rounding: float, exposure: float) -> None:
     frame = blur(picture(), KERNEL)[0].numpy()
-    plain = deblur.apply(frame, KERNEL, transfer="linear")
-    np.testing.assert_allclose(
-        deblur.apply(frame * np.float32(exposure), KERNEL, transfer="linear") / exposure, plain, atol=2e-3
-    )
+    bright = frame * np.float32(exposure)
+    plain, scaled = (deblur.apply(x, KERNEL, transfer="linear", method=method) for x in (frame, bright))
+    np.testing.assert_allclose(scaled / exposure, plain, atol=rounding, rtol=0)
+    assert np.median(np.abs(scaled / exposure - plain)) < 2e-4
 
 
 def test_restoring_in_light_beats_restoring_stored_values() -> None:

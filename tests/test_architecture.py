@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 PUBLIC = {
     "deblur": ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"],
-    "deblur.api": ["ApplyOptions", "apply", "restore"],
+    "deblur.api": ["ApplyOptions", "apply", "for_frame", "restore"],
     "deblur.denoising": ["DenoiseOptions", "denoise", "remove_noise"],
     "deblur.estimation": ["ESTIMATORS", "Estimate", "Step", "estimator"],
     "deblur.fitting": ["FitOptions", "Picture", "estimate", "fit"],
@@ -31,6 +31,7 @@ PUBLIC = {
         "DEFAULT_METHOD",
         "PRECONDITIONERS",
         "RESTORERS",
+        "SMALL_METHOD",
         "Problem",
         "Restoration",
         "Restorer",

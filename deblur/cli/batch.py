@@ -57,7 +57,8 @@ class Task:
     """What is done to every picture, and how it is spoken of.
 
     Attributes:
-        restore: one frame's record; the second argument is told after every step.
+        restore: the record of a frame, or of a part of the frame that comes second; the third argument is told after
+            every step.
         made: what the picture is then: it goes to `NAME.made.EXT`.
         came: what it was before.
         context: rows and columns around a part of a frame that what becomes of it depends on.
@@ -65,7 +66,7 @@ class Task:
         advice: what to try where it diverges.
     """
 
-    restore: Callable[[Frame, OnStep], Restoration]
+    restore: Callable[[Frame, Frame, OnStep], Restoration]
     made: str
     came: str
     context: tuple[int, int]
@@ -198,7 +199,7 @@ def _file(
         before = crop(frame, window.shown)
         truth = None if truths is None else _part_of_truth(truths[page], frame, before, window)
         name = job.source if len(frames) == 1 else f"{job.source} page {page + 1}"
-        result = _restored(crop(frame, window.seen), task, Path(name).name)
+        result = _restored(crop(frame, window.seen), frame, task, Path(name).name)
         restored = dataclasses.replace(before, pixels=result.image[(slice(None), *window.inside)])
         scores = None if truth is None else _scores(before.pixels, restored.pixels, truth)
         notes = (*frame.notes, *result.notes)
@@ -214,9 +215,9 @@ def _file(
     return reports
 
 
-def _restored(frame: Frame, task: Task, name: str) -> Restoration:
+def _restored(frame: Frame, whole: Frame, task: Task, name: str) -> Restoration:
     with console.Bar(name) as bar:
-        result = task.restore(frame, bar)
+        result = task.restore(frame, whole, bar)
     if result.status == "diverged":
         raise DeblurError(
             f"{result.method} diverged after {result.steps} steps, nothing was written; try {task.advice}"

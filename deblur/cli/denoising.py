@@ -46,7 +46,7 @@ def run(
         sources, output, truth, force, as_json, read: as `deblur.cli.batch.run` takes them.
     """
 
-    def restore(frame: Frame, on_step: OnStep) -> Restoration:
+    def restore(frame: Frame, _: Frame, on_step: OnStep) -> Restoration:
         return denoising.remove_noise(frame.pixels, settings, alpha=frame.alpha, ceiling=frame.ceiling, on_step=on_step)
 
     task = batch.Task(

@@ -57,11 +57,11 @@ def run(
     taps = psf.resolve(kernel, flip=settings.flip_kernel)
     settings = informed(settings, kernel)
 
-    def restore(frame: Frame, on_step: OnStep) -> Restoration:
+    def restore(frame: Frame, whole: Frame, on_step: OnStep) -> Restoration:
         return api.restore(
             frame.pixels,
             taps,
-            settings,
+            api.for_frame(settings, tuple(whole.pixels.shape)),
             alpha=frame.alpha,
             ceiling=frame.ceiling,
             transfer=frame.transfer,

@@ -37,6 +37,7 @@ __all__ = [
     "DEFAULT_METHOD",
     "PRECONDITIONERS",
     "RESTORERS",
+    "SMALL_METHOD",
     "Problem",
     "Restoration",
     "Restorer",
@@ -55,7 +56,10 @@ RESTORERS: dict[str, Restorer] = {
 }
 
 DEFAULT_METHOD = "hyperlaplacian"
-"""The method that restores best on the benchmark (see `benchmarks/`)."""
+"""The best method that takes seconds for megapixels (see `benchmarks/`)."""
+
+SMALL_METHOD = "flow"
+"""The best method for frames that are small, as `deblur.api` has it."""
 
 
 def chosen(method: str, prior: str | None = None) -> str:

@@ -19,7 +19,7 @@ from skimage import data
 
 from deblur import api, images
 from deblur.cli import main
-from deblur.restoration import DEFAULT_METHOD, RESTORERS
+from deblur.restoration import DEFAULT_METHOD, RESTORERS, SMALL_METHOD
 
 KERNEL = "motion:length=5,angle=30"
 
@@ -51,7 +51,7 @@ def test_a_blurred_picture_becomes_sharper_and_keeps_its_form(run: Any) -> None:
     (record,) = _json(run("apply", *words))
     assert record["psnr"] > record["psnr_blurred"] + 2
     assert record["ssim"] > record["ssim_blurred"]
-    assert record["method"] == DEFAULT_METHOD
+    assert record["method"] == SMALL_METHOD
     assert record["output"] == "blurred.deblurred.png"
     assert (_read("blurred.deblurred.png").shape, _read("blurred.deblurred.png").dtype) == (
         _read("blurred.png").shape,
@@ -123,6 +123,13 @@ def test_a_region_is_restored_as_the_whole_would_be_there(run: Any) -> None:
     assert part.shape == (16, 24)
     assert np.abs(part - whole[30:46, 20:44]).max() < 2 * 257
     assert record["psnr"] > record["psnr_blurred"]
+
+
+@pytest.mark.parametrize(("side", "method"), [(80, SMALL_METHOD), (370, DEFAULT_METHOD)])
+def test_a_region_takes_the_method_of_the_whole(side: int, method: str, run: Any) -> None:
+    cv2.imwrite("frame.png", data.camera()[:side, :side])
+    words = ["apply", "frame.png", "--kernel", KERNEL, "--region", "0,0,64,64" if side > 80 else "8,8,16,16"]
+    assert _json(run(*words, "-o", "part.png", "--json"))[0]["method"] == method
 
 
 def test_the_truth_of_a_region_may_be_that_part_alone(run: Any) -> None:
