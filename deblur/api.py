@@ -159,7 +159,7 @@ class ApplyOptions:
 def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
     """The options with the method that `auto` stands for in a frame (C, H, W).
 
-    `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^17
+    `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^16
     values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
     another method. Elsewhere what `chosen` says.
 
@@ -167,7 +167,7 @@ def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
         >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]
         ['flow', 'hyperlaplacian']
     """
-    small = min(shape[-2:]) >= 64 and math.prod(shape) <= 2**17
+    small = min(shape[-2:]) >= 64 and math.prod(shape) <= 2**16
     plain = options.boundary in ("unknown", "circular") and not options.settings
     known = options.confidence is None and options.prior is None
     if options.method == "auto" and small and plain and known:
