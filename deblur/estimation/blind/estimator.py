@@ -18,6 +18,7 @@ from deblur.estimation.base import Estimate, OnStep, Region, Step
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.choice import Choice, choose
 from deblur.estimation.blind.confidence import confidence
+from deblur.estimation.blind.learned import Learned
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
 from deblur.estimation.blind.selection import Candidate, Judge, candidates, price
@@ -48,6 +49,7 @@ class BlindEstimator:
         starts: names in `STARTS`; fewer are faster and fail more often.
         shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start.
         refine: whether to refine the best kernels; a refined one is taken where its score is better.
+        passes: of the last refinement, by the learned prior (`learned`); 0 leaves it out. For `refine` only.
         descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
         area: pixels of a frame that are used at most.
         compare: how many further regions of a large frame to compare the kernel with.
@@ -63,6 +65,7 @@ class BlindEstimator:
     starts: tuple[str, ...] = tuple(STARTS)
     shortlist: int = 6
     refine: bool = True
+    passes: int = 2
     descent: int = 0
     area: int = AREA
     compare: int = 2
@@ -71,8 +74,8 @@ class BlindEstimator:
     def __post_init__(self) -> None:
         if self.size is not None and (self.size < 3 or self.size % 2 == 0):
             raise OptionError(f"expected an odd size of at least 3, got {self.size}; take {max(self.size + 1, 3) | 1}")
-        if self.descent < 0:
-            raise OptionError(f"expected 0 or more steps of descent, got {self.descent}")
+        if self.descent < 0 or self.passes < 0:
+            raise OptionError(f"expected 0 or more descent and passes, got {self.descent} and {self.passes}")
         unknown = [name for name in self.starts if name not in STARTS]
         if unknown or not self.starts:
             raise OptionError(f"expected starts out of {', '.join(STARTS)}, got {', '.join(unknown) or 'none'}")
@@ -130,6 +133,11 @@ class BlindEstimator:
             descent=self.descent,
             workers=torch.get_num_threads(),
         )
+        if self.refine:
+            progress("refinement", 0.8)
+            best = choice.best.candidate
+            best = replace(best, kernel=Learned(passes=self.passes)(planes, best.kernel))
+            choice = replace(choice, best=replace(choice.best, candidate=best))
         return self._record(whole, places, planes, found, choice, progress, begin)
 
     def _record(

@@ -12,24 +12,20 @@ C_c, of which the diagonal P = 1 / (corr(k^2, M) / lambda + w_c) is kept, enters
     w_c = 1 / (x_c^2 + 6 P),
 
 so that a gradient that is not certain is not believed to be an edge: what keeps the descent of this bound on the
-marginal likelihood away from the no-blur kernel that the joint maximum over x and k prefers. The kernel step is
-
-    k = argmin over k >= 0 of  sum_c ||M (x_c * k - d_c)||^2 + prox e ||k - k_old||^2,      e = sum M x^2
-
-on the taps that the kernel has and their neighbours. Where nothing is assumed about the border, the scene is larger
-than the frame. It must stop early: the bound's own optimum is too sharp where C is only approximated.
+marginal likelihood away from the no-blur kernel that the joint maximum over x and k prefers. The kernel step is that of
+`gradients`. It must stop early: the bound's own optimum is too sharp where C is only approximated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
 
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.kernel_step import conjugate_gradients
+from deblur.estimation.blind.gradients import Gradients, kernel_step
 from deblur.estimation.blind.periodic import Array, transfer
 from deblur.estimation.blind.pyramid import Plane
 
@@ -66,55 +62,25 @@ class Variational:
         for weight in np.geomspace(self.first, self.last, self.passes):
             for posterior in posteriors:
                 posterior.update(kernel, float(weight))
-            kernel = self._kernel_step(posteriors, kernel)
+            kernel = kernel_step(posteriors, kernel, self.prox, self.floor)
         return taps.prune(kernel, floor=0.03)
 
-    def _kernel_step(self, posteriors: Sequence[Posterior], old: Array) -> Array:
-        hold = np.float32(self.prox * sum(p.energy() for p in posteriors))
-        forms = [p.kernel_equations(old.shape[0]) for p in posteriors]
-        right = hold * old + sum(form.right for form in forms)
-        free = taps.dilate(taps.prune(old, floor=self.floor))
-        kernel = old
-        for _ in range(4):
-            mask = free.astype(np.float32)
 
-            def matrix(k: Array, mask: Array = mask) -> Array:
-                return np.asarray(mask * (hold * k + sum(form.apply(k) for form in forms)), dtype=np.float32)
+class Posterior(Gradients):
+    """The posterior of one frame's scene: the mean of its gradients, their variance and precision, (2, H', W') each.
 
-            kernel = conjugate_gradients(matrix, mask * right, mask * kernel, 12, 1e-4)
-            if not (kernel < 0).any():
-                break
-            free = free & (kernel >= 0)
-        return taps.normalised(np.maximum(kernel, 0))
+    Args:
+        plane: the frame.
+        size: side of the kernel.
+        inner: conjugate-gradient steps for the mean.
+    """
 
-
-@dataclass
-class Posterior:
-    """The scene's gradients of one frame: mean, variance and precision, (2, H', W') on a grid grown by the kernel."""
-
-    plane: Plane
-    size: int
-    inner: int
-    mean: Array = field(init=False)
-    precision: Array = field(init=False)
-    variance: Array = field(init=False)
-
-    def __post_init__(self) -> None:
-        values, believed = self.plane.values, self.plane.believed
-        seen = np.ones_like(values) if believed is None else believed
-        height, width = values.shape
-        self.grid = (_fast(height + self.size - 1), _fast(width + self.size - 1))
-        before = self.size - 1 - self.size // 2
-        self.data, self.seen, self.inside = (np.zeros((2, *self.grid), np.float32) for _ in range(3))
-        for c, (rows, columns) in enumerate(((height, width - 1), (height - 1, width))):
-            frame = (c, slice(before, before + rows), slice(before, before + columns))
-            both = seen[:rows, :columns] * seen[height - rows :, width - columns :]
-            self.data[frame] = (values[height - rows :, width - columns :] - values[:rows, :columns]) * both
-            self.seen[frame] = both
-            self.inside[c, : rows + self.size - 1, : columns + self.size - 1] = 1
+    def __init__(self, plane: Plane, size: int, inner: int) -> None:
+        super().__init__(plane, size)
+        self.inner = inner
         power = np.maximum((self.data**2).sum((1, 2)) / np.maximum(self.seen.sum((1, 2)), 1), 1e-12)
-        self.mean, self.variance = self.data.copy(), np.zeros_like(self.data)
-        self.precision = np.broadcast_to((1 / power).astype(np.float32)[:, None, None], self.data.shape)
+        self.variance = np.zeros_like(self.data)
+        self.precision: Array = np.broadcast_to((1 / power).astype(np.float32)[:, None, None], self.data.shape)
 
     def update(self, kernel: Array, weight: float) -> None:
         """The mean for the precisions at hand, then the precisions for the mean and its variance."""
@@ -155,43 +121,6 @@ class Posterior:
     def _precisions(self) -> None:
         power = self.mean * self.mean + 6 * self.variance + np.float32(1e-12)
         self.precision = np.asarray(1 / power, dtype=np.float32)
-
-    def misfit(self, kernel: Array) -> float:
-        """Sum of the squared differences between the blurred mean and the frame, where that was observed."""
-        blurred = irfft2(transfer(kernel, self.grid) * rfft2(self.mean), s=self.grid)
-        error = self.seen * blurred - self.data
-        return float(np.vdot(error, error))
-
-    def energy(self) -> float:
-        """Sum of the squared gradients that were observed."""
-        return float((self.seen * self.mean**2).sum())
-
-    def kernel_equations(self, size: int) -> _Form:
-        """The normal equations of the kernel given the mean."""
-        return _Form(np.asarray(rfft2(self.mean), dtype=np.complex64), self.seen, self.data, size)
-
-
-class _Form:
-    """x^T M x as a map of kernels, and x^T M d, by Fourier transforms of the whole grid."""
-
-    def __init__(self, scene: np.ndarray, seen: Array, data: Array, size: int) -> None:
-        self.grid: tuple[int, int] = (seen.shape[1], seen.shape[2])
-        self.scene, self.seen = scene, seen
-        lags = np.arange(size) - size // 2
-        self.window = np.ix_(lags % self.grid[0], lags % self.grid[1])
-        self.right = self._correlate(data)
-
-    def apply(self, kernel: Array) -> Array:
-        placed = np.zeros(self.grid, np.float32)
-        placed[self.window] = kernel
-        return self._correlate(self.seen * irfft2(self.scene * rfft2(placed), s=self.grid))
-
-    def _correlate(self, frame: Array) -> Array:
-        return np.asarray(irfft2((self.scene.conj() * rfft2(frame)).sum(0), s=self.grid)[self.window], np.float32)
-
-
-def _fast(length: int) -> int:
-    return int(next_fast_len(length, real=True))
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.kernel_step import NormalEquations, select, threshold
 from deblur.estimation.blind.periodic import Array, differences
-from deblur.estimation.blind.pyramid import Plane
-from deblur.estimation.blind.variational import Variational
 
 
 def strong(scene: Array, count: int) -> tuple[Array, Array]:
@@ -59,26 +56,3 @@ def test_selecting_more_than_there_is_leaves_the_strongest() -> None:
     across = np.zeros((8, 8), np.float32)
     across[4, 4] = 0.5
     assert select([(across, np.zeros_like(across))], least=9.0)[0][0][4, 4] == 0.5
-
-
-def test_the_refinement_sharpens_a_kernel_that_is_too_smooth(scene: Array, kernel: NDArray[np.float64]) -> None:
-    pixels = np.asarray(fftconvolve(scene, kernel, "valid"), np.float32)
-    smooth = taps.normalised(gaussian_filter(kernel, 0.8))
-    found = Variational()([Plane(pixels)], smooth)
-    assert np.abs(found - kernel).sum() < 0.9 * np.abs(smooth - kernel).sum()
-
-
-def test_the_refinement_moves_a_true_kernel_little(scene: Array, kernel: NDArray[np.float64]) -> None:
-    pixels = np.asarray(fftconvolve(scene, kernel, "valid"), np.float32)
-    assert taps.similarity(Variational()([Plane(pixels)], taps.normalised(kernel)), kernel, 0.5) > 0.95
-
-
-def test_the_refinement_does_not_look_at_masked_pixels(scene: Array, kernel: NDArray[np.float64]) -> None:
-    pixels = np.asarray(fftconvolve(scene, kernel, "valid"), np.float32)
-    believed = np.ones_like(pixels)
-    believed[40:60, 40:60] = 0
-    results = []
-    for value in (0.0, 5.0):
-        pixels[40:60, 40:60] = value
-        results.append(Variational(passes=1, warm=1)([Plane(pixels, believed)], taps.normalised(kernel)))
-    assert np.allclose(results[0], results[1], atol=1e-6)
