@@ -16,6 +16,7 @@ from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 from deblur.estimation.blind.selection import Candidate, Judge, short_list
 from deblur.estimation.blind.variational import Variational
+from deblur.light import threads
 
 __all__ = ["Choice", "Scored", "choose"]
 
@@ -95,5 +96,5 @@ def _refinements(planes: Sequence[Plane], refine: bool, descent: int) -> list[Re
 
 
 def _each(function: Callable[[A], Scored], items: Sequence[A], workers: int) -> list[Scored]:
-    with ThreadPoolExecutor(max(min(workers, len(items)), 1)) as pool:
+    with threads(1), ThreadPoolExecutor(max(min(workers, len(items)), 1)) as pool:  # one of torch's for each
         return list(pool.map(function, items))

@@ -11,9 +11,10 @@ most of that; the finest level's E counts 1 + 1.5 sigma times, for the noise of 
 
 E is cheap and makes a short list of kernels that differ. It is blind to one thing: where the scene is one of few edges,
 a part of the true kernel can explain the frame by a scene with those edges doubled, and starts agree on it. The
-evidence F (`evidence`) sees this, and hardly sees what E sees. So the last word has
+evidence F (`evidence`) sees this, and hardly sees what E sees. Both judge by edges, which drown in noise; the misfit D
+of the scene that the learned prior restores (`learned`) does not. So the last word has
 
-    score(k) = F(k) + 0.2 log E(k)
+    score(k) = F(k) + 0.2 log E(k) + 0.2 log D(k)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.evidence import evidence
 from deblur.estimation.blind.l0 import FewEdges
+from deblur.estimation.blind.learned import misfit
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 
@@ -33,7 +35,7 @@ __all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
-SHARE = 0.2  # of log E in the score
+SHARE = 0.2  # of log E and of log D in the score
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,9 @@ class Judge:
         )
 
     def score(self, kernel: Array, energy: float) -> float:
-        """The evidence of a kernel and its energy (priced or not) together; less is better."""
-        return evidence(self.planes, kernel) + SHARE * float(np.log(max(energy, 1e-12)))
+        """The evidence of a kernel, its energy (priced or not) and its misfit together; less is better."""
+        shares = np.log(np.maximum([energy, misfit(self.planes, kernel)], 1e-12))
+        return evidence(self.planes, kernel) + SHARE * float(shares.sum())
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:
