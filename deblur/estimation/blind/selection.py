@@ -14,7 +14,7 @@ a part of the true kernel can explain the frame by a scene with those edges doub
 evidence F (`evidence`) sees this, and hardly sees what E sees. Both judge by edges, which drown in noise; the misfit D
 of the scene that the learned prior restores (`learned`) does not. So the last word has
 
-    score(k) = F(k) + 0.2 log E(k) + 0.2 log D(k)
+    score(k) = F(k) + 0.2 log E(k) + 0.2 min(1, (sigma / .004)^2) log D(k)
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ __all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
-SHARE = 0.2  # of log E and of log D in the score
+SHARE = 0.2  # of log E in the score, and of log D in noise
+NOISY = 0.004  # noise from which on log D has its full share
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,9 @@ class Judge:
 
     def score(self, kernel: Array, energy: float) -> float:
         """The evidence of a kernel, its energy (priced or not) and its misfit together; less is better."""
-        shares = np.log(np.maximum([energy, misfit(self.planes, kernel)], 1e-12))
-        return evidence(self.planes, kernel) + SHARE * float(shares.sum())
+        noise = min(1.0, max(plane.sigma for plane in self.planes) / NOISY) ** 2
+        shares = np.log(max(energy, 1e-12)) + noise * np.log(max(misfit(self.planes, kernel), 1e-12))
+        return evidence(self.planes, kernel) + SHARE * float(shares)
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:

@@ -27,11 +27,14 @@ def test_a_short_list_has_one_of_every_start_first_and_none_twice() -> None:
     assert [one.energy for one in short_list(found, 5)] == [1.0, 5.0, 1.1]
 
 
-def test_the_score_is_the_evidence_and_a_fifth_of_the_other_logarithms(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("noise", "share"), [(0.0, 0.0), (0.002, 0.05), (0.004, 0.2), (0.02, 0.2)])
+def test_the_score_is_the_evidence_and_a_fifth_of_the_energys_logarithm_and_in_noise_of_the_misfits(
+    monkeypatch: pytest.MonkeyPatch, noise: float, share: float
+) -> None:
     monkeypatch.setattr(selection, "evidence", lambda planes, kernel: 2.0)
     monkeypatch.setattr(selection, "misfit", lambda planes, kernel: np.e)
-    judge = Judge([Plane(np.zeros((40, 40), np.float32))], 9)
-    assert judge.score(ACROSS, np.e**3) == pytest.approx(2.0 + 0.2 * 4)
+    judge = Judge([Plane(np.zeros((40, 40), np.float32), sigma=noise)], 9)
+    assert judge.score(ACROSS, np.e**3) == pytest.approx(2.0 + 0.2 * 3 + share)
 
 
 @dataclass(frozen=True)
