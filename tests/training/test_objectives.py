@@ -51,6 +51,13 @@ def _numbers(objective: Any, model: nn.Module, examples: dict[str, Tensor]) -> d
     return {name: float(term.detach()) for name, term in objective.loss(model, examples).items()}
 
 
+@pytest.mark.parametrize("objective", [Likelihood(), Denoising(), Denoising(likelihood=0, weight=1)], ids=repr)
+def test_every_term_lies_on_the_device_of_the_batch(objective: Any) -> None:
+    examples = {name: each.to("meta") for name, each in batch(objective, 3, 0.5, 0.1).items()}
+    terms = objective.loss(Normal(0.5, 0.1).to("meta"), examples)
+    assert {term.device.type for term in terms.values()} == {"meta"}
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_returns_what_it_names(name: str) -> None:
     objective = OBJECTIVES[name]()

@@ -86,12 +86,11 @@ class Denoising(Objective):
     def loss(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """`loss`, `bits_per_dim` of noisy pixels, `score_error`, 1 for a score of 0; NaN for what has no weight."""
         noisy, sigma = self.inputs(batch)[0], batch["sigma"]
-        loss, cost = noisy.new_zeros(()), torch.full((), math.nan)
+        loss, cost, error = noisy.new_zeros(()), noisy.new_full((), math.nan), noisy.new_full((), math.nan)
         if self.likelihood > 0:
             density = model.bound(noisy, sigma).mean()
             loss = -self.likelihood / noisy[0].numel() * density
             cost = bits_per_dim(density.detach(), noisy[0].numel())
-        error = torch.full((), math.nan)
         if self.weight > 0:
             noisy.requires_grad_()
             (score,) = torch.autograd.grad(model.log_prob(noisy, sigma).sum(), noisy, create_graph=True)
