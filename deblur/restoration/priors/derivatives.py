@@ -110,11 +110,11 @@ class SparseDerivatives:
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """F^T (prox(F x) - F x), F being the first derivatives and c times the second, by circular differences.
 
-        Done in bands of rows, so that no derivative of the whole image is ever held.
+        On a processor it is done in bands of rows, so that no derivative of the whole image is ever held.
         """
         height, width = image.shape[-2:]
         size = max(1, BAND // width)
-        if height <= size + 2 * _AROUND:
+        if image.device.type != "cpu" or height <= size + 2 * _AROUND:
             return self._pull(image, level)
         pulled = torch.empty_like(image)
         for start in range(0, height, size):
