@@ -2,8 +2,10 @@
 
 The floors are what no kernel can beat on the device at hand: multiply-adds over its float32 rate, bytes moved once over
 its memory bandwidth (both measured here, by a matrix product and a copy), and one dependent step per anti-diagonal at
-30 cycles of its clock, the latency of a store, a synchronisation and a load in shared memory. The peer is what is done
-without a kernel of one's own: a few launches per anti-diagonal, captured in a CUDA graph so that no Python is timed.
+30 cycles of its clock, the latency of a store, a synchronisation and a load in shared memory. The peers are torch's
+convolution of the same taps (the same arithmetic without the dependency, on an input padded beforehand) and what is
+done without a kernel of one's own: a few launches per anti-diagonal. All are captured in CUDA graphs, so that no Python
+is timed; `call` is the solve as it is called, without a graph.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from deblur.ops import _cuda
@@ -51,6 +54,15 @@ def seconds(run: Callable[[], object], rounds: int) -> float:
         end.synchronize()
         times.append(start.elapsed_time(end) / 1e3)
     return statistics.median(times)
+
+
+def replayed(run: Callable[[], object], rounds: int) -> float:
+    """The median time of what a run does on the device, replayed from a CUDA graph."""
+    run()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return seconds(graph.replay, rounds)
 
 
 def machine(rounds: int) -> Machine:
@@ -110,10 +122,14 @@ def launch_per_diagonal(y: Tensor, weight: Tensor, rounds: int) -> float:
     with torch.cuda.stream(stream):
         torch.testing.assert_close(peer(), _cuda.solve(y, weight, groups=1, **PLAIN), rtol=0, atol=1e-3)
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        peer()
-    return seconds(graph.replay, rounds)
+    return replayed(peer, rounds)
+
+
+def convolution(y: Tensor, weight: Tensor, rounds: int) -> float:
+    """Seconds of torch's convolution of as many pixels with as many taps, without TF32."""
+    padded = F.pad(y, (weight.shape[3] - 1, 0, weight.shape[2] - 1, 0))
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        return replayed(lambda: F.conv2d(padded, weight), rounds)
 
 
 def run_cuda(rounds: int = 9, peer_up_to: int = 1024) -> int:
@@ -127,22 +143,25 @@ def run_cuda(rounds: int = 9, peer_up_to: int = 1024) -> int:
         f"float32 matrix product {device.multiply_adds / 1e12:.1f} T multiply-adds/s, "
         f"copy {device.bytes / 1e9:.0f} GB/s, clock {device.cycles / 1e9:.2f} GHz; medians of {rounds}, microseconds"
     )
-    print(
-        f"{'case':34}{'solve':>10}{'arithmetic':>12}{'memory':>10}{'steps':>10}{'solve/floor':>13}{'per diagonal':>14}"
-    )
+    columns = ("solve", "call", "arithmetic", "memory", "steps", "solve/floor", "conv2d", "per diagonal")
+    print(f"{'case':30}" + "".join(f"{column:>13}" for column in columns))
     for batch, channels, side, taps in CASES:
         y, weight = problem(batch, channels, side, taps)
-        time = seconds(lambda y=y, w=weight: _cuda.solve(y, w, groups=1, **PLAIN), rounds)
-        arithmetic = y.shape[0] * side * side * weight.numel() / device.multiply_adds
-        memory = (2 * y.numel() + weight.numel()) * y.element_size() / device.bytes
-        steps = (2 * side - 1) * CYCLES / device.cycles
-        floor = max(arithmetic, memory, steps)
-        peer = "" if side > peer_up_to else f"{1e6 * launch_per_diagonal(y, weight, 3):.0f}"
-        name = f"B={batch} C={channels} {side}x{side}, {taps}x{taps} taps"
-        columns = [f"{1e6 * each:.1f}" for each in (time, arithmetic, memory, steps)]
-        print(
-            f"{name:34}{columns[0]:>10}{columns[1]:>12}{columns[2]:>10}{columns[3]:>10}{time / floor:>13.1f}{peer:>14}"
+
+        def solve(y: Tensor = y, weight: Tensor = weight) -> Tensor:
+            return _cuda.solve(y, weight, groups=1, **PLAIN)
+
+        time, call = replayed(solve, rounds), seconds(solve, rounds)
+        floors = (
+            y.shape[0] * side * side * weight.numel() / device.multiply_adds,
+            (2 * y.numel() + weight.numel()) * y.element_size() / device.bytes,
+            (2 * side - 1) * CYCLES / device.cycles,
         )
+        peer = "" if side > peer_up_to else f"{1e6 * launch_per_diagonal(y, weight, 3):.0f}"
+        numbers = [f"{1e6 * each:.1f}" for each in (time, call, *floors)]
+        numbers += [f"{time / max(floors):.1f}", f"{1e6 * convolution(y, weight, rounds):.1f}", peer]
+        name = f"B={batch} C={channels} {side}x{side}, {taps}x{taps}"
+        print(f"{name:30}" + "".join(f"{number:>13}" for number in numbers))
     return 0
 
 

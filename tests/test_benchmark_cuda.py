@@ -36,4 +36,4 @@ def test_without_a_device_it_says_so(solve_cuda, capsys: pytest.CaptureFixture[s
 def test_with_a_device_it_prints_a_row_for_every_case(solve_cuda, monkeypatch, capsys) -> None:
     monkeypatch.setattr(solve_cuda, "CASES", [(1, 1, 64, 3), (2, 4, 16, 3)])
     assert solve_cuda.run_cuda(rounds=1) == 0
-    assert "B=2 C=4 16x16, 3x3 taps" in capsys.readouterr().out
+    assert "B=2 C=4 16x16, 3x3" in capsys.readouterr().out

@@ -51,6 +51,12 @@ __host__ __device__ constexpr int smaller(int a, int b) { return a < b ? a : b; 
 __host__ __device__ constexpr int larger(int a, int b) { return a > b ? a : b; }
 __host__ __device__ constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
 
+// Values that are loaded together. Aligned to 16, not 32: a quad of doubles is two loads of 16 bytes.
+constexpr int kQuad = 4;
+struct alignas(16) Quad {
+    Scalar of[kQuad];
+};
+
 DEBLUR_DEVICE Scalar not_a_number() {
     const Scalar zero = 0;
     return zero / zero;

@@ -11,30 +11,24 @@
 
 constexpr int kFoldThreads = 256;
 constexpr int kInvertThreads = 512;
-constexpr int kQuad = 4;  // channels that are loaded together
-
-// In alignas(16), not 32: a quad of doubles is two loads of 16 bytes.
-struct alignas(16) Quad {
-    Scalar of[kQuad];
-};
-
+constexpr int kInRegisters = sizeof(Scalar) == 4 ? 6 : 3;  // 32 channels, times this: what an elimination has room for
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
 
-// The largest |first[k * step]| of k = begin, ..., count - 1 and the first place where it stands, by the 32 lanes of a
-// warp together; every lane gets the answer. A NaN is never the largest.
+// The largest |first[k * step]| of k < count and the first place where it stands, among those with rank[k] = count, by the
+// 32 lanes of a warp together; every lane gets the answer. A NaN counts as 0.
 struct Largest {
     Scalar value;
     int place;
 };
 
-DEBLUR_DEVICE Largest largest_of(const Scalar* first, int step, int begin, int count) {
+DEBLUR_DEVICE Largest largest_of(const Scalar* first, int step, int count, const int* rank) {
     const int lane = threadIdx.x % kLanes;
     Largest best = {Scalar(-1), count};
-    for (int k = begin + lane; k < count; k += kLanes) {
-        const Scalar value = magnitude(first[k * step]);
-        if (value > best.value) best = {value, k};
+    for (int k = lane; k < count; k += kLanes) {
+        const Scalar size = magnitude(first[k * step]), value = size == size ? size : 0;
+        if (rank[k] == count && value > best.value) best = {value, k};
     }
     for (int distance = kLanes / 2; distance > 0; distance /= 2) {
         const Scalar value = __shfl_xor_sync(0xffffffffu, best.value, distance);
@@ -44,8 +38,104 @@ DEBLUR_DEVICE Largest largest_of(const Scalar* first, int step, int begin, int c
     return best;
 }
 
-// The inverse of every group's anchor, by Gauss-Jordan elimination in place with row exchanges; a block for each group.
-// It works on D^T, so that inverse[k][o], which the kernels below read along o, is entry (o, k) of D^-1.
+// A thread's entries of an n x n matrix: rows warp, warp + warps, ... and columns lane, lane + 32, ... In registers, or,
+// where there are too many, in memory.
+template <int kRows, int kColumns>
+struct Entries {
+    Scalar of[kRows][kColumns];
+    DEBLUR_DEVICE Entries(Scalar* matrix, int n) {
+#pragma unroll
+        for (int r = 0; r < kRows; ++r)
+#pragma unroll
+            for (int c = 0; c < kColumns; ++c) {
+                const int i = threadIdx.x / kLanes + r * (blockDim.x / kLanes), j = threadIdx.x % kLanes + c * kLanes;
+                of[r][c] = i < n && j < n ? matrix[i * n + j] : 0;
+            }
+    }
+    DEBLUR_DEVICE int rows() const { return kRows; }
+    DEBLUR_DEVICE int columns() const { return kColumns; }
+    DEBLUR_DEVICE Scalar& at(int r, int c) { return of[r][c]; }
+};
+
+template <>
+struct Entries<0, 0> {
+    Scalar* matrix;
+    int n;
+    DEBLUR_DEVICE Entries(Scalar* matrix, int n) : matrix(matrix), n(n) {}
+    DEBLUR_DEVICE int rows() const { return divide_up(n - int(threadIdx.x / kLanes), blockDim.x / kLanes); }
+    DEBLUR_DEVICE int columns() const { return divide_up(n - int(threadIdx.x % kLanes), kLanes); }
+    DEBLUR_DEVICE Scalar& at(int r, int c) {
+        return matrix[(threadIdx.x / kLanes + r * (blockDim.x / kLanes)) * n + threadIdx.x % kLanes + c * kLanes];
+    }
+};
+
+// Shared memory of an elimination; deblur/ops/_cuda_problem.py computes its size.
+struct Elimination {
+    Scalar *row_scale, *column_scale;
+    Scalar* columns;  // column k as it was before step k, of this step and of the last
+    Scalar* row;         // the pivot's, after the division by it
+    int* rank;           // row -> step in which it was the pivot's; n before
+    int* order;          // step -> row of its pivot
+};
+
+// Gauss-Jordan elimination in place: step k exchanges unknown k for the right-hand side of the row with the largest entry
+// in column k among those not yet taken. No row moves: x[k] = sum over m of matrix[order[k]][m] y[order[m]] at the end.
+template <int kRows, int kColumns>
+DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inverse, int n) {
+    const int warps = blockDim.x / kLanes, warp = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
+    Entries<kRows, kColumns> mine(matrix, n);
+    for (int k = 0; k < n; ++k) {
+        Scalar* const column = e.columns + k % 2 * n;
+#pragma unroll
+        for (int c = 0; c < mine.columns(); ++c) {
+            if (lane + c * kLanes != k) continue;
+#pragma unroll
+            for (int r = 0; r < mine.rows(); ++r) {
+                if (warp + r * warps < n) column[warp + r * warps] = mine.at(r, c);
+                mine.at(r, c) = 0;
+            }
+        }
+        __syncthreads();  // the column is there
+
+        const int place = largest_of(column, 1, n, e.rank).place;  // every warp finds it for itself
+        const Scalar pivot = magnitude(column[place]) <= kEpsilon * n ? not_a_number() : 1 / column[place];
+#pragma unroll
+        for (int r = 0; r < mine.rows(); ++r) {
+            if (warp + r * warps != place) continue;
+#pragma unroll
+            for (int c = 0; c < mine.columns(); ++c) {
+                const int j = lane + c * kLanes;
+                mine.at(r, c) = j == k ? pivot : pivot * mine.at(r, c);
+                if (j < n) e.row[j] = mine.at(r, c);
+            }
+        }
+        __syncthreads();  // the pivot's row is there, and everyone knows the pivot
+
+        if (threadIdx.x == 0) e.rank[place] = k, e.order[k] = place;
+#pragma unroll
+        for (int r = 0; r < mine.rows(); ++r) {
+            const int i = warp + r * warps;
+            const Scalar factor = i < n && i != place ? column[i] : 0;
+            if (i == place) continue;
+#pragma unroll
+            for (int c = 0; c < mine.columns(); ++c)
+                mine.at(r, c) -= factor * e.row[smaller(lane + c * kLanes, n - 1)];
+        }
+    }
+    __syncthreads();  // the last step's rank is there
+#pragma unroll
+    for (int r = 0; r < mine.rows(); ++r)
+#pragma unroll
+        for (int c = 0; c < mine.columns(); ++c) {
+            const int i = warp + r * warps, j = lane + c * kLanes;
+            if (i >= n || j >= n) continue;
+            const int to = e.rank[i], from = e.order[j];
+            inverse[to * n + from] = mine.at(r, c) * e.column_scale[to] * e.row_scale[from];
+        }
+}
+
+// The inverse of every group's anchor; a block for each group. It works on D^T, in the second half of the buffer, so that
+// inverse[k][o], which the kernels below read along o, is entry (o, k) of D^-1.
 //
 // First every column and then every row is scaled to maximum 1. A pivot that vanishes after that, up to rounding, means
 // that D has no inverse, by the same rule as on the CPU; here the result becomes NaN, as nobody can be told.
@@ -53,66 +143,42 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
     const Problem& p = problem;
     const int n = p.channels, thread = threadIdx.x, threads = blockDim.x, warp = thread / kLanes;
     DEBLUR_SHARED_MEMORY(shared);
-    Scalar* const row_scale = shared;
-    Scalar* const column_scale = row_scale + n;
-    Scalar* const factors = column_scale + n;  // column k as it was before step k
-    int* const exchanged = reinterpret_cast<int*>(factors + n);
-    Scalar* const matrix = p.inverse + (long long)blockIdx.x * n * n;
+    Elimination e;
+    e.row_scale = shared;
+    e.column_scale = shared + n;
+    e.columns = shared + 2 * n;
+    e.row = shared + 4 * n;
+    e.rank = reinterpret_cast<int*>(shared + 5 * n);
+    e.order = e.rank + n;
+    Scalar* const inverse = p.inverse + (long long)blockIdx.x * n * n;
+    Scalar* const matrix = inverse + (long long)p.groups * n * n;
     const Scalar* const weight = p.weight + blockIdx.x * p.weight_group;
 
+    for (int k = thread; k < n; k += threads) e.rank[k] = n;
     for (int k = thread; k < n * n; k += threads) matrix[k] = weight[k % n * p.weight_out + k / n * p.weight_in];
     __syncthreads();
     // The transposed matrix: its rows are D's columns.
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k * n, 1, 0, n).value, scale = most > 0 ? 1 / most : 1;
-        if (thread % kLanes == 0) row_scale[k] = scale;
+        const Scalar most = largest_of(matrix + k * n, 1, n, e.rank).value, scale = most > 0 ? 1 / most : 1;
+        if (thread % kLanes == 0) e.row_scale[k] = scale;
     }
     __syncthreads();
-    for (int k = thread; k < n * n; k += threads) matrix[k] *= row_scale[k / n];
+    for (int k = thread; k < n * n; k += threads) matrix[k] *= e.row_scale[k / n];
     __syncthreads();
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k, n, 0, n).value, scale = most > 0 ? 1 / most : 1;
-        if (thread % kLanes == 0) column_scale[k] = scale;
+        const Scalar most = largest_of(matrix + k, n, n, e.rank).value, scale = most > 0 ? 1 / most : 1;
+        if (thread % kLanes == 0) e.column_scale[k] = scale;
     }
     __syncthreads();
-    for (int k = thread; k < n * n; k += threads) matrix[k] *= column_scale[k % n];
+    for (int k = thread; k < n * n; k += threads) matrix[k] *= e.column_scale[k % n];
     __syncthreads();
 
-    for (int k = 0; k < n; ++k) {
-        if (warp == 0) {
-            const int place = largest_of(matrix + k, n, k, n).place;
-            if (thread == 0) exchanged[k] = smaller(place, n - 1);  // a column of NaN has no largest
-        }
-        __syncthreads();
-        const int other = exchanged[k];
-        for (int j = thread; j < n; j += threads) {
-            const Scalar here = matrix[k * n + j];
-            matrix[k * n + j] = matrix[other * n + j];
-            matrix[other * n + j] = here;
-        }
-        __syncthreads();
-        for (int i = thread; i < n; i += threads) factors[i] = matrix[i * n + k];
-        __syncthreads();
-        const bool singular = magnitude(factors[k]) <= kEpsilon * n;
-        const Scalar pivot = singular ? not_a_number() : 1 / factors[k];
-        for (int j = thread; j < n; j += threads) matrix[k * n + j] = j == k ? pivot : pivot * matrix[k * n + j];
-        __syncthreads();
-        for (int m = thread; m < n * n; m += threads) {
-            const int i = m / n, j = m % n;
-            if (i != k) matrix[m] = (j == k ? 0 : matrix[m]) - factors[i] * matrix[k * n + j];
-        }
-        __syncthreads();
-    }
-    for (int k = n - 1; k >= 0; --k) {  // exchanging rows of a matrix exchanges columns of its inverse
-        const int other = exchanged[k];
-        for (int i = thread; i < n; i += threads) {
-            const Scalar here = matrix[i * n + k];
-            matrix[i * n + k] = matrix[i * n + other];
-            matrix[i * n + other] = here;
-        }
-        __syncthreads();
-    }
-    for (int k = thread; k < n * n; k += threads) matrix[k] *= column_scale[k / n] * row_scale[k % n];
+    if (n <= 2 * kLanes)
+        eliminate<4, 2>(e, matrix, inverse, n);
+    else if (n <= kInRegisters * kLanes)
+        eliminate<2 * kInRegisters, kInRegisters>(e, matrix, inverse, n);
+    else
+        eliminate<0, 0>(e, matrix, inverse, n);
 }
 
 // -D^-1 w[a, b] for every tap but the anchor, as the recursion reads it: [group][tap - 1][quad of i][o], in quads of
@@ -127,37 +193,48 @@ DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
     const Scalar* const inverse = p.inverse + (long long)group * n * n;
     const Scalar* const weight =
         p.weight + group * p.weight_group + tap / p.taps_w * p.weight_row + tap % p.taps_w * p.weight_column;
+    const int first = quad * kQuad, count = smaller(kQuad, n - first);
     Quad folded = {};
-    for (int q = 0; q < kQuad; ++q) {
-        const int i = quad * kQuad + q;
-        if (i >= n) break;
-        for (int k = 0; k < n; ++k) folded.of[q] -= inverse[k * n + o] * weight[k * p.weight_out + i * p.weight_in];
+#pragma unroll 4
+    for (int k = 0; k < n; ++k) {
+        const Scalar factor = inverse[k * n + o];
+#pragma unroll
+        for (int q = 0; q < kQuad; ++q)
+            if (q < count) folded.of[q] -= factor * weight[k * p.weight_out + (first + q) * p.weight_in];
     }
     reinterpret_cast<Quad*>(p.folded)[place] = folded;
 }
 
-// x = D^-1 y, pixel by pixel: where the recursion starts from. A thread for a pixel and a quad of output channels;
-// neighbouring threads have neighbouring pixels.
+// x = D^-1 y: where the recursion starts from. A thread for a quad of output channels of four pixels; neighbouring threads
+// have neighbouring pixels, and a thread's own are a quarter of the frame apart.
 DEBLUR_KERNEL(deblur_apply_anchors, kFoldThreads) {
     const Problem& p = problem;
-    const int n = p.channels, quads = p.padded / kQuad;
-    const long long pixels = (long long)p.height * p.width;
+    const int n = p.channels, quads = p.padded / kQuad, pixels = p.height * p.width, step = divide_up(pixels, kQuad);
     const long long place = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= pixels * quads * p.groups * p.batch) return;
-    const long long pixel = place % pixels;
-    const int first = int(place / pixels % quads) * kQuad, group = int(place / pixels / quads % p.groups);
-    const int frame = int(place / pixels / quads / p.groups);
+    if (place >= (long long)step * quads * p.groups * p.batch) return;
+    const int pixel = int(place % step);
+    const int first = int(place / step % quads) * kQuad, group = int(place / step / quads % p.groups);
+    const int frame = int(place / step / quads / p.groups);
     const long long offset = frame * p.frame_step + (long long)group * n * p.channel_step + pixel;
     const Scalar* const inverse = p.inverse + (long long)group * n * n + first;
-    const int count = smaller(kQuad, n - first);
-    Quad sums = {};
+    const int count = smaller(kQuad, n - first), there = divide_up(pixels - pixel, step);
+    Quad sums[kQuad] = {};
+#pragma unroll 2
     for (int k = 0; k < n; ++k) {
-        const Scalar value = p.y[offset + k * p.channel_step];
+        Quad factor = {}, value = {};
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q)
-            if (q < count) sums.of[q] += inverse[k * n + q] * value;
+        for (int q = 0; q < kQuad; ++q) {
+            if (q < count) factor.of[q] = inverse[k * n + q];
+            if (q < there) value.of[q] = p.y[offset + k * p.channel_step + q * step];
+        }
+#pragma unroll
+        for (int m = 0; m < kQuad; ++m)
+#pragma unroll
+            for (int q = 0; q < kQuad; ++q) sums[m].of[q] += factor.of[q] * value.of[m];
     }
 #pragma unroll
-    for (int q = 0; q < kQuad; ++q)
-        if (q < count) p.x[offset + (first + q) * p.channel_step] = sums.of[q];
+    for (int m = 0; m < kQuad; ++m)
+#pragma unroll
+        for (int q = 0; q < kQuad; ++q)
+            if (q < count && m < there) p.x[offset + (first + q) * p.channel_step + m * step] = sums[m].of[q];
 }

@@ -83,7 +83,10 @@ DEBLUR_KERNEL(deblur_weight_gradient, kGradientThreads) {
             const int i = k / (kTileColumns / kChunk), j = k % (kTileColumns / kChunk) * kChunk;
             // x of column j - first + 7, and the 14 columns before it
             const Scalar* const x = s.x + (i + p.taps_h - 1 - a) * s.pitch + kTileColumns - kChunk - j + first;
-            add_block<true>(sums, s.grad + i * kTileColumns + j, 1, x, 0);
+            Scalar values[2 * kChunk];
+#pragma unroll
+            for (int n = 0; n < 2 * kChunk - 1; ++n) values[n] = x[n];
+            add_block<true>(sums, s.grad + i * kTileColumns + j, 1, values, 0);
         }
     }
 

@@ -31,7 +31,7 @@ struct Problem {
     int taps_h, taps_w, dilation_h, dilation_w;                                // no tap is out of reach
     int bands, images;                                                         // bands of the tallest image
     int padded;  // channels, rounded up to whole quads (wavefront kernel)
-    int parts;   // that the pixels of a group are cut into (weight gradient)
+    int parts;   // that the pixels of a group (weight gradient) or a sum (wavefront kernel) are cut into
 };
 static_assert(sizeof(Problem) == 208, "deblur/ops/_cuda_problem.py mirrors this layout");
 

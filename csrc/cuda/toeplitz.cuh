@@ -16,21 +16,20 @@
 constexpr int kChunk = 8;                // times of a chunk
 constexpr int kMargin = 2 * kChunk - 2;  // zeros beside each row of taps, so that every diagonal can be loaded
 
-// `source` points at this lane's value of the first source time, `pitch` apart from the next; `diagonals` at the weight
-// of the lowest diagonal, k = -7; `first` is the tap index of the main diagonal. With kWhole all 15 diagonals are taps
-// or zeros beyond the last tap. Otherwise those with a negative index are left out, not multiplied by zero: their source
-// does not belong to the pixel's past, and a NaN there must not reach it. The question is the same for the whole warp.
+// `source` points at this lane's value of the first source time, `pitch` apart from the next; `weight` holds the diagonals
+// from the lowest one on, k = -7; `first` is the tap index of the main diagonal. With kWhole all 15 diagonals are taps or
+// zeros beyond the last tap. Otherwise those with a negative index are left out, not multiplied by zero: their source does
+// not belong to the pixel's past, and a NaN there must not reach it. The question is the same for the whole warp.
 template <bool kWhole>
-DEBLUR_DEVICE void add_block(Scalar (&sums)[kChunk], const Scalar* source, int pitch, const Scalar* diagonals,
-                             int first) {
+DEBLUR_DEVICE void add_block(Scalar (&sums)[kChunk], const Scalar* source, int pitch,
+                             const Scalar (&weight)[2 * kChunk], int first) {
     Scalar value[kChunk];
 #pragma unroll
     for (int s = 0; s < kChunk; ++s) value[s] = source[s * pitch];
 #pragma unroll
     for (int k = 1 - kChunk; k < kChunk; ++k) {
         if (!kWhole && first + k < 0) continue;
-        const Scalar weight = diagonals[k + kChunk - 1];
 #pragma unroll
-        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight * value[u - k];
+        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight[k + kChunk - 1] * value[u - k];
     }
 }

@@ -12,17 +12,24 @@
 //                         row  0  c c c c                below its last pixel, where the column is negative: nothing
 //                         row  1  c c c c                was ever written there. So no tap asks where it is.
 //
-// A thread takes one output channel of kTile neighbouring pixels: a quad of weights, read by the warp in one piece,
-// serves four pixels, and their values are the same address for all its lanes. The ring lies in shared memory where it
-// fits and in a scratch of global memory, in cache mostly, where it does not; so do the taps. Any image, any number of
-// channels and any number of taps can be solved; many channels and large images at once are where this kernel is not
-// fast: one image keeps one multiprocessor busy, and reads all taps again for every diagonal.
+// A thread takes kTile neighbouring pixels and kOutputs output channels, a quad of input channels at a time: kTile quads
+// of values and kOutputs of weights are loaded for 4 kTile kOutputs multiply-adds. That leaves few threads, so the taps
+// and quads are shared out between `parts` of them, which add up their sums in shared memory:
+//
+//     thread = part * per_pass + item        item = tile * spread + lane        output channels lane, lane + spread, ...
+//
+// The ring lies in shared memory where it fits and in a scratch of global memory, in cache mostly, where it does not; so
+// do the taps. Any image, any number of channels and any number of taps can be solved; many channels and large images at
+// once are where this kernel is not fast: one image keeps one multiprocessor busy, and reads all taps again for every
+// diagonal.
 #pragma once
 
 #include "fold.cuh"
 
-constexpr int kTile = 4;  // pixels of a thread
-constexpr int kWavefrontThreads = 512;
+constexpr int kTile = 4;                                  // pixels of a thread
+constexpr int kOutputs = sizeof(Scalar) == 4 ? 4 : 2;     // its output channels: twice as many would spill doubles
+constexpr int kSums = kTile * kOutputs;
+constexpr int kWavefrontThreads = 384;  // with more, the registers would not do
 
 // One image, seen by its block.
 struct Sweep {
@@ -30,9 +37,11 @@ struct Sweep {
     Scalar* x;         // channel 0 of the group at the image's corner
     Quad* ring;        // [slot][row, the halo first][quad of channels]
     const Quad* taps;  // [tap - 1][quad of input channels][output channel]
+    Scalar* sums;      // [part][output channel and pixel of a thread][item]
     int channels, quads, taps_h, taps_w;
     int depth;  // slots of the ring
     int rows;   // of a slot
+    int parts, per_pass, spread;
     long long channel_step;
 };
 
@@ -45,40 +54,119 @@ DEBLUR_DEVICE Sweep sweep_of(const Problem& p) {
     s.taps_h = p.taps_h;
     s.taps_w = p.taps_w;
     s.depth = p.taps_h + p.taps_w - 1;
-    s.rows = p.taps_h - 1 + divide_up(p.height, p.dilation_h) + kTile - 1;
+    const int tallest = divide_up(p.height, p.dilation_h), widest = divide_up(p.width, p.dilation_w);
+    s.rows = p.taps_h - 1 + tallest + kTile - 1;
+    s.parts = p.parts;
+    s.spread = divide_up(p.channels, kOutputs);
+    s.per_pass = smaller(divide_up(smaller(tallest, widest), kTile) * s.spread, kWavefrontThreads);
     s.channel_step = p.channel_step;
     return s;
 }
 
-// One output channel of up to kTile pixels, from row `row` of diagonal t on; `last` is the diagonal's last row.
-DEBLUR_DEVICE void solve_tile(const Sweep& s, int t, int slot, int row, int last, int channel) {
-    Scalar* const x = s.x + channel * s.channel_step + row * s.image.row + (t - row) * s.image.column;
-    const long long next = s.image.row - s.image.column;  // to the pixel below on the diagonal
-    Scalar sums[kTile];
-#pragma unroll
-    for (int k = 0; k < kTile; ++k) sums[k] = row + k <= last ? x[k * next] : 0;
-    const Quad* tap = s.taps + channel;
-    for (int a = 0; a < s.taps_h; ++a) {
-        for (int b = a == 0; b < s.taps_w; ++b) {
-            const int earlier = slot - a - b + (slot < a + b ? s.depth : 0);
-            const Quad* values = s.ring + (long long)(earlier * s.rows + s.taps_h - 1 + row - a) * s.quads;
-            for (int quad = 0; quad < s.quads; ++quad, ++values, tap += s.channels) {
-                const Quad weight = *tap;
-#pragma unroll
-                for (int k = 0; k < kTile; ++k) {
-                    const Quad value = values[k * s.quads];
-#pragma unroll
-                    for (int q = 0; q < kQuad; ++q) sums[k] += weight.of[q] * value.of[q];
-                }
-            }
-        }
+// A thread's share of every diagonal. It adds the products of all pairs of a tap and a quad of input channels, in this
+// order, from `begin` to `end`; the first one is tap (a, b) and `quad`.
+struct Share {
+    int part, place;  // of which item of a pass
+    int tile, lane;   // of the item in the first pass
+    int begin, end, a, b, quad;
+};
+
+DEBLUR_DEVICE Share share_of(const Sweep& s) {
+    const int pairs = (s.taps_h * s.taps_w - 1) * s.quads;
+    Share share;
+    share.part = threadIdx.x / s.per_pass;
+    share.place = threadIdx.x % s.per_pass;
+    share.tile = share.place / s.spread;
+    share.lane = share.place % s.spread;
+    share.begin = pairs * share.part / s.parts;
+    share.end = pairs * (share.part + 1) / s.parts;
+    share.quad = share.begin % s.quads;
+    share.a = (1 + share.begin / s.quads) / s.taps_w;
+    share.b = (1 + share.begin / s.quads) % s.taps_w;
+    return share;
+}
+
+// A pass over a part of a diagonal: all of it but for many channels or a large image.
+struct Pass {
+    int t, slot;      // the diagonal, and where it lies in the ring
+    int first, last;  // its rows
+    int base, items;  // the first item of this pass, and how many there are
+
+    DEBLUR_DEVICE void find_rows(const Sweep& s) {
+        first = larger(0, t - s.image.width + 1);
+        last = smaller(t, s.image.height - 1);
+        base = 0;
+        items = divide_up(last - first + 1, kTile) * s.spread;
     }
-    Quad* const here = s.ring + (long long)(slot * s.rows + s.taps_h - 1 + row) * s.quads;
+    DEBLUR_DEVICE void advance(const Sweep& s) {
+        base += s.per_pass;
+        if (base < items) return;
+        ++t;
+        slot = slot + 1 == s.depth ? 0 : slot + 1;
+        find_rows(s);
+    }
+    DEBLUR_DEVICE bool is_over(const Sweep& s) const { return t >= s.image.height + s.image.width - 1; }
+};
+
+// What a thread has of a pass. Its pixels and output channels are numbered: pixel m of output channel n is number
+// n * kTile + m.
+struct Item {
+    int row;     // of its first pixel
+    int lane;    // its first output channel
+    int pixels;  // 0 or less: none
+    Scalar* x;   // the first pixel in channel 0
+
+    DEBLUR_DEVICE int channel(const Sweep& s, int number) const { return lane + number / kTile * s.spread; }
+    DEBLUR_DEVICE bool has(const Sweep& s, int number) const {
+        return number < kSums && number % kTile < pixels && channel(s, number) < s.channels;
+    }
+    DEBLUR_DEVICE Scalar* at(const Sweep& s, int number) const {  // down the diagonal from pixel to pixel
+        return x + channel(s, number) * s.channel_step + number % kTile * (s.image.row - s.image.column);
+    }
+    DEBLUR_DEVICE Scalar right_side(const Sweep& s, int number) const { return has(s, number) ? *at(s, number) : 0; }
+};
+
+DEBLUR_DEVICE Item item_of(const Sweep& s, const Share& share, const Pass& pass) {
+    const int index = pass.base + share.place;
+    const int tile = pass.base == 0 ? share.tile : index / s.spread;
+    Item item;
+    item.row = pass.first + tile * kTile;
+    item.lane = index - tile * s.spread;
+    item.pixels = share.part < s.parts && !pass.is_over(s) ? pass.last - item.row + 1 : 0;
+    item.x = s.x + item.row * s.image.row + (pass.t - item.row) * s.image.column;
+    return item;
+}
+
+template <int kUnrolled>
+DEBLUR_DEVICE void add_products(Scalar (&sums)[kOutputs][kTile], const Sweep& s, const Share& share, int slot,
+                                const Item& item) {
+    int a = share.a, b = share.b, quad = share.quad;
+    const Quad* tap = s.taps + (long long)share.begin * s.channels;
+    int channel[kOutputs];
 #pragma unroll
-    for (int k = 0; k < kTile; ++k) {
-        if (row + k > last) break;
-        x[k * next] = sums[k];
-        here[k * s.quads + channel / kQuad].of[channel % kQuad] = sums[k];
+    for (int n = 0; n < kOutputs; ++n)  // one beyond the last is computed in vain
+        channel[n] = smaller(item.lane + n * s.spread, s.channels - 1);
+    for (int begin = share.begin; begin < share.end;) {
+        const int earlier = slot - a - b + (slot < a + b ? s.depth : 0);
+        const Quad* values = s.ring + (long long)(earlier * s.rows + s.taps_h - 1 + item.row - a) * s.quads + quad;
+        const int count = smaller(s.quads - quad, share.end - begin);
+#pragma unroll kUnrolled
+        for (int k = 0; k < count; ++k, ++values, tap += s.channels) {
+            Quad weight[kOutputs], value[kTile];
+#pragma unroll
+            for (int n = 0; n < kOutputs; ++n) weight[n] = tap[channel[n]];
+#pragma unroll
+            for (int m = 0; m < kTile; ++m) value[m] = values[m * s.quads];
+#pragma unroll
+            for (int q = 0; q < kQuad; ++q)
+#pragma unroll
+                for (int n = 0; n < kOutputs; ++n)
+#pragma unroll
+                    for (int m = 0; m < kTile; ++m) sums[n][m] += weight[n].of[q] * value[m].of[q];
+        }
+        begin += count;
+        quad = 0;
+        if (++b == s.taps_w) b = 0, ++a;
     }
 }
 
@@ -89,8 +177,9 @@ DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
     const long long ring_quads = (long long)s.depth * s.rows * s.quads;
     const int tap_quads = (s.taps_h * s.taps_w - 1) * s.quads * s.channels;
     s.ring = reinterpret_cast<Quad*>(kRingInShared ? shared : p.ring) + (kRingInShared ? 0 : blockIdx.x * ring_quads);
-    for (long long k = thread; k < ring_quads; k += threads) s.ring[k] = Quad{};
     s.taps = reinterpret_cast<const Quad*>(p.folded) + (long long)s.image.group * tap_quads;
+    s.sums = shared + (kRingInShared ? ring_quads * kQuad : 0) + (kTapsInShared ? tap_quads * kQuad : 0);
+    for (long long k = thread; k < ring_quads; k += threads) s.ring[k] = Quad{};
     if (kTapsInShared) {
         Quad* const copy = reinterpret_cast<Quad*>(shared) + ring_quads;
         for (int k = thread; k < tap_quads; k += threads) copy[k] = s.taps[k];
@@ -98,13 +187,38 @@ DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
     }
     __syncthreads();
 
-    for (int t = 0, slot = 0; t < s.image.height + s.image.width - 1; ++t) {
-        const int first = larger(0, t - s.image.width + 1), last = smaller(t, s.image.height - 1);
-        const int items = divide_up(last - first + 1, kTile) * s.channels;
-        for (int item = thread; item < items; item += threads)
-            solve_tile(s, t, slot, first + item / s.channels * kTile, last, item % s.channels);
-        __syncthreads();  // diagonal t is in the ring; the slot it replaced was last read for this diagonal
-        if (++slot == s.depth) slot = 0;
+    const Share share = share_of(s);
+    Pass pass = {};
+    pass.find_rows(s);
+    Item item = item_of(s, share, pass);
+    Scalar coming = item.right_side(s, share.part);  // the next right-hand side, asked for before it is needed
+    while (!pass.is_over(s)) {
+        if (item.pixels > 0) {
+            Scalar sums[kOutputs][kTile] = {};
+            add_products<kRingInShared ? 2 : 1>(sums, s, share, pass.slot, item);
+#pragma unroll
+            for (int number = 0; number < kSums; ++number)
+                s.sums[(share.part * kSums + number) * s.per_pass + share.place] = sums[number / kTile][number % kTile];
+        }
+        __syncthreads();  // all parts of the sums are there
+
+        // Every part finishes some of the numbers.
+        Quad* const here = s.ring + (long long)(pass.slot * s.rows + s.taps_h - 1 + item.row) * s.quads;
+        for (int number = share.part; number < kSums; number += s.parts) {
+            Scalar total = coming;
+            coming = item.right_side(s, number + s.parts);
+            if (!item.has(s, number)) continue;
+#pragma unroll 4
+            for (int part = 0; part < s.parts; ++part)
+                total += s.sums[(part * kSums + number) * s.per_pass + share.place];
+            const int channel = item.channel(s, number);
+            *item.at(s, number) = total;
+            here[number % kTile * s.quads + channel / kQuad].of[channel % kQuad] = total;
+        }
+        pass.advance(s);
+        item = item_of(s, share, pass);
+        coming = item.right_side(s, share.part);
+        __syncthreads();  // this part of the diagonal is in the ring; the slot it replaced was last read for it
     }
 }
 

@@ -18,12 +18,15 @@ from deblur.ops import geometry
 __all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
 
 LANES = 32  # threads of a warp, rows of a band
-CHUNK = 8  # times of a chunk, and warps of a band's block
+CHUNK = 8  # times of a chunk
 MARGIN = 2 * CHUNK - 2
-BAND_THREADS = CHUNK * LANES
-QUAD = 4  # channels loaded together
-TILE = 4  # pixels of a thread
-WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS, GRADIENT_THREADS = 512, 512, 256, 256
+BAND_WARPS = {4: 16, 8: 8}  # of a block, by bytes of a value
+PART_PITCH = LANES + 4
+MOST_HALO = 256  # rows above a band, held in registers on their way
+QUAD = 4  # values loaded together
+TILE, OUTPUTS = 4, {4: 4, 8: 2}  # pixels of a thread of the wavefront kernel; its output channels, by bytes of a value
+MOST_PARTS = 16  # that its sums are cut into
+WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS, GRADIENT_THREADS = 384, 512, 256, 256
 TILE_ROWS, TILE_COLUMNS = 8, 64  # of a weight gradient
 GRADIENT_BLOCKS = 512  # that share its pixels: enough for any device, few enough to add up
 
@@ -93,10 +96,14 @@ def plan(
     """Work out a solve of (B, C, H, W) images, none of the four zero, with that much shared memory for a block."""
     problem = _describe(shape, kernel_size, orientation, transpose, groups, dilation)
     shared_bytes = _band_shared_bytes(problem, dtype.itemsize)
-    if problem.channels == 1 and shared_bytes <= shared_limit:
+    if problem.channels == 1 and shared_bytes <= shared_limit and problem.taps_h - 1 <= MOST_HALO:
         tasks = problem.bands * problem.images
         solve = Launch(
-            kernel="deblur_band_solve", source="band.cuh", grid=tasks, block=BAND_THREADS, shared_bytes=shared_bytes
+            kernel="deblur_band_solve",
+            source="band.cuh",
+            grid=tasks,
+            block=BAND_WARPS[dtype.itemsize] * LANES,
+            shared_bytes=shared_bytes,
         )
         return Plan(problem=problem, launches=(solve,), scratch={}, flags=1 + tasks)
     return _wavefront(problem, dtype.itemsize, shared_limit)
@@ -162,34 +169,46 @@ def _wavefront(problem: Problem, itemsize: int, shared_limit: int) -> Plan:
     size, taps = problem.channels, problem.taps_h * problem.taps_w - 1
     ring = (problem.taps_h + problem.taps_w - 1) * (problem.taps_h + tallest + TILE - 2) * problem.padded
     folded = taps * problem.padded * size
-    if (ring + folded) * itemsize <= shared_limit:
-        kernel, shared = "deblur_wavefront_solve_all", ring + folded
-    elif ring * itemsize <= shared_limit:
-        kernel, shared = "deblur_wavefront_solve_ring", ring
-    else:
-        kernel, shared = "deblur_wavefront_solve", 0
-    items = -(-min(tallest, widest) // TILE) * size
-    block = min(WAVEFRONT_THREADS, -(-items // LANES) * LANES)
+    outputs = OUTPUTS[itemsize]
+    per_pass = min(-(-min(tallest, widest) // TILE) * -(-size // outputs), WAVEFRONT_THREADS)
+    most_parts = max(1, min(WAVEFRONT_THREADS // per_pass, MOST_PARTS, taps * problem.padded // QUAD // 2))
+    fixed = {
+        "deblur_wavefront_solve_all": ring + folded,
+        "deblur_wavefront_solve_ring": ring,
+        "deblur_wavefront_solve": 0,
+    }
+    kernel, parts, shared = next(  # the last one, with a single part, takes at most 24 kB: every device has them
+        (kernel, parts, needed)
+        for kernel in fixed
+        for parts in range(most_parts, 0, -1)
+        if (needed := fixed[kernel] + parts * per_pass * TILE * outputs) * itemsize <= shared_limit
+    )
+    problem.parts = parts
+    block = -(-parts * per_pass // LANES) * LANES
     quads = problem.padded // QUAD
-    pixels = problem.batch * problem.groups * problem.height * problem.width
+    frames, pixels = problem.batch * problem.groups, problem.height * problem.width
     fold = functools.partial(Launch, source="wavefront.cuh")
     launches = (
         fold(
             kernel="deblur_invert_anchors",
             grid=problem.groups,
-            block=min(INVERT_THREADS, -(-size * size // LANES) * LANES),
-            shared_bytes=3 * size * itemsize + size * ctypes.sizeof(ctypes.c_int),
+            block=min(INVERT_THREADS, size * LANES),
+            shared_bytes=5 * size * itemsize + 2 * size * ctypes.sizeof(ctypes.c_int),
         ),
         fold(
             kernel="deblur_fold_taps",
             grid=-(-problem.groups * taps * quads * size // FOLD_THREADS),
             block=FOLD_THREADS,
         ),
-        fold(kernel="deblur_apply_anchors", grid=-(-pixels * quads // FOLD_THREADS), block=FOLD_THREADS),
+        fold(
+            kernel="deblur_apply_anchors",
+            grid=-(-frames * -(-pixels // QUAD) * quads // FOLD_THREADS),
+            block=FOLD_THREADS,
+        ),
         fold(kernel=kernel, grid=problem.images, block=block, shared_bytes=shared * itemsize),
     )
-    scratch = {"inverse": problem.groups * size * size, "folded": problem.groups * folded}
-    if not shared:
+    scratch = {"inverse": 2 * problem.groups * size * size, "folded": problem.groups * folded}
+    if not fixed[kernel]:
         scratch["ring"] = problem.images * ring
     return Plan(problem=problem, launches=tuple(each for each in launches if each.grid), scratch=scratch, flags=0)
 
@@ -236,6 +255,7 @@ def plan_weight_grad(
 def _band_shared_bytes(problem: Problem, itemsize: int) -> int:
     """Bytes of `Band`, in csrc/cuda/band.cuh: the ring, the taps, the warps' sums, a right-hand side and the ticket."""
     farthest: int = (problem.taps_w - 1 + problem.taps_h - 1 + CHUNK - 1) // CHUNK
-    ring: int = (farthest + 1) * CHUNK * (problem.taps_h - 1 + LANES)
-    weights: int = problem.taps_h * (problem.taps_w + 2 * MARGIN)
-    return (ring + weights + (CHUNK + 1) * CHUNK * LANES) * itemsize + ctypes.sizeof(ctypes.c_int)
+    pitch: int = -(-(max(problem.taps_h - 1, CHUNK - 1) + LANES - 4) // 8) * 8 + 4
+    ring: int = (farthest + 1) * CHUNK * pitch
+    weights: int = problem.taps_h * (-(-(problem.taps_w + 2 * MARGIN + QUAD - 1) // QUAD) * QUAD)
+    return (ring + weights + (BAND_WARPS[itemsize] + 1) * CHUNK * PART_PITCH) * itemsize + ctypes.sizeof(ctypes.c_int)

@@ -20,6 +20,7 @@ WIDE = Case(shape=(1, 1, 34, 120), taps=(4, 30))  # the ring goes round
 CROWD = Case(shape=(2, 1, 70, 72), taps=(3, 3))  # more blocks than fit
 CHANNELS = Case(shape=(1, 5, 6, 7), taps=(2, 3), transpose=True)
 TALL = Case(shape=(1, 3, 9, 60), taps=(3, 3))
+PASSES = Case(shape=(1, 40, 80, 80), taps=(2, 2))  # a diagonal has more items than a block has threads
 GRADIENT = Case(shape=(1, 1, 20, 70), taps=(2, 9))  # of the weight; one block takes all tiles
 
 
@@ -76,12 +77,20 @@ MUTATIONS = [
         shows="race",
     ),
     Mutation(
-        name="no syncwarp after the flag",
+        name="a halo fetched before the wait for it is over",
         source="band.cuh",
-        right="__syncwarp();  // what one lane has acquired is for all lanes",
-        wrong="",
+        right="fetch_halo(ahead, p, band, c + 2);",
+        wrong="fetch_halo(ahead, p, band, c + 3);",
         case=BAND,
         shows="race",
+    ),
+    Mutation(
+        name="a halo stored into the chunk that is being solved",
+        source="band.cuh",
+        right="store_halo(ahead, band, band.chunk(-1));",
+        wrong="store_halo(ahead, band, band.chunk(0));",
+        case=BAND,
+        shows="values",
     ),
     Mutation(
         name="a relaxed flag read",
@@ -94,8 +103,8 @@ MUTATIONS = [
     Mutation(
         name="a relaxed flag write",
         source="band.cuh",
-        right="store_release(p.flags",
-        wrong="store_relaxed(p.flags",
+        right="store_release(progress, c);",
+        wrong="store_relaxed(progress, c);",
         case=BAND,
         shows="race",
     ),
@@ -110,8 +119,8 @@ MUTATIONS = [
     Mutation(
         name="a chunk published before it is in the image",
         source="band.cuh",
-        right="store_release(p.flags + 1 + task, c + 1)",
-        wrong="store_release(p.flags + 1 + task, c + 2)",
+        right="store_release(progress, c);",
+        wrong="store_release(progress, c + 1);",
         case=BAND,
         shows="race",
     ),
@@ -134,8 +143,8 @@ MUTATIONS = [
     Mutation(
         name="a halo off by one column",
         source="band.cuh",
-        right="column = c * kChunk + u + up;",
-        wrong="column = c * kChunk + u + up - 1;",
+        right="column = c * kChunk + k % kChunk + up;",
+        wrong="column = c * kChunk + k % kChunk + up - 1;",
         case=BAND,
         shows="values",
     ),
@@ -145,7 +154,7 @@ MUTATIONS = [
         right="band.halo = p.taps_h - 1;",
         wrong="band.halo = p.taps_h - 2;",
         case=BAND,
-        shows="overrun",
+        shows="values",
     ),
     Mutation(
         name="a ring too short",
@@ -153,7 +162,7 @@ MUTATIONS = [
         right="last_distance(p.taps_h - 1, p.taps_w) + 1;",
         wrong="last_distance(p.taps_h - 1, p.taps_w);",
         case=WIDE,
-        shows="values",
+        shows="race",
     ),
     Mutation(
         name="zero times what is not in the past",
@@ -174,16 +183,32 @@ MUTATIONS = [
     Mutation(
         name="the adjoint with channels not exchanged",
         source="fold.cuh",
-        right="weight[k * p.weight_out + i * p.weight_in]",
-        wrong="weight[(k * n + i) * p.weight_row * (p.weight_group / n / n / p.weight_row)]",
+        right="weight[k * p.weight_out + (first + q) * p.weight_in]",
+        wrong="weight[(k * n + first + q) * p.weight_row * (p.weight_group / n / n / p.weight_row)]",
         case=CHANNELS,
         shows="values",
     ),
     Mutation(
         name="no barrier between wavefronts",
         source="wavefront.cuh",
-        right="__syncthreads();  // diagonal t is in the ring",
-        wrong=";  // diagonal t is in the ring",
+        right="__syncthreads();  // this part of the diagonal is in the ring",
+        wrong=";  // this part of the diagonal is in the ring",
+        case=TALL,
+        shows="values",
+    ),
+    Mutation(
+        name="no barrier before the parts of a sum are added",
+        source="wavefront.cuh",
+        right="__syncthreads();  // all parts of the sums are there",
+        wrong="",
+        case=TALL,
+        shows="values",
+    ),
+    Mutation(
+        name="a pair of tap and quad that no part takes",
+        source="wavefront.cuh",
+        right="pairs * (share.part + 1) / s.parts;",
+        wrong="pairs * (share.part + 1) / s.parts - (share.part == 1);",
         case=TALL,
         shows="values",
     ),
@@ -192,14 +217,30 @@ MUTATIONS = [
         source="wavefront.cuh",
         right="s.depth = p.taps_h + p.taps_w - 1;",
         wrong="s.depth = p.taps_h + p.taps_w - 2;",
-        case=TALL,
+        case=PASSES,
         shows="values",
     ),
     Mutation(
-        name="no barrier after the factors of an elimination step",
+        name="no barrier before the pivot is looked for",
         source="fold.cuh",
-        right="factors[i] = matrix[i * n + k];\n        __syncthreads();",
-        wrong="factors[i] = matrix[i * n + k];",
+        right="__syncthreads();  // the column is there",
+        wrong="",
+        case=CHANNELS,
+        shows="race",
+    ),
+    Mutation(
+        name="no barrier before the row of the pivot is read",
+        source="fold.cuh",
+        right="__syncthreads();  // the pivot's row is there",
+        wrong=";  // the pivot's row is there",
+        case=CHANNELS,
+        shows="race",
+    ),
+    Mutation(
+        name="one buffer for the columns of all steps",
+        source="fold.cuh",
+        right="e.columns + k % 2 * n;",
+        wrong="e.columns;",
         case=CHANNELS,
         shows="race",
     ),

@@ -38,6 +38,9 @@ SEVERAL = [
     *(Case(shape=(1, 6, 17, 12), taps=(3, 4), groups=2, dilation=d) for d in ((1, 2), (2, 1), (3, 2), (20, 5))),
     Case(shape=(1, 192, 8, 8), taps=(3, 3), dtype=torch.float32),
     Case(shape=(1, 96, 5, 6), taps=(2, 3)),
+    Case(shape=(1, 200, 3, 2), taps=(2, 1), dtype=torch.float32),  # anchors that do not fit in registers, nor here:
+    Case(shape=(1, 100, 2, 3), taps=(1, 2)),
+    Case(shape=(1, 40, 80, 80), taps=(2, 2)),  # a diagonal has more items than a block has threads
     Case(shape=(1, 3, 100, 60), taps=(5, 5), dtype=torch.float32),
 ]
 

@@ -21,13 +21,13 @@ from deblur.ops._nvrtc import Nvrtc, NvrtcError
 ARCHITECTURES = (75, 80, 90, 100, 120)
 NVCC = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
 
-#: Registers a thread may take: what leaves room for one block of its size (65536 for 256 and 512 threads are 255 and
-#: 128), and below that what was found when the kernels were written, with a margin. Spills and stack: none at all.
+#: Registers a thread may take: what leaves room for one block of its size (65536 for 256, 384 and 512 threads are 255,
+#: 168 and 128), or below that what was found when the kernels were written, with a margin. No spills and no stack.
 MOST_REGISTERS = {
-    ("deblur_band_solve", "float"): 160,
+    ("deblur_band_solve", "float"): 128,
     ("deblur_band_solve", "double"): 240,
     **{
-        (f"deblur_wavefront_solve{kind}", scalar): 128
+        (f"deblur_wavefront_solve{kind}", scalar): 168
         for kind in ("", "_ring", "_all")
         for scalar in ("float", "double")
     },
