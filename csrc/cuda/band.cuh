@@ -5,28 +5,30 @@
 // times alone. Tap (a, b) reads the row a above at time t - a - b.
 //
 //              time t ->                        The ring: values in shared memory, by time and lane. It keeps as many
-//     lane -2  h h h h h h h h                  chunks of kChunk times as the taps reach back. The rows above the band
-//     lane -1  h h h h h h h h    halo          (the halo) are lanes with negative numbers; outside the image all is 0.
-//     lane  0  x x x x x x . .                  For every tap the 32 lanes read 32 neighbours: no bank conflict.
-//     lane  1  x x x x x x . .
+//     lane -2  h h h h h h h h                  times as the taps reach back. The rows above the band (the halo) are
+//     lane -1  h h h h h h h h    halo          lanes with negative numbers; outside the image all is 0. For every tap
+//     lane  0  x x x x x x . .                  the 32 lanes read 32 neighbours: no bank conflict. Its first chunk is
+//     lane  1  x x x x x x . .                  kept a second time behind the last, so that no window is torn.
 //
+// Times are solved in chunks of 8. Row a of the taps reads windows of 8 times: number m begins a + 8 m times before the
+// chunk. So every window is either whole, 64 multiply-adds a lane, or (m = 0) a triangle of them (toeplitz.cuh).
 // Chunk by chunk, with all the block's warps:
 //
-//     A   warp 0 solves chunk c, time after time: the only sequential part, with the 35 taps of a + b < 8.
-//         The others add to the sums of chunk c + 1 what comes from chunks before c. The last two have fewer taps: one
+//     A   warp 0 solves chunk c, time after time: the only sequential part, with the 36 taps of a + b < 8.
+//         The others add to the sums of chunk c + 1 the windows that end before chunk c. The last two have fewer: one
 //         publishes the chunks before c, the other waits until the bands above have the halo of chunk c + 2.
-//         All: the halo of chunk c + 1 goes from registers into the ring.
+//         The halo of chunk c + 1 goes from registers into the ring.
 //     --- barrier
-//     B   all warps: chunk c goes into the image, the halo of chunk c + 2 on its way from there into registers, and
-//         chunk c's part into the sums of chunk c + 1.
+//     B   all warps add the other windows, which reach into chunk c.
 //     --- barrier
-//     C   all warps: right-hand side of chunk c + 1 = y + the warps' sums.
+//     C   the first threads: right-hand side of chunk c + 1 = y + the warps' sums.
+//         The last threads: chunk c goes into the image, the halo of chunk c + 2 comes from there into registers.
 //     --- barrier
 //
 // So no wait for memory stands between two barriers: what is read was asked for an iteration before.
 //
 // Who waits for whom: the halo of chunk c is what the band above solves in its chunk c + 4 (32 lanes are 4 chunks), the
-// band above that in its chunk c + 8. A band publishes the number of its finished chunks by a release after barrier B,
+// band above that in its chunk c + 8. A band publishes the number of its finished chunks by a release after barrier C,
 // when every thread has written; a warp of a lower band acquires it. Bands are handed out by a ticket, band after band
 // over all images, so a band only ever waits for tickets drawn before its own, by blocks that run or ran: however few
 // blocks fit on the device, somebody can go on. The order of every sum is fixed, so no schedule changes a bit.
@@ -38,17 +40,17 @@
 constexpr int kWarps = sizeof(Scalar) == 4 ? 16 : 8;  // registers for more there are not
 constexpr int kBandThreads = kWarps * kLanes;
 constexpr int kPixels = kLanes * kChunk;              // of a chunk
-constexpr int kMostHalo = 256;                        // rows above a band that fit in the threads' registers
-constexpr int kAhead = kMostHalo * kChunk / kBandThreads;
-constexpr int kPartPitch = kLanes + 4;                // so that 4 rows of 8 times lie in 32 banks; the ring's too
-constexpr int kSolver = 0;                            // warps with a task of their own
-constexpr int kPublisher = kWarps - 2, kWaiter = kWarps - 1;
-static_assert(kPixels <= kBandThreads, "a thread for every pixel of a chunk");
+constexpr int kFirstWriter = kBandThreads - kPixels;  // the threads that write the image and read halos
+constexpr int kMostHalo = 256;                        // rows above a band that fit in these threads' registers
+constexpr int kAhead = kMostHalo * kChunk / kPixels;
+constexpr int kFewRows = 4;             // of taps: a chunk is then solved with fewer loads
+constexpr int kPartPitch = kLanes + 4;  // so that 4 rows of 8 times lie in 32 banks; the ring's too
+constexpr int kSolver = 0, kPublisher = kWarps - 2, kWaiter = kWarps - 1;  // warps with a task of their own
 
 // The block's shared memory; deblur/ops/_cuda_problem.py computes its size.
 struct Band {
-    Scalar* ring;     // [chunk in the ring][time in the chunk][pad + lane]
-    Scalar* weights;  // [a][kMargin zeros, taps, kMargin zeros], divided by minus the anchor
+    Scalar* ring;     // [time in the ring][pad + lane]
+    Scalar* weights;  // [a][7 zeros, taps, zeros], divided by minus the anchor
     Scalar* parts;    // [warp][time in the chunk][lane]: the warps' sums
     Scalar* rhs;      // [time in the chunk][lane]: right-hand side of the chunk to be solved next
     int* drawn;       // the ticket
@@ -57,48 +59,43 @@ struct Band {
     int index;  // of the band in its image
     int rows;   // of it that lie in the image, at most 32
     int taps_h, taps_w;
-    int halo;   // rows above the band that the taps read
-    int pad;    // lanes before lane 0 in the ring, zeros where no halo is
-    int pitch;  // elements of one time in the ring
-    int ring_chunks;
-    int slot;          // of chunk c in the ring
+    int halo;     // rows above the band that the taps read
+    int pad;      // lanes before lane 0 in the ring, zeros where no halo is
+    int pitch;    // elements of one time in the ring
+    int times;    // in the ring, a multiple of kChunk; the first kChunk stand behind them once more
+    int head;     // time in the ring at which chunk c + 1 begins
+    int windows;  // the largest m
     int weight_pitch;  // elements of one row of weights
     int warp, lane;
-    int row, time;  // of the pixel of a chunk that this thread stands for in phases B and C: 8 neighbours of a row
 
-    DEBLUR_DEVICE bool contains(int row, int column) const { return column >= 0 && column < image.width && row < rows; }
     DEBLUR_DEVICE long long pixel(int row, int column) const {
         return image.first + (long long)(index * kLanes + row) * image.row + (long long)column * image.column;
     }
-    // Lane 0's value of the first time of chunk c - distance; -1 <= distance < ring_chunks.
-    DEBLUR_DEVICE Scalar* chunk(int distance) const {
-        int k = slot - distance;
-        if (k < 0) k += ring_chunks;
-        if (k >= ring_chunks) k -= ring_chunks;
-        return ring + k * kChunk * pitch + pad;
+    // Lane 0's value, so many times before chunk c + 1 begins: 0 to `times`.
+    DEBLUR_DEVICE Scalar* before(int count) const {
+        const int time = head - count;
+        return ring + (time < 0 ? time + times : time) * pitch + pad;
     }
-    // Row a of the taps, shifted so that the lowest diagonal of every block of add_chunks lies at a multiple of four.
-    DEBLUR_DEVICE Scalar* taps(int a) const { return weights + a * weight_pitch + (a + 1) % kQuad + kMargin; }
+    // From a chunk that begins there to where it is kept a second time; 0 for all but one.
+    DEBLUR_DEVICE int again(const Scalar* chunk) const { return chunk == ring + pad ? times * pitch : 0; }
+    DEBLUR_DEVICE const Scalar* taps(int a) const { return weights + a * weight_pitch + kChunk - 1; }
 };
-
-DEBLUR_DEVICE int last_distance(int a, int taps_w) { return (taps_w - 1 + a + kChunk - 1) / kChunk; }
 
 DEBLUR_DEVICE Band band_of(const Problem& p, Scalar* shared) {
     Band band;
     band.warp = threadIdx.x / kLanes;
     band.lane = threadIdx.x % kLanes;
-    band.row = threadIdx.x / kChunk;
-    band.time = threadIdx.x % kChunk;
     band.taps_h = p.taps_h;
     band.taps_w = p.taps_w;
     band.halo = p.taps_h - 1;
     band.pad = larger(band.halo, kChunk - 1);
     band.pitch = divide_up(band.pad + kLanes - 4, 8) * 8 + 4;
-    band.ring_chunks = last_distance(p.taps_h - 1, p.taps_w) + 1;
-    band.slot = 0;
-    band.weight_pitch = divide_up(p.taps_w + 2 * kMargin + kQuad - 1, kQuad) * kQuad;
+    band.windows = (p.taps_w + kChunk - 2) / kChunk;
+    band.times = kChunk * (1 + band.windows + divide_up(band.halo, kChunk));
+    band.head = 0;
+    band.weight_pitch = kChunk * (band.windows + 2);
     band.ring = shared;
-    band.weights = band.ring + band.ring_chunks * kChunk * band.pitch;
+    band.weights = band.ring + (band.times + kChunk) * band.pitch;
     band.parts = band.weights + p.taps_h * band.weight_pitch;
     band.rhs = band.parts + kWarps * kChunk * kPartPitch;
     band.drawn = reinterpret_cast<int*>(band.rhs + kChunk * kPartPitch);
@@ -110,71 +107,113 @@ DEBLUR_DEVICE Band band_of(const Problem& p, Scalar* shared) {
 // gives NaN. Returns one over the anchor.
 DEBLUR_DEVICE Scalar prepare(const Problem& p, const Band& band) {
     const int thread = threadIdx.x;
-    for (int k = thread; k < band.ring_chunks * kChunk * band.pitch; k += kBandThreads) band.ring[k] = 0;
+    for (int k = thread; k < (band.times + kChunk) * band.pitch; k += kBandThreads) band.ring[k] = 0;
     for (int k = thread; k < kChunk * kPartPitch; k += kBandThreads) band.rhs[k] = 0;
     const Scalar* const weight = p.weight + band.image.group * p.weight_group;
     const Scalar anchor = weight[0];
     const Scalar inverse = anchor != 0 ? 1 / anchor : not_a_number();
     for (int k = thread; k < band.taps_h * band.weight_pitch; k += kBandThreads) {
-        const int a = k / band.weight_pitch, b = k - int(band.taps(a) - band.weights);
+        const int a = k / band.weight_pitch, b = k % band.weight_pitch - (kChunk - 1);
         const bool is_tap = b >= 0 && b < band.taps_w;
         band.weights[k] = is_tap ? -inverse * weight[a * p.weight_row + b * p.weight_column] : 0;
     }
     return inverse;
 }
 
-// Adds what the chunks `nearest` to `farthest` before chunk c + 1 contribute to its sums by row a of the taps; whether all
-// diagonals are taps or zeros beyond the last (toeplitz.cuh) is the same for all of these chunks.
-template <bool kWhole>
-DEBLUR_DEVICE void add_row(Scalar (&sums)[kChunk], const Band& band, int a, int nearest, int farthest) {
-    const int step = kChunk * band.pitch;
-    const Scalar* const start = band.ring + band.pad + band.lane - a;  // the place of the ring's first chunk
-    const Scalar* source = band.chunk(nearest - 1) + band.lane - a;
-    const Quad* quads = reinterpret_cast<const Quad*>(band.taps(a) + nearest * kChunk - a - (kChunk - 1));
-    for (int distance = nearest; distance <= farthest; ++distance) {
-        Scalar weight[2 * kChunk];
+// Adds window m of row a of the taps to the sums of chunk c + 1.
+DEBLUR_DEVICE void add_window(Scalar (&sums)[kChunk], const Band& band, int a, int m) {
+    const Scalar* const source = band.before(a + m * kChunk) + band.lane - a;
+    const Quad* const quads = reinterpret_cast<const Quad*>(band.weights + a * band.weight_pitch + m * kChunk);
+    Scalar value[kChunk], weight[2 * kChunk];
 #pragma unroll
-        for (int k = 0; k < 2 * kChunk; k += kQuad) {
-            const Quad quad = quads[k / kQuad];
+    for (int k = 0; k < 2 * kChunk; k += kQuad) {
+        const Quad quad = quads[k / kQuad];
 #pragma unroll
-            for (int q = 0; q < kQuad; ++q) weight[k + q] = quad.of[q];
-        }
-        add_block<kWhole>(sums, source, band.pitch, weight, distance * kChunk - a);  // the tap b of equal places
-        source -= source == start ? step - band.ring_chunks * step : step;
-        quads += kChunk / kQuad;
+        for (int q = 0; q < kQuad; ++q) weight[k + q] = quad.of[q];
+    }
+    if (m > 0) {
+#pragma unroll
+        for (int s = 0; s < kChunk; ++s) value[s] = source[s * band.pitch];
+        add_block(sums, value, weight);
+    } else {  // its last times may be those of chunk c + 1 itself
+#pragma unroll
+        for (int s = 0; s < kChunk; ++s) value[s] = s < a ? source[s * band.pitch] : 0;
+        add_triangle(sums, value, weight);
     }
 }
 
-// The same for every `stride`-th row of taps.
-DEBLUR_DEVICE void add_chunks(Scalar (&sums)[kChunk], const Band& band, int nearest, int farthest, int first_row,
-                              int stride) {
-    for (int a = first_row; a < band.taps_h; a += stride) {
-        const int first = larger(nearest, a / kChunk);  // nearer ones are all later than the target
-        const int last = smaller(farthest, last_distance(a, band.taps_w)), whole = divide_up(a + kChunk - 1, kChunk);
-        add_row<false>(sums, band, a, first, smaller(last, whole - 1));
-        add_row<true>(sums, band, a, larger(first, whole), last);
+// The windows that end before chunk c: row by row those from far_window(a) on. A warp takes `count` of them in a row.
+struct Far {
+    int a, m, count;
+};
+
+DEBLUR_DEVICE int far_window(int a) { return larger(0, 2 - int(unsigned(a) / kChunk)); }
+
+DEBLUR_DEVICE int far_windows(const Band& band) {
+    int count = 0;
+    for (int a = 0; a < band.taps_h; ++a) count += larger(0, band.windows + 1 - far_window(a));
+    return count;
+}
+
+// The share of a warp: nothing for the solver, and half of what the others have for those that publish and wait.
+DEBLUR_DEVICE Far far_of(const Band& band, int count) {
+    const int begin = band.warp < kPublisher ? 2 * band.warp - 2 : band.warp + kPublisher - 2;
+    const int first = count * larger(0, begin) / (2 * kPublisher);
+    const int last = count * (begin + (band.warp < kPublisher ? 2 : 1)) / (2 * kPublisher);
+    Far far = {0, far_window(0), last - first};
+    for (int skipped = 0; far.a < band.taps_h; ++far.a) {
+        far.m = far_window(far.a);
+        const int here = larger(0, band.windows + 1 - far.m);
+        if (first < skipped + here) {
+            far.m += first - skipped;
+            break;
+        }
+        skipped += here;
     }
+    return far;
+}
+
+DEBLUR_DEVICE void add_far(Scalar (&sums)[kChunk], const Band& band, const Far& far) {
+    int a = far.a, m = far.m;
+    for (int n = 0; n < far.count; ++n) {
+        add_window(sums, band, a, m);
+        if (++m > band.windows) m = far_window(++a);
+    }
+}
+
+// The windows that reach into chunk c: m = 1 of the rows before the eighth, m = 0 of those from the first to the 15th.
+DEBLUR_DEVICE int near_whole(const Band& band) { return band.windows > 0 ? smaller(band.taps_h, kChunk) : 0; }
+DEBLUR_DEVICE int near_windows(const Band& band) { return near_whole(band) + smaller(band.taps_h, 2 * kChunk) - 1; }
+
+DEBLUR_DEVICE void add_near(Scalar (&sums)[kChunk], const Band& band) {
+    const int whole = near_whole(band), count = near_windows(band);
+    for (int n = band.warp; n < count; n += kWarps) add_window(sums, band, n < whole ? n : n - whole + 1, n < whole);
 }
 
 // Chunk c, time after time, by one warp. Each solved value is pushed into the sums of the later times of the chunk, which
-// every lane keeps in registers; `near` are the taps with a + b < kChunk.
-DEBLUR_DEVICE void solve_chunk(const Band& band, int c, const Scalar (&near)[kChunk][kChunk]) {
-    Scalar* const values = band.chunk(0) + band.lane;
+// every lane keeps in registers; `near` are the taps with a + b < kChunk, none of them beyond row kRows; `width` is 0 for
+// lanes beyond the image.
+template <int kRows>
+DEBLUR_DEVICE void solve_chunk(const Band& band, int c, int width, const Scalar (&near)[kChunk][kChunk]) {
+    Scalar* const chunk = band.before(kChunk);
+    Scalar* const values = chunk + band.lane;
+    const int again = band.again(chunk), column = c * kChunk - band.lane;
     Scalar sums[kChunk];
 #pragma unroll
     for (int u = 0; u < kChunk; ++u) sums[u] = band.rhs[u * kPartPitch + band.lane];
 #pragma unroll
     for (int u = 0; u < kChunk; ++u) {
         Scalar* const now = values + u * band.pitch;
-        const Scalar mine = band.contains(band.lane, c * kChunk + u - band.lane) ? sums[u] : 0;
+        const Scalar mine = unsigned(column + u) < unsigned(width) ? sums[u] : 0;
         *now = mine;
+        if (again) now[again] = mine;
 #pragma unroll
         for (int b = 1; b < kChunk - u; ++b) sums[u + b] += near[0][b] * mine;
         if (band.halo == 0) continue;  // a NaN stays in its row
         __syncwarp();  // the lanes below read it
         // Rows of taps that there are not are zeros, times values that the rows before them pass on anyhow.
 #pragma unroll
-        for (int a = 1; a < kChunk - u; ++a) {
+        for (int a = 1; a < smaller(kRows, kChunk - u); ++a) {
             const Scalar value = now[-a];
 #pragma unroll
             for (int b = 0; a + b < kChunk - u; ++b) sums[u + a + b] += near[a][b] * value;
@@ -193,28 +232,58 @@ DEBLUR_DEVICE void wait_for_halo(const Problem& p, const Band& band, int task, i
     }
 }
 
-// The halo of a chunk on its way: from the image into registers, and an iteration later from these into the ring. The
-// first band of an image has zeros there for ever.
-DEBLUR_DEVICE int halo_values(const Band& band) { return band.index == 0 ? 0 : band.halo * kChunk; }
+// What a thread does with the image. In a chunk it stands for a pixel, neighbours in a row for neighbouring threads; of
+// the halo it holds the values of every 32nd row.
+struct Writer {
+    int row, time;     // of its pixel
+    int column;        // of its pixel in chunk c
+    int values;        // of the halo; the first band of an image has zeros there for ever
+    int first_column;  // of its first halo value in chunk c + 2
+    Scalar* x;         // its pixel in chunk c
+    const Scalar* up;  // its first halo value in chunk c + 2
 
-DEBLUR_DEVICE void fetch_halo(Scalar (&ahead)[kAhead], const Problem& p, const Band& band, int c) {
-    const int count = halo_values(band);
+    DEBLUR_DEVICE void advance(long long step) {
+        column += kChunk;
+        first_column += kChunk;
+        x += step;
+        up += step;
+    }
+};
+
+DEBLUR_DEVICE Writer writer_of(const Problem& p, const Band& band, int c) {
+    const int k = int(threadIdx.x) - kFirstWriter;
+    Writer w;
+    w.row = k / kChunk;
+    w.time = k % kChunk;
+    w.column = c * kChunk + w.time - w.row;
+    w.values = k < 0 || band.index == 0 ? 0 : larger(0, divide_up(band.halo - w.row, kLanes));
+    w.first_column = (c + 2) * kChunk + w.time + w.row + 1;
+    w.x = p.x + band.pixel(w.row, w.column);
+    w.up = p.x + band.pixel(-1 - w.row, w.first_column);
+    return w;
+}
+
+// The halo of a chunk on its way: from the image into registers, and an iteration later from these into the ring.
+DEBLUR_DEVICE void fetch_halo(Scalar (&ahead)[kAhead], const Band& band, const Writer& w) {
+    const long long next = kLanes * (band.image.column - band.image.row);
 #pragma unroll
     for (int n = 0; n < kAhead; ++n) {
-        const int k = threadIdx.x + n * kBandThreads, up = k / kChunk + 1, column = c * kChunk + k % kChunk + up;
-        if (n * kBandThreads >= count) break;
-        const bool inside = k < count && column >= 0 && column < band.image.width && up <= band.index * kLanes;
-        ahead[n] = inside ? p.x[band.pixel(-up, column)] : 0;
+        if (n >= w.values) break;
+        const bool inside = unsigned(w.first_column + n * kLanes) < unsigned(band.image.width) &&
+                            n * kLanes + w.row < band.index * kLanes;
+        ahead[n] = inside ? w.up[n * next] : 0;
     }
 }
 
-DEBLUR_DEVICE void store_halo(const Scalar (&ahead)[kAhead], const Band& band, Scalar* chunk) {
-    const int count = halo_values(band);
+DEBLUR_DEVICE void store_halo(const Scalar (&ahead)[kAhead], const Band& band, const Writer& w) {
+    Scalar* const chunk = band.before(0);
+    const int again = band.again(chunk);
 #pragma unroll
     for (int n = 0; n < kAhead; ++n) {
-        const int k = threadIdx.x + n * kBandThreads, up = k / kChunk + 1;
-        if (n * kBandThreads >= count) break;
-        if (k < count) chunk[k % kChunk * band.pitch - up] = ahead[n];
+        if (n >= w.values) break;
+        Scalar* const place = chunk + w.time * band.pitch - 1 - w.row - n * kLanes;
+        *place = ahead[n];
+        if (again) place[again] = ahead[n];
     }
 }
 
@@ -241,48 +310,62 @@ DEBLUR_KERNEL(deblur_band_solve, kBandThreads) {
             for (int b = 0; a + b < kChunk; ++b) near[a][b] = a < band.taps_h ? band.taps(a)[b] : 0;
     }
 
-    const int first = -divide_up(band.halo, kChunk);  // halo rows have pixels at negative times
+    const int begin = -divide_up(band.halo, kChunk) - 2;  // halo rows have pixels at negative times; two chunks to fetch
     const int chunks = divide_up(band.image.width + band.rows - 1, kChunk);
-    const int column = band.time - band.row;  // of this thread's pixel in chunk 0
-    const bool stands_for_a_pixel = threadIdx.x < kPixels;
-    // The last two warps take turns at every kPublisher-th row of taps, each of the others has one of the rows between.
-    const int first_far_row = band.warp < kWaiter ? band.warp - 1 : 2 * kPublisher - 1;
-    const int far_stride = band.warp < kPublisher ? kPublisher : 2 * kPublisher;
-    Scalar ahead[kAhead] = {};
-    Scalar y = 0;                               // of chunk c + 1
-    for (int c = first - 2; c < chunks; ++c) {  // the first two solve nothing but zeros and fetch halos
-        const int later = column + (c + 2) * kChunk;
-        const Scalar y_later = stands_for_a_pixel && band.contains(band.row, later) ? p.y[band.pixel(band.row, later)] : 0;
+    const int far_count = far_windows(band), adders = far_count > 0 ? kWarps : smaller(kWarps, near_windows(band));
+    const Far far = far_of(band, far_count);
+    const int lanes_width = band.lane < band.rows ? band.image.width : 0;
 
+    // The thread's pixel of a chunk where right-hand sides are made: the same as a writer's, of the first threads.
+    const int row = threadIdx.x / kChunk, time = threadIdx.x % kChunk;
+    const int width = row < band.rows ? band.image.width : 0;
+    int column = (begin + 2) * kChunk + time - row;
+    const Scalar* y_later = p.y + band.pixel(row, column);
+    Scalar y = 0;  // of chunk c + 1; the first one lies before the image
+
+    Writer writer = writer_of(p, band, begin);
+    const int writers_width = writer.row < band.rows ? band.image.width : 0;
+    const long long step = kChunk * band.image.column;
+    Scalar ahead[kAhead] = {};
+    for (int c = begin; c < chunks; ++c) {
         Scalar sums[kChunk] = {};
         if (band.warp == kSolver) {
-            solve_chunk(band, c, near);
+            if (band.taps_h <= kFewRows)
+                solve_chunk<kFewRows>(band, c, lanes_width, near);
+            else
+                solve_chunk<kChunk>(band, c, lanes_width, near);
         } else {
             if (band.warp == kPublisher && band.lane == 0 && c > 0) store_release(progress, c);
             if (band.warp == kWaiter) wait_for_halo(p, band, task, c + 2);
-            add_chunks(sums, band, 2, band.ring_chunks, first_far_row, far_stride);
+            add_far(sums, band, far);
         }
-        store_halo(ahead, band, band.chunk(-1));
+        store_halo(ahead, band, writer);
         __syncthreads();  // chunk c and the halo of chunk c + 1 are in the ring, that of chunk c + 2 is in the image
 
-        const int now = column + c * kChunk;
-        if (stands_for_a_pixel && band.contains(band.row, now))
-            p.x[band.pixel(band.row, now)] = band.chunk(0)[band.time * band.pitch + band.row];
-        fetch_halo(ahead, p, band, c + 2);
-        add_chunks(sums, band, 1, 1, band.warp, kWarps);
+        add_near(sums, band);
+        if (band.warp < adders) {
 #pragma unroll
-        for (int u = 0; u < kChunk; ++u) band.parts[(band.warp * kChunk + u) * kPartPitch + band.lane] = sums[u];
-        __syncthreads();  // the sums are there, and chunk c is in the image
-
-        if (stands_for_a_pixel) {
-            Scalar total = inverse * y;
-#pragma unroll
-            for (int w = 0; w < kWarps; ++w) total += band.parts[(w * kChunk + band.time) * kPartPitch + band.row];
-            band.rhs[band.time * kPartPitch + band.row] = total;
+            for (int u = 0; u < kChunk; ++u) band.parts[(band.warp * kChunk + u) * kPartPitch + band.lane] = sums[u];
         }
-        y = y_later;
-        band.slot = band.slot + 1 == band.ring_chunks ? 0 : band.slot + 1;
-        __syncthreads();  // the right-hand side of chunk c + 1 is there
+        __syncthreads();  // the sums are there
+
+        if (threadIdx.x < kPixels) {
+            Scalar total = inverse * y;
+#pragma unroll 4
+            for (int w = 0; w < adders; ++w) total += band.parts[(w * kChunk + time) * kPartPitch + row];
+            band.rhs[time * kPartPitch + row] = total;
+            y = unsigned(column) < unsigned(width) ? *y_later : 0;
+        }
+        if (int(threadIdx.x) >= kFirstWriter) {
+            if (unsigned(writer.column) < unsigned(writers_width))
+                *writer.x = band.before(kChunk)[writer.time * band.pitch + writer.row];
+            fetch_halo(ahead, band, writer);
+        }
+        column += kChunk;
+        y_later += step;
+        writer.advance(step);
+        band.head = band.head + kChunk == band.times ? 0 : band.head + kChunk;
+        __syncthreads();  // the right-hand side of chunk c + 1 is there; chunk c is in the image
     }
     if (threadIdx.x == 0) store_release(progress, chunks);
 }

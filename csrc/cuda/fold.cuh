@@ -10,80 +10,105 @@
 #include "problem.cuh"
 
 constexpr int kFoldThreads = 256;
-constexpr int kInvertThreads = 512;
-constexpr int kInRegisters = sizeof(Scalar) == 4 ? 6 : 3;  // 32 channels, times this: what an elimination has room for
+constexpr int kInvertThreads = 384;
+constexpr int kInRegisters = sizeof(Scalar) == 4 ? 6 : 3;  // times 32 channels: what an elimination has room for
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
 
-// The largest |first[k * step]| of k < count and the first place where it stands, among those with rank[k] = count, by the
-// 32 lanes of a warp together; every lane gets the answer. A NaN counts as 0.
-struct Largest {
-    Scalar value;
-    int place;
-};
-
-DEBLUR_DEVICE Largest largest_of(const Scalar* first, int step, int count, const int* rank) {
-    const int lane = threadIdx.x % kLanes;
-    Largest best = {Scalar(-1), count};
-    for (int k = lane; k < count; k += kLanes) {
-        const Scalar size = magnitude(first[k * step]), value = size == size ? size : 0;
-        if (rank[k] == count && value > best.value) best = {value, k};
+// The largest scale[k] |first[k * step]| of k < count, by the 32 lanes of a warp together; every lane gets the answer. A
+// NaN counts as 0.
+DEBLUR_DEVICE Scalar largest_of(const Scalar* first, int step, int count, const Scalar* scale) {
+    Scalar best = 0;
+    for (int k = threadIdx.x % kLanes; k < count; k += kLanes) {
+        const Scalar value = scale[k] * magnitude(first[k * step]);
+        if (value > best) best = value;
     }
     for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-        const Scalar value = __shfl_xor_sync(0xffffffffu, best.value, distance);
-        const int place = __shfl_xor_sync(0xffffffffu, best.place, distance);
-        if (value > best.value || (value == best.value && place < best.place)) best = {value, place};
+        const Scalar value = __shfl_xor_sync(0xffffffffu, best, distance);
+        if (value > best) best = value;
     }
     return best;
 }
 
-// A thread's entries of an n x n matrix: rows warp, warp + warps, ... and columns lane, lane + 32, ... In registers, or,
-// where there are too many, in memory.
-template <int kRows, int kColumns>
-struct Entries {
-    Scalar of[kRows][kColumns];
-    DEBLUR_DEVICE Entries(Scalar* matrix, int n) {
-#pragma unroll
-        for (int r = 0; r < kRows; ++r)
-#pragma unroll
-            for (int c = 0; c < kColumns; ++c) {
-                const int i = threadIdx.x / kLanes + r * (blockDim.x / kLanes), j = threadIdx.x % kLanes + c * kLanes;
-                of[r][c] = i < n && j < n ? matrix[i * n + j] : 0;
-            }
+// The first place of the largest |column[k]| among those with rank[k] = count, likewise.
+DEBLUR_DEVICE int place_of_largest(const Scalar* column, int count, const int* rank) {
+    Scalar best = -1;
+    int place = count;
+    for (int k = threadIdx.x % kLanes; k < count; k += kLanes) {
+        const Scalar size = magnitude(column[k]), value = size == size ? size : 0;
+        if (rank[k] == count && value > best) best = value, place = k;
     }
-    DEBLUR_DEVICE int rows() const { return kRows; }
-    DEBLUR_DEVICE int columns() const { return kColumns; }
-    DEBLUR_DEVICE Scalar& at(int r, int c) { return of[r][c]; }
-};
-
-template <>
-struct Entries<0, 0> {
-    Scalar* matrix;
-    int n;
-    DEBLUR_DEVICE Entries(Scalar* matrix, int n) : matrix(matrix), n(n) {}
-    DEBLUR_DEVICE int rows() const { return divide_up(n - int(threadIdx.x / kLanes), blockDim.x / kLanes); }
-    DEBLUR_DEVICE int columns() const { return divide_up(n - int(threadIdx.x % kLanes), kLanes); }
-    DEBLUR_DEVICE Scalar& at(int r, int c) {
-        return matrix[(threadIdx.x / kLanes + r * (blockDim.x / kLanes)) * n + threadIdx.x % kLanes + c * kLanes];
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+        const Scalar value = __shfl_xor_sync(0xffffffffu, best, distance);
+        const int other = __shfl_xor_sync(0xffffffffu, place, distance);
+        if (value > best || (value == best && other < place)) best = value, place = other;
     }
-};
+    return place;
+}
 
 // Shared memory of an elimination; deblur/ops/_cuda_problem.py computes its size.
 struct Elimination {
     Scalar *row_scale, *column_scale;
     Scalar* columns;  // column k as it was before step k, of this step and of the last
-    Scalar* row;         // the pivot's, after the division by it
-    int* rank;           // row -> step in which it was the pivot's; n before
-    int* order;          // step -> row of its pivot
+    Scalar* row;      // the pivot's, after the division by it
+    int* rank;        // row -> step in which it was the pivot's; n before
+    int* order;       // step -> row of its pivot
 };
+
+// A thread's entries of an n x n matrix: rows warp, warp + warps, ... and columns lane, lane + 32, ... In registers, or,
+// where there are too many, in memory.
+template <int kColumns>
+struct Entries {
+    static constexpr int kRows = divide_up(kColumns * kLanes, kInvertThreads / kLanes);
+    Scalar of[kRows][kColumns], line[kColumns];
+    DEBLUR_DEVICE Entries(const Elimination& e, Scalar* matrix, int n) {
+#pragma unroll
+        for (int r = 0; r < kRows; ++r)
+#pragma unroll
+            for (int c = 0; c < kColumns; ++c) {
+                const int i = threadIdx.x / kLanes + r * (blockDim.x / kLanes), j = threadIdx.x % kLanes + c * kLanes;
+                of[r][c] = i < n && j < n ? matrix[i * n + j] * e.row_scale[i] * e.column_scale[j] : 0;
+            }
+    }
+    DEBLUR_DEVICE int rows() const { return kRows; }
+    DEBLUR_DEVICE int columns() const { return kColumns; }
+    DEBLUR_DEVICE Scalar& at(int r, int c) { return of[r][c]; }
+    DEBLUR_DEVICE void read_line(const Scalar* row, int n) {
+#pragma unroll
+        for (int c = 0; c < kColumns; ++c) line[c] = row[smaller(threadIdx.x % kLanes + c * kLanes, n - 1)];
+    }
+};
+
+template <>
+struct Entries<0> {
+    Scalar* matrix;
+    const Scalar* line;
+    int n;
+    DEBLUR_DEVICE Entries(const Elimination& e, Scalar* matrix, int n) : matrix(matrix), n(n) {
+        for (int r = 0; r < rows(); ++r)
+            for (int c = 0; c < columns(); ++c)
+                at(r, c) *= e.row_scale[threadIdx.x / kLanes + r * (blockDim.x / kLanes)] *
+                            e.column_scale[threadIdx.x % kLanes + c * kLanes];
+    }
+    DEBLUR_DEVICE int rows() const { return divide_up(n - int(threadIdx.x / kLanes), blockDim.x / kLanes); }
+    DEBLUR_DEVICE int columns() const { return divide_up(n - int(threadIdx.x % kLanes), kLanes); }
+    DEBLUR_DEVICE Scalar& at(int r, int c) {
+        return matrix[(threadIdx.x / kLanes + r * (blockDim.x / kLanes)) * n + threadIdx.x % kLanes + c * kLanes];
+    }
+    DEBLUR_DEVICE void read_line(const Scalar* row, int) { line = row + threadIdx.x % kLanes; }
+};
+
+DEBLUR_DEVICE Scalar of_line(const Scalar* line, int c, int columns_in_registers) {
+    return columns_in_registers > 0 ? line[c] : line[c * kLanes];
+}
 
 // Gauss-Jordan elimination in place: step k exchanges unknown k for the right-hand side of the row with the largest entry
 // in column k among those not yet taken. No row moves: x[k] = sum over m of matrix[order[k]][m] y[order[m]] at the end.
-template <int kRows, int kColumns>
+template <int kColumns>
 DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inverse, int n) {
     const int warps = blockDim.x / kLanes, warp = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
-    Entries<kRows, kColumns> mine(matrix, n);
+    Entries<kColumns> mine(e, matrix, n);
     for (int k = 0; k < n; ++k) {
         Scalar* const column = e.columns + k % 2 * n;
 #pragma unroll
@@ -97,7 +122,7 @@ DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inver
         }
         __syncthreads();  // the column is there
 
-        const int place = largest_of(column, 1, n, e.rank).place;  // every warp finds it for itself
+        const int place = place_of_largest(column, n, e.rank);  // every warp finds it for itself
         const Scalar pivot = magnitude(column[place]) <= kEpsilon * n ? not_a_number() : 1 / column[place];
 #pragma unroll
         for (int r = 0; r < mine.rows(); ++r) {
@@ -112,14 +137,13 @@ DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inver
         __syncthreads();  // the pivot's row is there, and everyone knows the pivot
 
         if (threadIdx.x == 0) e.rank[place] = k, e.order[k] = place;
+        mine.read_line(e.row, n);
 #pragma unroll
         for (int r = 0; r < mine.rows(); ++r) {
             const int i = warp + r * warps;
             const Scalar factor = i < n && i != place ? column[i] : 0;
-            if (i == place) continue;
 #pragma unroll
-            for (int c = 0; c < mine.columns(); ++c)
-                mine.at(r, c) -= factor * e.row[smaller(lane + c * kLanes, n - 1)];
+            for (int c = 0; c < mine.columns(); ++c) mine.at(r, c) -= factor * of_line(mine.line, c, kColumns);
         }
     }
     __syncthreads();  // the last step's rank is there
@@ -154,31 +178,30 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
     Scalar* const matrix = inverse + (long long)p.groups * n * n;
     const Scalar* const weight = p.weight + blockIdx.x * p.weight_group;
 
-    for (int k = thread; k < n; k += threads) e.rank[k] = n;
+    for (int k = thread; k < n; k += threads) e.rank[k] = n, e.column_scale[k] = 1;
+#pragma unroll 4
     for (int k = thread; k < n * n; k += threads) matrix[k] = weight[k % n * p.weight_out + k / n * p.weight_in];
     __syncthreads();
     // The transposed matrix: its rows are D's columns.
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k * n, 1, n, e.rank).value, scale = most > 0 ? 1 / most : 1;
-        if (thread % kLanes == 0) e.row_scale[k] = scale;
+        const Scalar most = largest_of(matrix + k * n, 1, n, e.column_scale);
+        if (thread % kLanes == 0) e.row_scale[k] = most > 0 ? 1 / most : 1;
     }
-    __syncthreads();
-    for (int k = thread; k < n * n; k += threads) matrix[k] *= e.row_scale[k / n];
     __syncthreads();
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k, n, n, e.rank).value, scale = most > 0 ? 1 / most : 1;
-        if (thread % kLanes == 0) e.column_scale[k] = scale;
+        const Scalar most = largest_of(matrix + k, n, n, e.row_scale);
+        if (thread % kLanes == 0) e.column_scale[k] = most > 0 ? 1 / most : 1;
     }
-    __syncthreads();
-    for (int k = thread; k < n * n; k += threads) matrix[k] *= e.column_scale[k % n];
     __syncthreads();
 
     if (n <= 2 * kLanes)
-        eliminate<4, 2>(e, matrix, inverse, n);
+        eliminate<2>(e, matrix, inverse, n);
+    else if (n <= 3 * kLanes)
+        eliminate<3>(e, matrix, inverse, n);
     else if (n <= kInRegisters * kLanes)
-        eliminate<2 * kInRegisters, kInRegisters>(e, matrix, inverse, n);
+        eliminate<kInRegisters>(e, matrix, inverse, n);
     else
-        eliminate<0, 0>(e, matrix, inverse, n);
+        eliminate<0>(e, matrix, inverse, n);
 }
 
 // -D^-1 w[a, b] for every tap but the anchor, as the recursion reads it: [group][tap - 1][quad of i][o], in quads of
@@ -193,15 +216,19 @@ DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
     const Scalar* const inverse = p.inverse + (long long)group * n * n;
     const Scalar* const weight =
         p.weight + group * p.weight_group + tap / p.taps_w * p.weight_row + tap % p.taps_w * p.weight_column;
-    const int first = quad * kQuad, count = smaller(kQuad, n - first);
+    long long column[kQuad];
+#pragma unroll
+    for (int q = 0; q < kQuad; ++q) column[q] = smaller(quad * kQuad + q, n - 1) * p.weight_in;
     Quad folded = {};
 #pragma unroll 4
     for (int k = 0; k < n; ++k) {
         const Scalar factor = inverse[k * n + o];
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q)
-            if (q < count) folded.of[q] -= factor * weight[k * p.weight_out + (first + q) * p.weight_in];
+        for (int q = 0; q < kQuad; ++q) folded.of[q] -= factor * weight[k * p.weight_out + column[q]];
     }
+#pragma unroll
+    for (int q = 0; q < kQuad; ++q)
+        if (quad * kQuad + q >= n) folded.of[q] = 0;
     reinterpret_cast<Quad*>(p.folded)[place] = folded;
 }
 
@@ -218,15 +245,16 @@ DEBLUR_KERNEL(deblur_apply_anchors, kFoldThreads) {
     const long long offset = frame * p.frame_step + (long long)group * n * p.channel_step + pixel;
     const Scalar* const inverse = p.inverse + (long long)group * n * n + first;
     const int count = smaller(kQuad, n - first), there = divide_up(pixels - pixel, step);
+    int output[kQuad], other[kQuad];  // those beyond the last are computed in vain
+#pragma unroll
+    for (int q = 0; q < kQuad; ++q) output[q] = smaller(q, count - 1), other[q] = smaller(q, there - 1) * step;
     Quad sums[kQuad] = {};
 #pragma unroll 2
     for (int k = 0; k < n; ++k) {
-        Quad factor = {}, value = {};
+        const Scalar* const y = p.y + offset + k * p.channel_step;
+        Quad factor, value;
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q) {
-            if (q < count) factor.of[q] = inverse[k * n + q];
-            if (q < there) value.of[q] = p.y[offset + k * p.channel_step + q * step];
-        }
+        for (int q = 0; q < kQuad; ++q) factor.of[q] = inverse[k * n + output[q]], value.of[q] = y[other[q]];
 #pragma unroll
         for (int m = 0; m < kQuad; ++m)
 #pragma unroll

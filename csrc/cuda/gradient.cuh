@@ -83,10 +83,12 @@ DEBLUR_KERNEL(deblur_weight_gradient, kGradientThreads) {
             const int i = k / (kTileColumns / kChunk), j = k % (kTileColumns / kChunk) * kChunk;
             // x of column j - first + 7, and the 14 columns before it
             const Scalar* const x = s.x + (i + p.taps_h - 1 - a) * s.pitch + kTileColumns - kChunk - j + first;
-            Scalar values[2 * kChunk];
+            Scalar grad[kChunk], values[2 * kChunk];
+#pragma unroll
+            for (int n = 0; n < kChunk; ++n) grad[n] = s.grad[i * kTileColumns + j + n];
 #pragma unroll
             for (int n = 0; n < 2 * kChunk - 1; ++n) values[n] = x[n];
-            add_block<true>(sums, s.grad + i * kTileColumns + j, 1, values, 0);
+            add_block(sums, grad, values);
         }
     }
 

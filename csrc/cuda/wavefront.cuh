@@ -29,6 +29,7 @@
 constexpr int kTile = 4;                                  // pixels of a thread
 constexpr int kOutputs = sizeof(Scalar) == 4 ? 4 : 2;     // its output channels: twice as many would spill doubles
 constexpr int kSums = kTile * kOutputs;
+constexpr int kHeld = 2;  // of its right-hand sides: all, from eight parts on
 constexpr int kWavefrontThreads = 384;  // with more, the registers would not do
 
 // One image, seen by its block.
@@ -124,6 +125,10 @@ struct Item {
         return x + channel(s, number) * s.channel_step + number % kTile * (s.image.row - s.image.column);
     }
     DEBLUR_DEVICE Scalar right_side(const Sweep& s, int number) const { return has(s, number) ? *at(s, number) : 0; }
+    DEBLUR_DEVICE void read_ahead(const Sweep& s, int part, Scalar (&coming)[kHeld]) const {
+#pragma unroll
+        for (int k = 0; k < kHeld; ++k) coming[k] = right_side(s, part + k * s.parts);
+    }
 };
 
 DEBLUR_DEVICE Item item_of(const Sweep& s, const Share& share, const Pass& pass) {
@@ -170,6 +175,18 @@ DEBLUR_DEVICE void add_products(Scalar (&sums)[kOutputs][kTile], const Sweep& s,
     }
 }
 
+// Adds up the parts of one of an item's sums: a pixel is solved.
+DEBLUR_DEVICE void finish(const Sweep& s, const Share& share, const Pass& pass, const Item& item, int number,
+                          Scalar total) {
+    if (!item.has(s, number)) return;
+#pragma unroll 4
+    for (int part = 0; part < s.parts; ++part) total += s.sums[(part * kSums + number) * s.per_pass + share.place];
+    const int channel = item.channel(s, number), row = item.row + number % kTile;
+    *item.at(s, number) = total;
+    Quad* const here = s.ring + (long long)(pass.slot * s.rows + s.taps_h - 1 + row) * s.quads;
+    here[channel / kQuad].of[channel % kQuad] = total;
+}
+
 template <bool kRingInShared, bool kTapsInShared>
 DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
     Sweep s = sweep_of(p);
@@ -191,7 +208,8 @@ DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
     Pass pass = {};
     pass.find_rows(s);
     Item item = item_of(s, share, pass);
-    Scalar coming = item.right_side(s, share.part);  // the next right-hand side, asked for before it is needed
+    Scalar coming[kHeld];  // right-hand sides, asked for before they are needed
+    item.read_ahead(s, share.part, coming);
     while (!pass.is_over(s)) {
         if (item.pixels > 0) {
             Scalar sums[kOutputs][kTile] = {};
@@ -203,21 +221,13 @@ DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
         __syncthreads();  // all parts of the sums are there
 
         // Every part finishes some of the numbers.
-        Quad* const here = s.ring + (long long)(pass.slot * s.rows + s.taps_h - 1 + item.row) * s.quads;
-        for (int number = share.part; number < kSums; number += s.parts) {
-            Scalar total = coming;
-            coming = item.right_side(s, number + s.parts);
-            if (!item.has(s, number)) continue;
-#pragma unroll 4
-            for (int part = 0; part < s.parts; ++part)
-                total += s.sums[(part * kSums + number) * s.per_pass + share.place];
-            const int channel = item.channel(s, number);
-            *item.at(s, number) = total;
-            here[number % kTile * s.quads + channel / kQuad].of[channel % kQuad] = total;
-        }
+#pragma unroll
+        for (int k = 0; k < kHeld; ++k) finish(s, share, pass, item, share.part + k * s.parts, coming[k]);
+        for (int number = share.part + kHeld * s.parts; number < kSums; number += s.parts)
+            finish(s, share, pass, item, number, item.right_side(s, number));
         pass.advance(s);
         item = item_of(s, share, pass);
-        coming = item.right_side(s, share.part);
+        item.read_ahead(s, share.part, coming);
         __syncthreads();  // this part of the diagonal is in the ring; the slot it replaced was last read for it
     }
 }

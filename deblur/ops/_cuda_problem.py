@@ -19,14 +19,13 @@ __all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
 
 LANES = 32  # threads of a warp, rows of a band
 CHUNK = 8  # times of a chunk
-MARGIN = 2 * CHUNK - 2
 BAND_WARPS = {4: 16, 8: 8}  # of a block, by bytes of a value
 PART_PITCH = LANES + 4
 MOST_HALO = 256  # rows above a band, held in registers on their way
 QUAD = 4  # values loaded together
 TILE, OUTPUTS = 4, {4: 4, 8: 2}  # pixels of a thread of the wavefront kernel; its output channels, by bytes of a value
-MOST_PARTS = 16  # that its sums are cut into
-WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS, GRADIENT_THREADS = 384, 512, 256, 256
+MOST_PARTS = 8  # that its sums are cut into
+WAVEFRONT_THREADS, INVERT_THREADS, FOLD_THREADS, GRADIENT_THREADS = 384, 384, 256, 256
 TILE_ROWS, TILE_COLUMNS = 8, 64  # of a weight gradient
 GRADIENT_BLOCKS = 512  # that share its pixels: enough for any device, few enough to add up
 
@@ -254,8 +253,8 @@ def plan_weight_grad(
 
 def _band_shared_bytes(problem: Problem, itemsize: int) -> int:
     """Bytes of `Band`, in csrc/cuda/band.cuh: the ring, the taps, the warps' sums, a right-hand side and the ticket."""
-    farthest: int = (problem.taps_w - 1 + problem.taps_h - 1 + CHUNK - 1) // CHUNK
-    pitch: int = -(-(max(problem.taps_h - 1, CHUNK - 1) + LANES - 4) // 8) * 8 + 4
-    ring: int = (farthest + 1) * CHUNK * pitch
-    weights: int = problem.taps_h * (-(-(problem.taps_w + 2 * MARGIN + QUAD - 1) // QUAD) * QUAD)
+    halo, windows = problem.taps_h - 1, (problem.taps_w + CHUNK - 2) // CHUNK
+    pitch: int = -(-(max(halo, CHUNK - 1) + LANES - 4) // 8) * 8 + 4
+    ring: int = CHUNK * (2 + windows - (-halo // CHUNK)) * pitch
+    weights: int = problem.taps_h * CHUNK * (windows + 2)
     return (ring + weights + (BAND_WARPS[itemsize] + 1) * CHUNK * PART_PITCH) * itemsize + ctypes.sizeof(ctypes.c_int)

@@ -64,7 +64,7 @@ MUTATIONS = [
         name="no barrier before the right-hand side is read",
         source="band.cuh",
         right="__syncthreads();  // the right-hand side of chunk c + 1 is there",
-        wrong="",
+        wrong=";  // the right-hand side of chunk c + 1 is there",
         case=BAND,
         shows="values",
     ),
@@ -77,18 +77,18 @@ MUTATIONS = [
         shows="race",
     ),
     Mutation(
-        name="a halo fetched before the wait for it is over",
+        name="a wait for the halo of the chunk before",
         source="band.cuh",
-        right="fetch_halo(ahead, p, band, c + 2);",
-        wrong="fetch_halo(ahead, p, band, c + 3);",
+        right="wait_for_halo(p, band, task, c + 2);",
+        wrong="wait_for_halo(p, band, task, c + 1);",
         case=BAND,
         shows="race",
     ),
     Mutation(
         name="a halo stored into the chunk that is being solved",
         source="band.cuh",
-        right="store_halo(ahead, band, band.chunk(-1));",
-        wrong="store_halo(ahead, band, band.chunk(0));",
+        right="band.before(0);",
+        wrong="band.before(kChunk);",
         case=BAND,
         shows="values",
     ),
@@ -143,8 +143,8 @@ MUTATIONS = [
     Mutation(
         name="a halo off by one column",
         source="band.cuh",
-        right="column = c * kChunk + k % kChunk + up;",
-        wrong="column = c * kChunk + k % kChunk + up - 1;",
+        right="(c + 2) * kChunk + w.time + w.row + 1;",
+        wrong="(c + 2) * kChunk + w.time + w.row;",
         case=BAND,
         shows="values",
     ),
@@ -159,16 +159,40 @@ MUTATIONS = [
     Mutation(
         name="a ring too short",
         source="band.cuh",
-        right="last_distance(p.taps_h - 1, p.taps_w) + 1;",
-        wrong="last_distance(p.taps_h - 1, p.taps_w);",
+        right="kChunk * (1 + band.windows + ",
+        wrong="kChunk * (band.windows + ",
         case=WIDE,
         shows="race",
     ),
     Mutation(
-        name="zero times what is not in the past",
-        source="toeplitz.cuh",
-        right="if (!kWhole && first + k < 0) continue;",
+        name="a window torn at the end of the ring",
+        source="band.cuh",
+        right="if (again) now[again] = mine;",
         wrong="",
+        case=WIDE,
+        shows="values",
+    ),
+    Mutation(
+        name="times that are not solved yet",
+        source="band.cuh",
+        right="s < a ? source[s * band.pitch] : 0;",
+        wrong="source[s * band.pitch];",
+        case=BAND,
+        shows="values",
+    ),
+    Mutation(
+        name="a window that no warp takes",
+        source="band.cuh",
+        right="count * larger(0, begin) / (2 * kPublisher)",
+        wrong="count * larger(0, begin + 1) / (2 * kPublisher)",
+        case=WIDE,
+        shows="values",
+    ),
+    Mutation(
+        name="zero times what is not in the past",
+        source="band.cuh",
+        right="add_triangle(sums, value, weight);",
+        wrong="add_block(sums, value, weight);",
         case=BAND,
         shows="nan",
     ),
@@ -183,8 +207,8 @@ MUTATIONS = [
     Mutation(
         name="the adjoint with channels not exchanged",
         source="fold.cuh",
-        right="weight[k * p.weight_out + (first + q) * p.weight_in]",
-        wrong="weight[(k * n + first + q) * p.weight_row * (p.weight_group / n / n / p.weight_row)]",
+        right="smaller(quad * kQuad + q, n - 1) * p.weight_in;",
+        wrong="smaller(quad * kQuad + q, n - 1) * p.weight_out;",
         case=CHANNELS,
         shows="values",
     ),
@@ -263,8 +287,8 @@ MUTATIONS = [
     Mutation(
         name="half a warp in the mask of a shuffle",
         source="fold.cuh",
-        right="__shfl_xor_sync(0xffffffffu, best.value",
-        wrong="__shfl_xor_sync(0x0000ffffu, best.value",
+        right="other = __shfl_xor_sync(0xffffffffu",
+        wrong="other = __shfl_xor_sync(0x0000ffffu",
         case=CHANNELS,
         shows="missing",
     ),
@@ -313,7 +337,7 @@ def marked(value: object, always: bool) -> object:
 
 def with_a_nan(case: Case) -> torch.Tensor:
     image = case.image()
-    image[..., -2, 5] = float("nan")
+    image[..., -case.taps[0], 5] = float("nan")
     return image
 
 
@@ -334,7 +358,7 @@ def shown(sources: Mapping[str, str] | None, case: Case, shows: str) -> str | No
             return next((name for word, name in words.items() if word in str(error)), str(error))
         if shows == "nan":
             reached = torch.zeros_like(found, dtype=torch.bool)
-            reached[..., -2:, 5:] = True
+            reached[..., -case.taps[0] :, 5:] = True
             if not torch.equal(found.isnan(), reached):
                 return "nan"
         elif not torch.allclose(found, expected, rtol=0, atol=1e-11):

@@ -27,8 +27,8 @@ MOST_REGISTERS = {
     ("deblur_band_solve", "float"): 128,
     ("deblur_band_solve", "double"): 240,
     **{
-        (f"deblur_wavefront_solve{kind}", scalar): 168
-        for kind in ("", "_ring", "_all")
+        (f"deblur_{name}", scalar): 168
+        for name in ("invert_anchors", *(f"wavefront_solve{kind}" for kind in ("", "_ring", "_all")))
         for scalar in ("float", "double")
     },
 }
