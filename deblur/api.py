@@ -156,12 +156,19 @@ class ApplyOptions:
         return configured(self.method, self.settings, self.prior)
 
 
+LARGE = 2**19
+"""Pixels from which on the learned prior takes `FEWER_LEVELS`, so that a megapixel stays under half a minute."""
+
+FEWER_LEVELS = {"prior": {"steps": 15}}
+
+
 def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
-    """The options with the method that `auto` stands for in a frame (C, H, W).
+    """The options with the method that `auto` stands for in a frame (C, H, W), and what its size asks of the method.
 
     `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^16
     values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
-    another method. Elsewhere what `chosen` says.
+    another method. Elsewhere what `chosen` says. The learned prior that comes with the package takes `FEWER_LEVELS` in
+    a frame of `LARGE` pixels or more, where no settings are given.
 
     Example:
         >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]
@@ -172,7 +179,10 @@ def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
     known = options.confidence is None and options.prior is None
     if options.method == "auto" and small and plain and known:
         return dataclasses.replace(options, method=SMALL_METHOD)
-    return dataclasses.replace(options, method=chosen(options.method, options.prior))
+    method = chosen(options.method, options.prior)
+    if method == SMALL_METHOD and math.prod(shape[-2:]) >= LARGE and not options.settings:
+        return dataclasses.replace(options, method=method, settings=FEWER_LEVELS)
+    return dataclasses.replace(options, method=method)
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
