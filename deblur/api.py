@@ -157,7 +157,7 @@ class ApplyOptions:
 
 
 LARGE = 2**19
-"""Pixels from which on the learned prior takes `FEWER_LEVELS`, so that a megapixel stays under half a minute."""
+"""Pixels from which on a learned prior takes `FEWER_LEVELS`, so that a megapixel stays under half a minute."""
 
 FEWER_LEVELS = {"prior": {"steps": 15}}
 
@@ -167,8 +167,8 @@ def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
 
     `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^16
     values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
-    another method. Elsewhere what `chosen` says. The learned prior that comes with the package takes `FEWER_LEVELS` in
-    a frame of `LARGE` pixels or more, where no settings are given.
+    another method. Elsewhere what `chosen` says. A learned prior takes `FEWER_LEVELS` in a frame of `LARGE` pixels or
+    more, where no settings are given.
 
     Example:
         >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]

@@ -191,7 +191,7 @@ DEBLUR_DEVICE void add_near(Scalar (&sums)[kChunk], const Band& band) {
 }
 
 // Chunk c, time after time, by one warp. Each solved value is pushed into the sums of the later times of the chunk, which
-// every lane keeps in registers; `near` are the taps with a + b < kChunk, none of them beyond row kRows; `width` is 0 for
+// every lane keeps in registers; `near` are the taps with a + b < kChunk, all in the first kRows rows; `width` is 0 for
 // lanes beyond the image.
 template <int kRows>
 DEBLUR_DEVICE void solve_chunk(const Band& band, int c, int width, const Scalar (&near)[kChunk][kChunk]) {
@@ -207,11 +207,13 @@ DEBLUR_DEVICE void solve_chunk(const Band& band, int c, int width, const Scalar 
         const Scalar mine = unsigned(column + u) < unsigned(width) ? sums[u] : 0;
         *now = mine;
         if (again) now[again] = mine;
+        if (band.taps_w == 1) continue;  // the host sees to it that these are 1 x 1 taps
 #pragma unroll
         for (int b = 1; b < kChunk - u; ++b) sums[u + b] += near[0][b] * mine;
-        if (band.halo == 0) continue;  // a NaN stays in its row
+        if (band.halo == 0) continue;
         __syncwarp();  // the lanes below read it
-        // Rows of taps that there are not are zeros, times values that the rows before them pass on anyhow.
+        // Taps that there are not are zeros, times values that those before them pass on anyhow, a NaN too. But where
+        // there is one row or one column of taps, nothing may go from row to row or from column to column: see above.
 #pragma unroll
         for (int a = 1; a < smaller(kRows, kChunk - u); ++a) {
             const Scalar value = now[-a];

@@ -4,14 +4,13 @@
 //
 //     x[p] = D^-1 y[p]  -  sum over taps (a, b) other than the anchor of  (D^-1 w[a, b]) x[p - (a, b)]
 //
-// so that the recursion has one product and one barrier per wavefront, and no loop over channels depends on itself.
+// so that the recursion has one product per wavefront, and no loop over channels depends on itself.
 #pragma once
 
 #include "problem.cuh"
 
 constexpr int kFoldThreads = 256;
 constexpr int kInvertThreads = 384;
-constexpr int kInRegisters = sizeof(Scalar) == 4 ? 6 : 3;  // times 32 channels: what an elimination has room for
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
@@ -198,8 +197,8 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
         eliminate<2>(e, matrix, inverse, n);
     else if (n <= 3 * kLanes)
         eliminate<3>(e, matrix, inverse, n);
-    else if (n <= kInRegisters * kLanes)
-        eliminate<kInRegisters>(e, matrix, inverse, n);
+    else if (sizeof(Scalar) == 4 && n <= 6 * kLanes)
+        eliminate<sizeof(Scalar) == 4 ? 6 : 3>(e, matrix, inverse, n);
     else
         eliminate<0>(e, matrix, inverse, n);
 }
@@ -236,16 +235,18 @@ DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
 // have neighbouring pixels, and a thread's own are a quarter of the frame apart.
 DEBLUR_KERNEL(deblur_apply_anchors, kFoldThreads) {
     const Problem& p = problem;
-    const int n = p.channels, quads = p.padded / kQuad, pixels = p.height * p.width, step = divide_up(pixels, kQuad);
+    const int n = p.channels, quads = p.padded / kQuad;
+    const long long pixels = (long long)p.height * p.width, step = (pixels + kQuad - 1) / kQuad;
     const long long place = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= (long long)step * quads * p.groups * p.batch) return;
-    const int pixel = int(place % step);
+    if (place >= step * quads * p.groups * p.batch) return;
+    const long long pixel = place % step;
     const int first = int(place / step % quads) * kQuad, group = int(place / step / quads % p.groups);
     const int frame = int(place / step / quads / p.groups);
     const long long offset = frame * p.frame_step + (long long)group * n * p.channel_step + pixel;
     const Scalar* const inverse = p.inverse + (long long)group * n * n + first;
-    const int count = smaller(kQuad, n - first), there = divide_up(pixels - pixel, step);
-    int output[kQuad], other[kQuad];  // those beyond the last are computed in vain
+    const int count = smaller(kQuad, n - first), there = int((pixels - pixel + step - 1) / step);
+    int output[kQuad];
+    long long other[kQuad];  // those beyond the last are computed in vain
 #pragma unroll
     for (int q = 0; q < kQuad; ++q) output[q] = smaller(q, count - 1), other[q] = smaller(q, there - 1) * step;
     Quad sums[kQuad] = {};

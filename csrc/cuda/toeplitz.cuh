@@ -2,7 +2,7 @@
 //
 // Row a of the taps is a one-dimensional filter: the value of row l - a at time t' goes with tap b = t - a - t' into the
 // sum of time t. Between kChunk source times and kChunk target times that is a Toeplitz matrix, 15 weights on its
-// diagonals for 64 multiply-adds, so 23 loads serve 64 of them:
+// diagonals for 64 multiply-adds, so 23 values serve 64 of them:
 //
 //                source time s
 //                0   1   2 ...

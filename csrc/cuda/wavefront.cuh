@@ -1,7 +1,7 @@
 // The wavefront kernel: exact inverse with several channels per group, one block of threads per image.
 //
 // It starts from x = D^-1 y and taps with the anchor folded in (fold.cuh). At time t all pixels of the anti-diagonal
-// i + j = t are solved at once, one skinny product of the taps with what earlier diagonals hold, and one barrier ends it:
+// i + j = t are solved at once, one skinny product of the taps with what earlier diagonals hold:
 //
 //     (channels) x (taps * channels)   times   (taps * channels) x (pixels of the diagonal)
 //

@@ -3,7 +3,7 @@
 What runs where:
 
 - the solve with one channel per group: the band kernel, one launch however many images and bands (taps too many for
-  its shared memory, more than 45 a side on the smallest device: the wavefront kernel);
+  its shared memory, more than 45 a side on the smallest device, 25 in float64: the wavefront kernel);
 - the solve with several channels per group: three small kernels that invert the anchors and fold them in, then the
   wavefront kernel, one launch for all images;
 - the weight gradient with one channel per group: a kernel that sums over tiles, and one that sums over its blocks;

@@ -8,6 +8,7 @@ import pytest
 import torch
 from emulated import Case, toolkit
 
+from deblur.errors import OptionError
 from deblur.ops import _cuda_problem, geometry
 
 #: Made once: the kernels are compiled at their first use, and kept.
@@ -88,6 +89,11 @@ def test_whatever_fits_in_shared_memory(limit: int, kernel: str, dtype: torch.dt
     assert device.driver.launched[-1] == kernel
 
 
+def test_more_channels_than_an_elimination_has_room_for_are_refused() -> None:
+    with pytest.raises(OptionError, match="expected at most 357 channels per group on this GPU, got 358"):
+        Case(shape=(1, 358, 1, 1), taps=(1, 1), dtype=torch.float32).solved(toolkit(shared_limit=10_000))
+
+
 def test_taps_too_many_for_a_band_take_the_other_kernel() -> None:
     device = toolkit(shared_limit=20_000)
     Case(shape=(1, 2, 50, 40), taps=(40, 30), groups=2).check(device)
@@ -138,6 +144,21 @@ def test_a_nan_stays_within_the_pixels_that_depend_on_it(groups: int) -> None:
     assert torch.equal(found[0, 0].isnan(), reached)
     assert torch.equal(found[0, 1].isnan(), reached & (groups == 1))
     assert found[1].isfinite().all()
+
+
+@pytest.mark.parametrize("taps", [(3, 1), (1, 3), (1, 1), (12, 1), (2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(20, 40), (40, 20)], ids=str)
+def test_a_nan_passes_along_the_taps_alone(shape: tuple[int, int], taps: tuple[int, int]) -> None:
+    class Spoilt(Case):
+        def image(self) -> torch.Tensor:
+            image = super().image()
+            image[0, 0, 9, 5] = float("nan")
+            return image
+
+    found = Spoilt(shape=(1, 1, *shape), taps=taps).solved(TOOLKIT)
+    reached = torch.zeros(shape, dtype=torch.bool)
+    reached[9 : None if taps[0] > 1 else 10, 5 : None if taps[1] > 1 else 6] = True
+    assert torch.equal(found[0, 0].isnan(), reached)
 
 
 REPEATED = [
