@@ -134,11 +134,11 @@ DEBLUR_DEVICE void add_window(Scalar (&sums)[kChunk], const Band& band, int a, i
     if (m > 0) {
 #pragma unroll
         for (int s = 0; s < kChunk; ++s) value[s] = source[s * band.pitch];
-        add_block(sums, value, weight);
+        add_diagonals<1 - kChunk>(sums, value, weight);
     } else {  // its last times may be those of chunk c + 1 itself
 #pragma unroll
         for (int s = 0; s < kChunk; ++s) value[s] = s < a ? source[s * band.pitch] : 0;
-        add_triangle(sums, value, weight);
+        add_diagonals<0>(sums, value, weight);
     }
 }
 
@@ -234,18 +234,34 @@ DEBLUR_DEVICE void wait_for_halo(const Problem& p, const Band& band, int task, i
     }
 }
 
-// What a thread does with the image. In a chunk it stands for a pixel, neighbours in a row for neighbouring threads; of
-// the halo it holds the values of every 32nd row.
+// The pixel of a chunk that a thread stands for: neighbours in a row for neighbouring threads.
+struct Pixel {
+    int row, time;
+    int column;
+    int width;  // of the image; 0 in a row beyond it
+
+    DEBLUR_DEVICE bool is_in_image() const { return unsigned(column) < unsigned(width); }
+};
+
+DEBLUR_DEVICE Pixel pixel_of(const Band& band, int row, int time, int c) {
+    Pixel pixel;
+    pixel.row = row;
+    pixel.time = time;
+    pixel.width = pixel.row < band.rows ? band.image.width : 0;
+    pixel.column = c * kChunk + pixel.time - pixel.row;
+    return pixel;
+}
+
+// What a thread does with the image: its pixel, and of the halo the values of every 32nd row.
 struct Writer {
-    int row, time;     // of its pixel
-    int column;        // of its pixel in chunk c
+    Pixel pixel;       // in chunk c
     int values;        // of the halo; the first band of an image has zeros there for ever
     int first_column;  // of its first halo value in chunk c + 2
     Scalar* x;         // its pixel in chunk c
     const Scalar* up;  // its first halo value in chunk c + 2
 
     DEBLUR_DEVICE void advance(long long step) {
-        column += kChunk;
+        pixel.column += kChunk;
         first_column += kChunk;
         x += step;
         up += step;
@@ -253,15 +269,13 @@ struct Writer {
 };
 
 DEBLUR_DEVICE Writer writer_of(const Problem& p, const Band& band, int c) {
-    const int k = int(threadIdx.x) - kFirstWriter;
+    const int number = int(threadIdx.x) - kFirstWriter;
     Writer w;
-    w.row = k / kChunk;
-    w.time = k % kChunk;
-    w.column = c * kChunk + w.time - w.row;
-    w.values = k < 0 || band.index == 0 ? 0 : larger(0, divide_up(band.halo - w.row, kLanes));
-    w.first_column = (c + 2) * kChunk + w.time + w.row + 1;
-    w.x = p.x + band.pixel(w.row, w.column);
-    w.up = p.x + band.pixel(-1 - w.row, w.first_column);
+    w.pixel = pixel_of(band, number / kChunk, number % kChunk, c);
+    w.values = number < 0 || band.index == 0 ? 0 : larger(0, divide_up(band.halo - w.pixel.row, kLanes));
+    w.first_column = (c + 2) * kChunk + w.pixel.time + w.pixel.row + 1;
+    w.x = p.x + band.pixel(w.pixel.row, w.pixel.column);
+    w.up = p.x + band.pixel(-1 - w.pixel.row, w.first_column);
     return w;
 }
 
@@ -272,7 +286,7 @@ DEBLUR_DEVICE void fetch_halo(Scalar (&ahead)[kAhead], const Band& band, const W
     for (int n = 0; n < kAhead; ++n) {
         if (n >= w.values) break;
         const bool inside = unsigned(w.first_column + n * kLanes) < unsigned(band.image.width) &&
-                            n * kLanes + w.row < band.index * kLanes;
+                            n * kLanes + w.pixel.row < band.index * kLanes;
         ahead[n] = inside ? w.up[n * next] : 0;
     }
 }
@@ -283,7 +297,7 @@ DEBLUR_DEVICE void store_halo(const Scalar (&ahead)[kAhead], const Band& band, c
 #pragma unroll
     for (int n = 0; n < kAhead; ++n) {
         if (n >= w.values) break;
-        Scalar* const place = chunk + w.time * band.pitch - 1 - w.row - n * kLanes;
+        Scalar* const place = chunk + w.pixel.time * band.pitch - 1 - w.pixel.row - n * kLanes;
         *place = ahead[n];
         if (again) place[again] = ahead[n];
     }
@@ -318,15 +332,12 @@ DEBLUR_KERNEL(deblur_band_solve, kBandThreads) {
     const Far far = far_of(band, far_count);
     const int lanes_width = band.lane < band.rows ? band.image.width : 0;
 
-    // The thread's pixel of a chunk where right-hand sides are made: the same as a writer's, of the first threads.
-    const int row = threadIdx.x / kChunk, time = threadIdx.x % kChunk;
-    const int width = row < band.rows ? band.image.width : 0;
-    int column = (begin + 2) * kChunk + time - row;
-    const Scalar* y_later = p.y + band.pixel(row, column);
+    // Whose right-hand side the thread asks for in chunk c.
+    Pixel later = pixel_of(band, threadIdx.x / kChunk, threadIdx.x % kChunk, begin + 2);
+    const Scalar* y_later = p.y + band.pixel(later.row, later.column);
     Scalar y = 0;  // of chunk c + 1; the first one lies before the image
 
     Writer writer = writer_of(p, band, begin);
-    const int writers_width = writer.row < band.rows ? band.image.width : 0;
     const long long step = kChunk * band.image.column;
     Scalar ahead[kAhead] = {};
     for (int c = begin; c < chunks; ++c) {
@@ -354,16 +365,16 @@ DEBLUR_KERNEL(deblur_band_solve, kBandThreads) {
         if (threadIdx.x < kPixels) {
             Scalar total = inverse * y;
 #pragma unroll 4
-            for (int w = 0; w < adders; ++w) total += band.parts[(w * kChunk + time) * kPartPitch + row];
-            band.rhs[time * kPartPitch + row] = total;
-            y = unsigned(column) < unsigned(width) ? *y_later : 0;
+            for (int w = 0; w < adders; ++w) total += band.parts[(w * kChunk + later.time) * kPartPitch + later.row];
+            band.rhs[later.time * kPartPitch + later.row] = total;
+            y = later.is_in_image() ? *y_later : 0;
         }
         if (int(threadIdx.x) >= kFirstWriter) {
-            if (unsigned(writer.column) < unsigned(writers_width))
-                *writer.x = band.before(kChunk)[writer.time * band.pitch + writer.row];
+            if (writer.pixel.is_in_image())
+                *writer.x = band.before(kChunk)[writer.pixel.time * band.pitch + writer.pixel.row];
             fetch_halo(ahead, band, writer);
         }
-        column += kChunk;
+        later.column += kChunk;
         y_later += step;
         writer.advance(step);
         band.head = band.head + kChunk == band.times ? 0 : band.head + kChunk;

@@ -11,6 +11,7 @@
 
 constexpr int kFoldThreads = 256;
 constexpr int kInvertThreads = 384;
+constexpr int kMostColumns = sizeof(Scalar) == 4 ? 6 : 3;  // of 32 channels, that an elimination has registers for
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
@@ -73,6 +74,7 @@ struct Entries {
     DEBLUR_DEVICE int rows() const { return kRows; }
     DEBLUR_DEVICE int columns() const { return kColumns; }
     DEBLUR_DEVICE Scalar& at(int r, int c) { return of[r][c]; }
+    DEBLUR_DEVICE Scalar in_line(int c) const { return line[c]; }
     DEBLUR_DEVICE void read_line(const Scalar* row, int n) {
 #pragma unroll
         for (int c = 0; c < kColumns; ++c) line[c] = row[smaller(threadIdx.x % kLanes + c * kLanes, n - 1)];
@@ -95,12 +97,9 @@ struct Entries<0> {
     DEBLUR_DEVICE Scalar& at(int r, int c) {
         return matrix[(threadIdx.x / kLanes + r * (blockDim.x / kLanes)) * n + threadIdx.x % kLanes + c * kLanes];
     }
+    DEBLUR_DEVICE Scalar in_line(int c) const { return line[c * kLanes]; }
     DEBLUR_DEVICE void read_line(const Scalar* row, int) { line = row + threadIdx.x % kLanes; }
 };
-
-DEBLUR_DEVICE Scalar of_line(const Scalar* line, int c, int columns_in_registers) {
-    return columns_in_registers > 0 ? line[c] : line[c * kLanes];
-}
 
 // Gauss-Jordan elimination in place: step k exchanges unknown k for the right-hand side of the row with the largest entry
 // in column k among those not yet taken. No row moves: x[k] = sum over m of matrix[order[k]][m] y[order[m]] at the end.
@@ -142,7 +141,7 @@ DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inver
             const int i = warp + r * warps;
             const Scalar factor = i < n && i != place ? column[i] : 0;
 #pragma unroll
-            for (int c = 0; c < mine.columns(); ++c) mine.at(r, c) -= factor * of_line(mine.line, c, kColumns);
+            for (int c = 0; c < mine.columns(); ++c) mine.at(r, c) -= factor * mine.in_line(c);
         }
     }
     __syncthreads();  // the last step's rank is there
@@ -197,8 +196,8 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
         eliminate<2>(e, matrix, inverse, n);
     else if (n <= 3 * kLanes)
         eliminate<3>(e, matrix, inverse, n);
-    else if (sizeof(Scalar) == 4 && n <= 6 * kLanes)
-        eliminate<sizeof(Scalar) == 4 ? 6 : 3>(e, matrix, inverse, n);
+    else if (n <= kMostColumns * kLanes)
+        eliminate<kMostColumns>(e, matrix, inverse, n);
     else
         eliminate<0>(e, matrix, inverse, n);
 }

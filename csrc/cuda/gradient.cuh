@@ -88,7 +88,7 @@ DEBLUR_KERNEL(deblur_weight_gradient, kGradientThreads) {
             for (int n = 0; n < kChunk; ++n) grad[n] = s.grad[i * kTileColumns + j + n];
 #pragma unroll
             for (int n = 0; n < 2 * kChunk - 1; ++n) values[n] = x[n];
-            add_block(sums, grad, values);
+            add_diagonals<1 - kChunk>(sums, grad, values);
         }
     }
 

@@ -18,19 +18,13 @@
 
 constexpr int kChunk = 8;  // times of a chunk
 
-// `value` by source time; `weight` holds the diagonals from the lowest one on, k = -7.
-DEBLUR_DEVICE void add_block(Scalar (&sums)[kChunk], const Scalar (&value)[kChunk], const Scalar (&weight)[2 * kChunk]) {
+// `value` by source time; weight[kChunk - 1 + k] is diagonal k. Diagonals below kLowest are left out: those from 0 on are
+// the nearest window, those from 1 - kChunk on a whole one.
+template <int kLowest>
+DEBLUR_DEVICE void add_diagonals(Scalar (&sums)[kChunk], const Scalar (&value)[kChunk],
+                                 const Scalar (&weight)[2 * kChunk]) {
 #pragma unroll
-    for (int k = 1 - kChunk; k < kChunk; ++k)
+    for (int k = kLowest; k < kChunk; ++k)
 #pragma unroll
-        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight[k + kChunk - 1] * value[u - k];
-}
-
-// The nearest window: weight[kChunk - 1 + k] is tap k.
-DEBLUR_DEVICE void add_triangle(Scalar (&sums)[kChunk], const Scalar (&value)[kChunk],
-                                const Scalar (&weight)[2 * kChunk]) {
-#pragma unroll
-    for (int k = 0; k < kChunk; ++k)
-#pragma unroll
-        for (int u = k; u < kChunk; ++u) sums[u] += weight[k + kChunk - 1] * value[u - k];
+        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight[kChunk - 1 + k] * value[u - k];
 }

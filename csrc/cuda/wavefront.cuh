@@ -64,27 +64,27 @@ DEBLUR_DEVICE Sweep sweep_of(const Problem& p) {
     return s;
 }
 
-// A thread's share of every diagonal. It adds the products of all pairs of a tap and a quad of input channels, in this
+// A thread's work on every diagonal. It adds the products of all pairs of a tap and a quad of input channels, in this
 // order, from `begin` to `end`; the first one is tap (a, b) and `quad`.
-struct Share {
+struct Work {
     int part, place;  // of which item of a pass
     int tile, lane;   // of the item in the first pass
     int begin, end, a, b, quad;
 };
 
-DEBLUR_DEVICE Share share_of(const Sweep& s) {
+DEBLUR_DEVICE Work work_of(const Sweep& s) {
     const int pairs = (s.taps_h * s.taps_w - 1) * s.quads;
-    Share share;
-    share.part = threadIdx.x / s.per_pass;
-    share.place = threadIdx.x % s.per_pass;
-    share.tile = share.place / s.spread;
-    share.lane = share.place % s.spread;
-    share.begin = pairs * share.part / s.parts;
-    share.end = pairs * (share.part + 1) / s.parts;
-    share.quad = share.begin % s.quads;
-    share.a = (1 + share.begin / s.quads) / s.taps_w;
-    share.b = (1 + share.begin / s.quads) % s.taps_w;
-    return share;
+    Work work;
+    work.part = threadIdx.x / s.per_pass;
+    work.place = threadIdx.x % s.per_pass;
+    work.tile = work.place / s.spread;
+    work.lane = work.place % s.spread;
+    work.begin = pairs * work.part / s.parts;
+    work.end = pairs * (work.part + 1) / s.parts;
+    work.quad = work.begin % s.quads;
+    work.a = (1 + work.begin / s.quads) / s.taps_w;
+    work.b = (1 + work.begin / s.quads) % s.taps_w;
+    return work;
 }
 
 // A pass over a part of a diagonal: all of it but for many channels or a large image.
@@ -131,30 +131,30 @@ struct Item {
     }
 };
 
-DEBLUR_DEVICE Item item_of(const Sweep& s, const Share& share, const Pass& pass) {
-    const int index = pass.base + share.place;
-    const int tile = pass.base == 0 ? share.tile : index / s.spread;
+DEBLUR_DEVICE Item item_of(const Sweep& s, const Work& work, const Pass& pass) {
+    const int index = pass.base + work.place;
+    const int tile = pass.base == 0 ? work.tile : index / s.spread;
     Item item;
     item.row = pass.first + tile * kTile;
     item.lane = index - tile * s.spread;
-    item.pixels = share.part < s.parts && !pass.is_over(s) ? pass.last - item.row + 1 : 0;
+    item.pixels = work.part < s.parts && !pass.is_over(s) ? pass.last - item.row + 1 : 0;
     item.x = s.x + item.row * s.image.row + (pass.t - item.row) * s.image.column;
     return item;
 }
 
 template <int kUnrolled>
-DEBLUR_DEVICE void add_products(Scalar (&sums)[kOutputs][kTile], const Sweep& s, const Share& share, int slot,
+DEBLUR_DEVICE void add_products(Scalar (&sums)[kOutputs][kTile], const Sweep& s, const Work& work, int slot,
                                 const Item& item) {
-    int a = share.a, b = share.b, quad = share.quad;
-    const Quad* tap = s.taps + (long long)share.begin * s.channels;
+    int a = work.a, b = work.b, quad = work.quad;
+    const Quad* tap = s.taps + (long long)work.begin * s.channels;
     int channel[kOutputs];
 #pragma unroll
     for (int n = 0; n < kOutputs; ++n)  // one beyond the last is computed in vain
         channel[n] = smaller(item.lane + n * s.spread, s.channels - 1);
-    for (int begin = share.begin; begin < share.end;) {
+    for (int begin = work.begin; begin < work.end;) {
         const int earlier = slot - a - b + (slot < a + b ? s.depth : 0);
         const Quad* values = s.ring + (long long)(earlier * s.rows + s.taps_h - 1 + item.row - a) * s.quads + quad;
-        const int count = smaller(s.quads - quad, share.end - begin);
+        const int count = smaller(s.quads - quad, work.end - begin);
 #pragma unroll kUnrolled
         for (int k = 0; k < count; ++k, ++values, tap += s.channels) {
             Quad weight[kOutputs], value[kTile];
@@ -176,11 +176,11 @@ DEBLUR_DEVICE void add_products(Scalar (&sums)[kOutputs][kTile], const Sweep& s,
 }
 
 // Adds up the parts of one of an item's sums: a pixel is solved.
-DEBLUR_DEVICE void finish(const Sweep& s, const Share& share, const Pass& pass, const Item& item, int number,
+DEBLUR_DEVICE void finish(const Sweep& s, const Work& work, const Pass& pass, const Item& item, int number,
                           Scalar total) {
     if (!item.has(s, number)) return;
 #pragma unroll 4
-    for (int part = 0; part < s.parts; ++part) total += s.sums[(part * kSums + number) * s.per_pass + share.place];
+    for (int part = 0; part < s.parts; ++part) total += s.sums[(part * kSums + number) * s.per_pass + work.place];
     const int channel = item.channel(s, number), row = item.row + number % kTile;
     *item.at(s, number) = total;
     Quad* const here = s.ring + (long long)(pass.slot * s.rows + s.taps_h - 1 + row) * s.quads;
@@ -204,30 +204,30 @@ DEBLUR_DEVICE void solve_image(const Problem& p, Scalar* shared) {
     }
     __syncthreads();
 
-    const Share share = share_of(s);
+    const Work work = work_of(s);
     Pass pass = {};
     pass.find_rows(s);
-    Item item = item_of(s, share, pass);
+    Item item = item_of(s, work, pass);
     Scalar coming[kHeld];  // right-hand sides, asked for before they are needed
-    item.read_ahead(s, share.part, coming);
+    item.read_ahead(s, work.part, coming);
     while (!pass.is_over(s)) {
         if (item.pixels > 0) {
             Scalar sums[kOutputs][kTile] = {};
-            add_products<kRingInShared ? 2 : 1>(sums, s, share, pass.slot, item);
+            add_products<kRingInShared ? 2 : 1>(sums, s, work, pass.slot, item);
 #pragma unroll
             for (int number = 0; number < kSums; ++number)
-                s.sums[(share.part * kSums + number) * s.per_pass + share.place] = sums[number / kTile][number % kTile];
+                s.sums[(work.part * kSums + number) * s.per_pass + work.place] = sums[number / kTile][number % kTile];
         }
         __syncthreads();  // all parts of the sums are there
 
         // Every part finishes some of the numbers.
 #pragma unroll
-        for (int k = 0; k < kHeld; ++k) finish(s, share, pass, item, share.part + k * s.parts, coming[k]);
-        for (int number = share.part + kHeld * s.parts; number < kSums; number += s.parts)
-            finish(s, share, pass, item, number, item.right_side(s, number));
+        for (int k = 0; k < kHeld; ++k) finish(s, work, pass, item, work.part + k * s.parts, coming[k]);
+        for (int number = work.part + kHeld * s.parts; number < kSums; number += s.parts)
+            finish(s, work, pass, item, number, item.right_side(s, number));
         pass.advance(s);
-        item = item_of(s, share, pass);
-        item.read_ahead(s, share.part, coming);
+        item = item_of(s, work, pass);
+        item.read_ahead(s, work.part, coming);
         __syncthreads();  // this part of the diagonal is in the ring; the slot it replaced was last read for it
     }
 }

@@ -143,8 +143,8 @@ MUTATIONS = [
     Mutation(
         name="a halo off by one column",
         source="band.cuh",
-        right="(c + 2) * kChunk + w.time + w.row + 1;",
-        wrong="(c + 2) * kChunk + w.time + w.row;",
+        right="(c + 2) * kChunk + w.pixel.time + w.pixel.row + 1;",
+        wrong="(c + 2) * kChunk + w.pixel.time + w.pixel.row;",
         case=BAND,
         shows="values",
     ),
@@ -191,8 +191,8 @@ MUTATIONS = [
     Mutation(
         name="zero times what is not in the past",
         source="band.cuh",
-        right="add_triangle(sums, value, weight);",
-        wrong="add_block(sums, value, weight);",
+        right="add_diagonals<0>(sums, value, weight);",
+        wrong="add_diagonals<1 - kChunk>(sums, value, weight);",
         case=BAND,
         shows="nan",
     ),
@@ -231,8 +231,8 @@ MUTATIONS = [
     Mutation(
         name="a pair of tap and quad that no part takes",
         source="wavefront.cuh",
-        right="pairs * (share.part + 1) / s.parts;",
-        wrong="pairs * (share.part + 1) / s.parts - (share.part == 1);",
+        right="pairs * (work.part + 1) / s.parts;",
+        wrong="pairs * (work.part + 1) / s.parts - (work.part == 1);",
         case=TALL,
         shows="values",
     ),
