@@ -45,6 +45,7 @@ from deblur.light import (
 from deblur.psf.operator import BOUNDARIES, each_channel, of_channel
 from deblur.psf.sidecar import informed
 from deblur.restoration import (
+    LARGE_SETTINGS,
     PRECONDITIONERS,
     SMALL_METHOD,
     Problem,
@@ -157,9 +158,7 @@ class ApplyOptions:
 
 
 LARGE = 2**19
-"""Pixels from which on a learned prior takes `FEWER_LEVELS`, so that a megapixel stays under half a minute."""
-
-FEWER_LEVELS = {"prior": {"steps": 15}}
+"""Pixels from which on a method has its `LARGE_SETTINGS`."""
 
 
 def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
@@ -167,8 +166,8 @@ def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
 
     `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^16
     values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
-    another method. Elsewhere what `chosen` says. A learned prior takes `FEWER_LEVELS` in a frame of `LARGE` pixels or
-    more, where no settings are given.
+    another method. Elsewhere what `chosen` says, in a frame of `LARGE` pixels or more with the method's
+    `LARGE_SETTINGS`, where no settings are given.
 
     Example:
         >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]
@@ -180,9 +179,9 @@ def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
     if options.method == "auto" and small and plain and known:
         return dataclasses.replace(options, method=SMALL_METHOD)
     method = chosen(options.method, options.prior)
-    if method == SMALL_METHOD and math.prod(shape[-2:]) >= LARGE and not options.settings:
-        return dataclasses.replace(options, method=method, settings=FEWER_LEVELS)
-    return dataclasses.replace(options, method=method)
+    large = math.prod(shape[-2:]) >= LARGE
+    settings = options.settings or (LARGE_SETTINGS.get(method, {}) if large else {})
+    return dataclasses.replace(options, method=method, settings=settings)
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

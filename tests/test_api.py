@@ -14,10 +14,10 @@ from pictures import picture, psnr
 
 import deblur
 from deblur import psf as psfs
-from deblur.api import FEWER_LEVELS, OVERLAP, ApplyOptions, for_frame
+from deblur.api import OVERLAP, ApplyOptions, for_frame
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
 from deblur.psf.operator import blur
-from deblur.restoration import DEFAULT_METHOD, RESTORERS, SMALL_METHOD, Restoration, Step, configured
+from deblur.restoration import DEFAULT_METHOD, LARGE_SETTINGS, RESTORERS, SMALL_METHOD, Restoration, Step, configured
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS
 
@@ -74,8 +74,8 @@ def test_the_learned_prior_takes_fewer_levels_in_a_large_frame() -> None:
     settings = {
         shape: for_frame(ApplyOptions(method="flow"), shape).settings for shape in ((3, 723, 725), (1, 725, 724))
     }
-    assert settings == {(3, 723, 725): {}, (1, 725, 724): FEWER_LEVELS}
-    assert configured("flow", FEWER_LEVELS).prior.steps < RESTORERS["flow"].prior.steps
+    assert settings == {(3, 723, 725): {}, (1, 725, 724): LARGE_SETTINGS["flow"]}
+    assert configured("flow", LARGE_SETTINGS["flow"]).prior.steps < RESTORERS["flow"].prior.steps
     own = {"prior": {"steps": 30}}
     assert for_frame(ApplyOptions(method="flow", settings=own), (1, 1024, 1024)).settings == own
 

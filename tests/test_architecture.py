@@ -31,6 +31,7 @@ PUBLIC = {
         "DEFAULT_METHOD",
         "PRECONDITIONERS",
         "RESTORERS",
+        "LARGE_SETTINGS",
         "SMALL_METHOD",
         "Problem",
         "Restoration",

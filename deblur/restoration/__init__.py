@@ -35,6 +35,7 @@ from deblur.restoration.wiener import Wiener
 
 __all__ = [
     "DEFAULT_METHOD",
+    "LARGE_SETTINGS",
     "PRECONDITIONERS",
     "RESTORERS",
     "SMALL_METHOD",
@@ -60,6 +61,9 @@ DEFAULT_METHOD = "hyperlaplacian"
 
 SMALL_METHOD = "flow"
 """The best method for frames that are small, as `deblur.api` has it."""
+
+LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {"flow": {"prior": {"steps": 15}}}
+"""Settings of a method in frames that are large, as `deblur.api` has it: a megapixel stays under half a minute."""
 
 
 def chosen(method: str, prior: str | None = None) -> str:
