@@ -36,7 +36,7 @@ __all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
 SHARE = 0.2  # of log E in the score, and of log D in noise
-NOISY = 0.004  # noise from which on log D has its full share
+QUIET = 0.004  # noise below which log D tells less than its share
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Judge:
 
     def score(self, kernel: Array, energy: float) -> float:
         """The evidence of a kernel, its energy (priced or not) and its misfit together; less is better."""
-        noise = min(1.0, max(plane.sigma for plane in self.planes) / NOISY) ** 2
+        noise = min(1.0, max(plane.sigma for plane in self.planes) / QUIET) ** 2
         shares = np.log(max(energy, 1e-12)) + noise * np.log(max(misfit(self.planes, kernel), 1e-12))
         return evidence(self.planes, kernel) + SHARE * float(shares)
 
