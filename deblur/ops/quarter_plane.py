@@ -27,8 +27,7 @@ def quarter_plane(cepstrum: Tensor) -> Tensor:
                 [0., 0., 0., 0.]])
     """
     grid = cepstrum.shape[-1]
-    share = torch.zeros(grid, dtype=cepstrum.dtype, device=cepstrum.device)
-    share[: grid // 2] = 1
-    share[0] = share[grid // 2] = 0.5  # an axis belongs to two quadrants, and so does the lag grid / 2
+    lag = torch.arange(grid, dtype=cepstrum.dtype, device=cepstrum.device)
+    share = ((grid // 2 - lag).sign() + lag.sign()) / 2  # an axis belongs to two quadrants, and so does grid / 2
     taps: Tensor = torch.fft.irfft2(torch.fft.rfft2(cepstrum * torch.outer(share, share)).exp(), s=(grid, grid))
     return taps

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from deblur.errors import ConfigError, DivergedError
 from deblur.flows import checkpoint
 from deblur.training.average import Average
 from deblur.training.crops import Crops, Tiles
+from deblur.training.gradients import Gradients
 from deblur.training.optimizers import optimizer_of
 from deblur.training.pictures import Pictures
 from deblur.training.ranks import Ranks
@@ -60,7 +62,20 @@ class Trainer:
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._optimizer = optimizer_of(training.optimizer, self._parameters)
         self._height = float(self._optimizer.param_groups[0]["lr"])
+        alone = device.type == "cuda"  # the processor has nothing else to do
+        self._gradients = Gradients(self._loss, self._parameters, graph=alone)
+        self._drawer = ThreadPoolExecutor(1) if alone else None
+        self._drawn: dict[int, Future[dict[str, Tensor]]] = {}
         self.average: Average[Any] = Average(self.model, training.ema)
+
+    def _batch(self) -> dict[str, Tensor]:
+        """The next step's batch; for a GPU it was drawn while the last step ran."""
+        drawn = self._drawn.pop(self.done, None)
+        batch = self._crops.batch(self.done, self._places) if drawn is None else drawn.result()
+        if self._drawer is not None:
+            following = self.done + 1
+            self._drawn = {following: self._drawer.submit(self._crops.batch, following, self._places)}
+        return batch
 
     def initialise(self) -> None:
         """Set what depends on data (ActNorm) from the whole first batch, alike in every process.
@@ -103,12 +118,8 @@ class Trainer:
         """
         training = self._recipe.training
         torch.manual_seed(training.seed + 1_000_003 * (self.done + 1) + self._ranks.rank)  # what a model itself draws
-        batch = self._on_device(self._crops.batch(self.done, self._places))
-        self._optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            terms = self.objective.loss(self.model, batch)
-        terms["loss"].backward()  # type: ignore[no-untyped-call]
-        said = torch.stack([term.detach().float() for term in terms.values()] + [terms["loss"].new_tensor(float(stop))])
+        terms = self._gradients(self._on_device(self._batch()))
+        said = torch.stack([term.float() for term in terms.values()] + [terms["loss"].new_full((), float(stop))])
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         self._ranks.average([*gradients, said])
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, training.clip or math.inf, foreach=True)
@@ -146,6 +157,10 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+    def _loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        with self._autocast():
+            return self.objective.loss(self.model, batch)
 
     def _on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
