@@ -52,7 +52,8 @@ def recipe(model: dict[str, Any], objective: dict[str, float], steps: int) -> di
     made: dict[str, Any] = yaml.safe_load(RECIPE.read_text())
     made["model"] = model
     made["objective"] = {**made["objective"], **objective}
-    made["data"] = {**made["data"], "factors": [1.4, 2, 3, 4, 6], "balance": "sides", "validation": 0.05}
+    made["data"] = {**made["data"], "crop": 48, "factors": [1.4, 2, 3, 4, 6], "light": 0.0, "validation": 0.05}
+    made["training"]["batch"] = 8
     every = {"validate_every": steps, "checkpoint_every": steps, "log_every": steps, "samples": 0}
     made["training"] = {**made["training"], **every, "steps": steps, "optimizer": {"name": "adam", "lr": 2e-3}}
     return made

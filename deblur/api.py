@@ -251,7 +251,8 @@ def restore(
             notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")
         light, scale = to_light(sampled[0], curve, None)
         noise = max(stored_sigma, least) * slope(sampled[0], curve) / scale
-        sigma = effective_sigma(noise, span(light, sampled[1]), options.strength, options.confidence)
+        seen = span(light, sampled[1])
+        sigma = effective_sigma(noise, seen, options.strength, options.confidence, restorer.caution)
         groups = _groups(pixels, restorer)
         tiles = _tiles(pixels[groups[0]], taps, options, restorer)
         parts = [(channels, tile) for channels in groups for tile in tiles]

@@ -80,6 +80,23 @@ def test_the_learned_prior_takes_fewer_levels_in_a_large_frame() -> None:
     assert for_frame(ApplyOptions(method="flow", settings=own), (1, 1024, 1024)).settings == own
 
 
+def test_a_methods_caution_multiplies_the_misfit() -> None:
+    """As no confidence in the kernel doubles it."""
+    frame = picture(64, 64)
+    cautious, doubted = (
+        deblur.restore(frame, KERNEL, ApplyOptions(method="hyperlaplacian", **options)).image
+        for options in ({"settings": {"caution": 2.0}}, {"confidence": 0.0})
+    )
+    torch.testing.assert_close(cautious, doubted, rtol=0, atol=0)
+    assert not torch.equal(cautious, deblur.restore(frame, KERNEL, ApplyOptions(method="hyperlaplacian")).image)
+
+
+@pytest.mark.parametrize("caution", [0.0, -1.0, float("nan")])
+def test_no_caution_is_refused(caution: float) -> None:
+    with pytest.raises(OptionError, match="expected caution"):
+        configured("flow", {"caution": caution})
+
+
 @pytest.mark.parametrize("side", [63, 64])
 def test_auto_restores_as_the_method_for_the_frame_does(side: int) -> None:
     frame = picture(side, side)

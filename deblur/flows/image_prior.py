@@ -54,8 +54,8 @@ class ImagePrior:
         OptionError: a number below 1.
     """
 
-    steps: int = 6
-    features: int = 96
+    steps: int = 8
+    features: int = 128
     whitening: Literal["masked", "dct", "none"] = "masked"
     taps: int = 15
     inverse_convs: bool = False

@@ -52,7 +52,7 @@ RESTORERS: dict[str, Restorer] = {
     "wiener": Wiener(),
     "tv": HalfQuadraticSplitting(prior=SparseDerivatives(power=1.0, weight=0.15, second=0.0, first=1.0, factor=2.0)),
     "hyperlaplacian": HalfQuadraticSplitting(prior=SparseDerivatives()),
-    "flow": HalfQuadraticSplitting(prior=FlowPrior(), inner=20, denoise_from=0.03, least_noise=0.75),
+    "flow": HalfQuadraticSplitting(prior=FlowPrior(), inner=20, denoise_from=0.03, least_noise=0.75, caution=1.4),
     "rl": RichardsonLucy(),
 }
 
@@ -62,7 +62,7 @@ DEFAULT_METHOD = "hyperlaplacian"
 SMALL_METHOD = "flow"
 """The best method for frames that are small, as `deblur.api` has it."""
 
-LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {"flow": {"prior": {"steps": 15}}}
+LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {"flow": {"inner": 10, "prior": {"steps": 10}}}
 """Settings of a method in frames that are large, as `deblur.api` has it: a megapixel stays under half a minute."""
 
 

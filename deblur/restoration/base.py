@@ -129,6 +129,8 @@ class Restorer(ABC):
     """Whether no channel's result depends on another channel."""
     least_noise: float = 0.0
     """The share of the noise that a frame shows which it is taken to have at least, whatever is told."""
+    caution: float = 1.0
+    """What the kernel's misfit counts, beside noise (`deblur.restoration.noise`)."""
 
     @abstractmethod
     def estimates(self, problem: Problem) -> Iterator[Estimate]:

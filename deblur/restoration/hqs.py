@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from deblur.errors import OptionError
-from deblur.restoration.base import Estimate, Problem, Restorer
+from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.base import SplittingPrior
 
@@ -30,7 +30,7 @@ class HalfQuadraticSplitting(Restorer):
         inner: steps of the linear solver per quadratic step.
         denoise_from: the noise level from which on z is taken once more after the last x, and returned; below it, the
             share (sigma / denoise_from)^2 of that step is taken. For an F that is the identity.
-        least_noise: as `Restorer` says.
+        least_noise, caution: as `Restorer` says.
         limit: steps of the schedule at most.
         tolerance: not used to stop by default (0): the schedule is the stopping rule.
     """
@@ -39,6 +39,7 @@ class HalfQuadraticSplitting(Restorer):
     inner: int = 5
     denoise_from: float = math.inf
     least_noise: float = 0.0
+    caution: float = 1.0
     limit: int = 1000
     tolerance: float = 0.0
 
@@ -47,6 +48,7 @@ class HalfQuadraticSplitting(Restorer):
             raise OptionError(f"expected inner and limit of at least 1, got {self.inner} and {self.limit}")
         if not self.denoise_from > 0:
             raise OptionError(f"expected denoise_from above 0, got {self.denoise_from:g}")
+        check_positive(caution=self.caution)
 
     def expected_steps(self, problem: Problem) -> int:
         """The length of the prior's schedule."""

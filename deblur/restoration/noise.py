@@ -2,13 +2,14 @@
 
 The rule, for every method with a data term:
 
-    sigma_eff = strength * sqrt(sigma_noise^2 + (MISFIT * span)^2)
+    sigma_eff = strength * sqrt(sigma_noise^2 + (caution * MISFIT * span)^2)
 
 sigma_noise is given, or estimated from the frame's high frequencies; span is the frame's range from its darkest to
 its brightest thousandth, so that a change of exposure changes nothing. No such estimator, and no residual, sees that
 the kernel itself is slightly wrong: on really blurred frames with carefully measured kernels the model misses the
 frame by 1 to 2.5 levels of 255, several times the sensor's noise, and weighing the data by the noise alone costs 3
-dB. Where the kernel is exact and the noise is .01 of full scale, the rule costs .1 dB.
+dB. Where the kernel is exact and the noise is .01 of full scale, the rule costs .1 dB. The caution is a method's: what
+a kernel's error does to a scene is not white, and a prior that brings back more detail takes more of it for detail.
 
 A kernel that comes with a confidence c (`deblur fit` measures it) has a misfit of MISFIT * 2^(1 - 2 c): half the usual
 one where c is 1, the usual one at a half, twice that at 0. With an exact kernel and little noise this gains 1 to 2 dB;
@@ -108,7 +109,13 @@ def span(frame: Tensor, mask: Tensor | None = None) -> float:
     return float(high - low)
 
 
-def effective_sigma(noise: float, frame_span: float, strength: float = 1.0, confidence: float | None = None) -> float:
+def effective_sigma(
+    noise: float,
+    frame_span: float,
+    strength: float = 1.0,
+    confidence: float | None = None,
+    caution: float = 1.0,
+) -> float:
     """The standard deviation that the data term is weighed with: noise and misfit together, scaled by `strength`.
 
     Args:
@@ -116,6 +123,7 @@ def effective_sigma(noise: float, frame_span: float, strength: float = 1.0, conf
         frame_span: range of the frame.
         strength: a factor.
         confidence: of the kernel, in [0, 1]; None, where nobody knows, is a half.
+        caution: what the misfit counts for a method.
 
     Raises:
         OptionError: a strength that is not above 0.
@@ -127,7 +135,7 @@ def effective_sigma(noise: float, frame_span: float, strength: float = 1.0, conf
     if not (math.isfinite(strength) and strength > 0):
         raise OptionError(f"expected a strength above 0, got {strength}")
     floor = 1e-4  # a constant frame, free of noise: keep the equations solvable
-    misfit = MISFIT * 2 ** (1 - 2 * (0.5 if confidence is None else confidence))
+    misfit = caution * MISFIT * 2 ** (1 - 2 * (0.5 if confidence is None else confidence))
     return strength * max(math.hypot(noise, misfit * frame_span), floor)
 
 

@@ -208,6 +208,7 @@ def test_misfit_follows_the_exposure() -> None:
     assert span(3 * frame) == pytest.approx(3 * span(frame))
     assert effective_sigma(0.0, span(frame)) == pytest.approx(MISFIT * span(frame))
     assert effective_sigma(0.01, 0.5, strength=2) == pytest.approx(2 * math.hypot(0.01, MISFIT * 0.5))
+    assert effective_sigma(0.01, 0.5, caution=3.0) == pytest.approx(math.hypot(0.01, 3 * MISFIT * 0.5))
     assert span(frame, torch.zeros_like(frame)) == 0
 
 

@@ -31,7 +31,8 @@ PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
 """The prior that comes with the package (`docs/prior.md` says how it is made)."""
 
 _RANGE = (-0.5, 1.5)  # noisy photographs' values, about
-_TILE, _OVERLAP = 1024, 64  # memory stays that of one tile; what a pixel sees reaches less far than the overlap
+_FARTHEST = 8  # sigmas that noise moves a pixel by, at most
+_TILE, _OVERLAP = 768, 32  # memory stays that of one tile; a hundredth of sigma is what the overlap leaves of seams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +141,13 @@ def _step(model: Any, plane: Tensor, sigma: float) -> Tensor:
 
     With more noise than a prior is trained for the plane is denoised darker; with less, sigma^2 times the score at the
     least there is. By how much a value goes beyond `_RANGE` stays: a prior has seen none there, and may say anything.
+    So it may of patterns that no photograph has; what it takes off is no more than noise can be.
     """
     level = min(max(sigma, LEAST_SIGMA), MOST_SIGMA)
     gain, share = min(1.0, MOST_SIGMA / sigma), min(1.0, sigma / level) ** 2
     known = (gain * plane).clamp(*_RANGE)
-    step = (denoise(model, known, plane.new_tensor([level]))[0] - known) / gain
+    farthest = _FARTHEST * level
+    step = (denoise(model, known, plane.new_tensor([level]))[0] - known).clamp(-farthest, farthest) / gain
     return plane + share * step
 
 
