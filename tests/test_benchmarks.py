@@ -140,3 +140,22 @@ def test_race_judges_by_the_median_of_the_ratios_within_a_round(benchmark: Bench
     assert bar("ours / theirs", ratios, 0.7).kept
     assert not bar("ours / theirs", ratios, 0.55).kept
     assert bar("theirs / ours", ratios, 0.6, least=True).kept
+
+
+def test_denoisers_take_turns_in_one_splitting(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
+) -> None:
+    denoisers = benchmark("denoisers")
+    monkeypatch.setitem(denoisers.DENOISERS, "flow", lambda: lambda image, sigma: image)
+    monkeypatch.setattr(denoisers, "WEIGHTS", (0.1, 0.4))
+    sharp = benchmark("restore").picture("coins")[:60, :70]
+    skimage.io.imsave(tmp_path / "a.png", np.uint8(sharp * 255))
+    np.save(tmp_path / "k.npy", psf.make("gaussian:sigma=1"))
+    arguments = ["denoisers", str(tmp_path), "--kernels", str(tmp_path / "k.npy"), "--threads", "1"]
+    monkeypatch.setattr("sys.argv", [*arguments, "--denoisers", "flow,absent"])
+    monkeypatch.setitem(denoisers.DENOISERS, "absent", lambda: importlib.import_module("no_such_package"))
+    denoisers.main()
+    first, absent, last = capsys.readouterr().out.splitlines()
+    assert absent.startswith("absent           left out")
+    assert "weight 0.4" in first  # nothing is denoised: the more it is held, the better
+    assert float(last.split()[2]) > float(first.split()[1]) + 1
