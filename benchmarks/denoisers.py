@@ -36,7 +36,7 @@ from deblur.metrics import psnr
 from deblur.restoration.priors.flow import denoised
 
 SIGMA, FIRST, STEPS = 0.01, 49 / 255, 8
-WEIGHTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+WEIGHTS = (0.15, 0.25, 0.4, 0.6, 0.9, 1.3)
 FULL_SCALE = 65535
 
 Denoiser = Callable[[Array, float], Array]
@@ -130,7 +130,8 @@ def main() -> None:
         }
         seconds = (time.perf_counter() - start) / len(WEIGHTS) / len(cases)
         best = max(scores, key=lambda weight: float(np.mean(scores[weight])))
-        report(name, scores[best], seconds, f", weight {best}")
+        end = ", the last of those tried" if best in (WEIGHTS[0], WEIGHTS[-1]) else ""
+        report(name, scores[best], seconds, f", weight {best}{end}")
     start = time.perf_counter()
     shipped = [
         deblur.apply(blurred, kernel, method="flow", boundary="circular", noise=SIGMA, transfer="linear")

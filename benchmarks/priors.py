@@ -54,7 +54,7 @@ def recipe(model: dict[str, Any], objective: dict[str, float], steps: int) -> di
     made["objective"] = {**made["objective"], **objective}
     made["data"] = {**made["data"], "crop": 48, "factors": [1.4, 2, 3, 4, 6], "light": 0.0, "validation": 0.05}
     made["training"]["batch"] = 8
-    every = {"validate_every": steps, "checkpoint_every": steps, "log_every": steps, "samples": 0}
+    every = {"validate_every": steps, "checkpoint_every": steps, "log_every": steps, "samples": 0, "warmup": 200}
     made["training"] = {**made["training"], **every, "steps": steps, "optimizer": {"name": "adam", "lr": 2e-3}}
     return made
 

@@ -124,7 +124,8 @@ def confidence(residual: float, sigma: float, frame_span: float, uncertainty: fl
     """How far to trust a kernel whose misfit was measured: the inverse of the rule by which a restoration uses it.
 
     A restoration takes a misfit of MISFIT * 2^(1 - 2 c) of the span for a kernel of confidence c, so that a half is the
-    usual misfit, 1 half of that and 0 twice. What the residual holds beyond the noise is such a misfit.
+    usual misfit, 1 half of that and 0 twice (times the method's caution). What the residual holds beyond the noise is
+    such a misfit.
 
     Args:
         residual: root mean square of what the fit leaves.

@@ -62,11 +62,14 @@ class Gradients:
     def _captured(self, batch: Batch) -> bool:
         """Whether the graph is there now."""
         self._batch = {name: tensor.clone() for name, tensor in batch.items()}
-        graph = torch.cuda.CUDAGraph()
+        graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             with torch.cuda.graph(graph):
                 self._terms = self._computed(self._batch)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError:
+            torch.cuda.set_stream(here)  # which a capture that fails does not do
             return False
         self._graph = graph
         return True

@@ -153,6 +153,7 @@ class _Run:
         )
 
     def close(self) -> None:
+        self._trainer.close()
         if self._log is not None:
             self._log.close()
 

@@ -62,9 +62,9 @@ class Trainer:
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._optimizer = optimizer_of(training.optimizer, self._parameters)
         self._height = float(self._optimizer.param_groups[0]["lr"])
-        alone = device.type == "cuda"  # the processor has nothing else to do
-        self._gradients = Gradients(self._loss, self._parameters, graph=alone)
-        self._drawer = ThreadPoolExecutor(1) if alone else None
+        gpu = device.type == "cuda"
+        self._gradients = Gradients(self._loss, self._parameters, graph=gpu)
+        self._drawer = ThreadPoolExecutor(1) if gpu else None  # else the processor has enough to do
         self._drawn: dict[int, Future[dict[str, Tensor]]] = {}
         self.average: Average[Any] = Average(self.model, training.ema)
 
@@ -72,7 +72,7 @@ class Trainer:
         """The next step's batch; for a GPU it was drawn while the last step ran."""
         drawn = self._drawn.pop(self.done, None)
         batch = self._crops.batch(self.done, self._places) if drawn is None else drawn.result()
-        if self._drawer is not None:
+        if self._drawer is not None and self.done + 1 < self._recipe.training.steps:
             following = self.done + 1
             self._drawn = {following: self._drawer.submit(self._crops.batch, following, self._places)}
         return batch
@@ -157,6 +157,11 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+    def close(self) -> None:
+        """Let go of the thread that draws batches; no step can be done afterwards."""
+        if self._drawer is not None:
+            self._drawer.shutdown(cancel_futures=True)
 
     def _loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         with self._autocast():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,20 @@ def weights(model: torch.nn.Module) -> list[torch.Tensor]:
 
 def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_batches_drawn_ahead_are_those_of_their_steps() -> None:
+    """Also where a state is restored after the next batch was drawn."""
+    plain, ahead = trainer(), trainer()
+    ahead._drawer = ThreadPoolExecutor(1)
+    expected = [plain.advance()[0] for _ in range(10)]
+    before = ahead.state()
+    state = {name: copy.deepcopy(part) for name, part in before.items()}
+    assert [ahead.advance()[0] for _ in range(3)] == expected[:3]
+    ahead.restore(state)
+    assert [ahead.advance()[0] for _ in range(10)] == expected
+    assert not ahead._drawn  # none beyond the last step
+    ahead.close()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -32,7 +32,11 @@ PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
 
 _RANGE = (-0.5, 1.5)  # noisy photographs' values, about
 _FARTHEST = 8  # sigmas that noise moves a pixel by, at most
-_TILE, _OVERLAP = 768, 32  # memory stays that of one tile; a hundredth of sigma is what the overlap leaves of seams
+_TILE, _OVERLAP = (
+    768,
+    32,
+)  # memory stays that of one tile; where it starts on the whole's grid of 4 x 4 pixels, what the
+# overlap leaves of seams is a hundredth of sigma; elsewhere it differs as another shift does
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,6 +224,13 @@ def test_less_noise_than_a_frame_shows_is_not_believed() -> None:
     assert not restore(blurred, taps, ApplyOptions(method="wiener", noise=0.001, transfer="linear")).notes
 
 
+def test_no_pixel_is_moved_further_than_noise_can() -> None:
+    """Nothing bounds a score of what no photograph looks like."""
+    wild = torch.randint(0, 2, (1, 48, 48), generator=torch.Generator().manual_seed(0)).float()
+    moved = float((denoised(wild, 3 / 255) - wild).abs().max())
+    assert moved == pytest.approx(8 * 3 / 255, rel=1e-3)
+
+
 def test_values_far_beyond_white_do_not_grow() -> None:
     """A prior has seen none; what it made of them went past all bounds from level to level."""
     wild = 1e4 * torch.randn(1, 32, 32, generator=torch.Generator().manual_seed(0))
