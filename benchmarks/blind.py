@@ -24,6 +24,7 @@ import skimage.data
 import torch
 from numpy.fft import irfft2, rfft2
 from numpy.typing import NDArray
+from restore import picture_files
 from scipy.ndimage import shift, spline_filter
 
 from deblur import psf
@@ -114,7 +115,7 @@ def calibration(trusts: Array, ratios: Array) -> None:
 def picture(number: int, folder: Path | None) -> tuple[str, Array]:
     """The number-th photograph in turn, (C, H, W) in [0, 1]."""
     if folder is not None:
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
+        files = picture_files(folder)
         path = files[number % len(files)]
         return path.stem[:18], np.asarray(read_frames(path)[0].pixels.double().numpy()[:3])
     name = PICTURES[number % len(PICTURES)]

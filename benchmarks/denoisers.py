@@ -23,81 +23,84 @@ import argparse
 import importlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.fft import irfft2, rfft2
-from restore import Array, from_file
+from restore import FULL_SCALE, Array, from_file, picture_files
+from torch import Tensor
 
 import deblur
 from deblur.metrics import psnr
-from deblur.restoration.priors.flow import denoised
+from deblur.psf.operator import blur
+from deblur.restoration import Problem
+from deblur.restoration.hqs import HalfQuadraticSplitting
+from deblur.restoration.priors.base import Level
+from deblur.restoration.priors.flow import FlowPrior, denoised
 
 SIGMA, FIRST, STEPS = 0.01, 49 / 255, 8
 WEIGHTS = (0.15, 0.25, 0.4, 0.6, 0.9, 1.3)
-FULL_SCALE = 65535
 
-Denoiser = Callable[[Array, float], Array]
-
-
-def flow() -> Denoiser:
-    """By Tweedie's formula."""
-    return lambda image, sigma: denoised(torch.from_numpy(image).float()[None], sigma)[0].double().numpy()
+Denoiser = Callable[[Tensor, float], Tensor]
+"""Of an image (1, H, W) and the noise's standard deviation."""
 
 
 def bm3d() -> Denoiser:
     """Block matching."""
     package = importlib.import_module("bm3d")
-    return lambda image, sigma: np.asarray(package.bm3d(image, sigma))
+    return lambda image, sigma: torch.from_numpy(np.asarray(package.bm3d(image[0].numpy(), sigma), np.float64))[None]
 
 
 def dncnn(variant: str) -> Denoiser:
     """A convolutional network that is told the noise."""
     model: Any = importlib.import_module("scico.denoiser").DnCNN(variant)
-    return lambda image, sigma: np.asarray(model(image.astype(np.float32), np.float32(sigma)), np.float64)
+
+    def denoise(image: Tensor, sigma: float) -> Tensor:
+        return torch.from_numpy(np.array(model(image[0].float().numpy(), np.float32(sigma)), np.float64))[None]
+
+    return denoise
 
 
 DENOISERS: dict[str, Callable[[], Denoiser]] = {
-    "flow": flow,
+    "flow": lambda: denoised,
     "bm3d": bm3d,
     "dncnn-6N": lambda: dncnn("6N"),
     "dncnn-17N": lambda: dncnn("17N"),
 }
 
 
-def spectrum(kernel: Array, shape: tuple[int, ...]) -> Array:
-    """The half spectrum of a kernel, its origin at tap (k // 2, k // 2)."""
-    padded = np.zeros(shape)
-    padded[: kernel.shape[0], : kernel.shape[1]] = kernel
-    return np.asarray(rfft2(np.roll(padded, [-(side // 2) for side in kernel.shape], (0, 1))))
+@dataclass(frozen=True, kw_only=True)
+class Prior(FlowPrior):
+    """The learned prior's schedule with any denoiser."""
+
+    denoise: Denoiser
+    first: float = FIRST
+    steps: int = STEPS
+
+    def pull(self, image: Tensor, level: Level) -> Tensor:
+        """The denoised image less the image."""
+        return self.denoise(image, level.penalty) - image
 
 
 def problems(images: Path, kernels: list[Path], limit: int) -> list[tuple[Array, Array, Array]]:
     """The blurred frame, 16 bits, the kernel and the sharp picture, for every picture."""
     found = []
-    paths = sorted(path for path in images.iterdir() if path.suffix.lower() in (".png", ".jpg", ".tif"))
-    for seed, path in enumerate(paths[:limit]):
+    for seed, path in enumerate(picture_files(images)[:limit]):
         sharp = from_file(path)
         sharp = sharp if sharp.ndim == 2 else sharp.mean(2)
         kernel = np.load(kernels[seed % len(kernels)]).astype(float)
         kernel /= kernel.sum()
-        blurred = irfft2(spectrum(kernel, sharp.shape) * rfft2(sharp), s=sharp.shape)
+        blurred = blur(torch.from_numpy(sharp)[None], kernel, "circular")[0].numpy()
         blurred += np.random.default_rng(seed).normal(0, SIGMA, sharp.shape)
         found.append((np.round(np.clip(blurred, 0, 1) * FULL_SCALE) / FULL_SCALE, kernel, sharp))
     return found
 
 
-def split(blurred: Array, kernel: Array, denoise: Denoiser, weight: float) -> Array:
-    """The splitting above."""
-    transfer = spectrum(kernel, blurred.shape)
-    data, power = np.conj(transfer) * rfft2(blurred), np.abs(transfer) ** 2
-    x = blurred
-    for level in np.geomspace(FIRST, SIGMA, STEPS):
-        q = weight * (SIGMA / level) ** 2
-        x = irfft2((data + q * rfft2(denoise(x, float(level)))) / (power + q), s=blurred.shape)
-    return np.asarray(x)
+def restored(blurred: Array, kernel: Array, denoise: Denoiser, weight: float) -> Array:
+    problem = Problem(blurred=torch.from_numpy(blurred)[None], psf=kernel, sigma=SIGMA, boundary="circular")
+    return HalfQuadraticSplitting(prior=Prior(denoise=denoise, weight=weight))(problem).image[0].numpy()
 
 
 def report(name: str, scores: list[float], seconds: float, more: str = "") -> None:
@@ -123,9 +126,7 @@ def main() -> None:
             continue
         start = time.perf_counter()
         scores = {
-            weight: [
-                psnr(np.clip(split(blurred, kernel, denoise, weight), 0, 1), sharp) for blurred, kernel, sharp in cases
-            ]
+            weight: [psnr(restored(blurred, kernel, denoise, weight), sharp) for blurred, kernel, sharp in cases]
             for weight in WEIGHTS
         }
         seconds = (time.perf_counter() - start) / len(WEIGHTS) / len(cases)
@@ -140,7 +141,7 @@ def main() -> None:
     seconds = (time.perf_counter() - start) / len(cases)
     report(
         "deblur apply",
-        [psnr(np.clip(image, 0, 1), case[2]) for image, case in zip(shipped, cases, strict=True)],
+        [psnr(image, case[2]) for image, case in zip(shipped, cases, strict=True)],
         seconds,
     )
 

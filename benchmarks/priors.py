@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from restore import Array, Case, from_file, middle, odd, photograph
+from restore import Array, Case, from_file, middle, odd, photograph, picture_files
 
 import deblur
 from deblur.cli import training
@@ -70,8 +70,7 @@ def train(folder: str, made: dict[str, Any], threads: int | None) -> tuple[Path,
 
 
 def pictures(images: str, limit: int, side: int) -> list[Array]:
-    paths = sorted(p for p in Path(images).iterdir() if p.suffix.lower() in (".png", ".jpg", ".tif"))[:limit]
-    return [middle(from_file(path), side) for path in paths]
+    return [middle(from_file(path), side) for path in picture_files(Path(images))[:limit]]
 
 
 def frames(sharp: list[Array], kernels: str) -> list[Case]:

@@ -80,6 +80,11 @@ def from_file(path: Path) -> Array:
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
+
+
 def middle(image: Array, side: int) -> Array:
     """The middle of a picture, at most `side` pixels a side."""
     top, left = (max(0, length - side) // 2 for length in image.shape[:2])

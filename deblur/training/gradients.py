@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,16 +50,18 @@ class Gradients:
         if self._before > 0:
             self._before -= 1
             return self._computed(batch)
-        if self._graph is None and not self._captured(batch):
+        if self._graph is None:
+            self._graph = self._captured(batch)
+        if self._graph is None:
             self._before = math.inf
             return self._computed(batch)
         for name, tensor in batch.items():
             self._batch[name].copy_(tensor)
-        cast("torch.cuda.CUDAGraph", self._graph).replay()
+        self._graph.replay()
         return self._terms
 
-    def _captured(self, batch: Batch) -> bool:
-        """Whether the graph is there now."""
+    def _captured(self, batch: Batch) -> torch.cuda.CUDAGraph | None:
+        """The graph of a batch's loss and gradients, or None where there can be none."""
         self._batch = {name: tensor.clone() for name, tensor in batch.items()}
         graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
@@ -70,9 +71,8 @@ class Gradients:
             raise
         except RuntimeError:
             torch.cuda.set_stream(here)  # which a capture that fails does not do
-            return False
-        self._graph = graph
-        return True
+            return None
+        return graph
 
     def _computed(self, batch: Batch) -> Terms:
         for parameter in self._parameters:

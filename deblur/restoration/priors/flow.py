@@ -32,11 +32,8 @@ PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
 
 _RANGE = (-0.5, 1.5)  # noisy photographs' values, about
 _FARTHEST = 8  # sigmas that noise moves a pixel by, at most
-_TILE, _OVERLAP = (
-    768,
-    32,
-)  # memory stays that of one tile; where it starts on the whole's grid of 4 x 4 pixels, what the
-# overlap leaves of seams is a hundredth of sigma; elsewhere it differs as another shift does
+_TILE = 768  # memory stays that of one tile
+_OVERLAP = 32  # leaves a hundredth of sigma of seams where a tile starts on the 4 x 4 grid; else it is as if shifted
 
 
 @dataclass(frozen=True, kw_only=True)
