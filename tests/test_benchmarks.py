@@ -146,16 +146,17 @@ def test_denoisers_take_turns_in_one_splitting(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
 ) -> None:
     denoisers = benchmark("denoisers")
-    monkeypatch.setitem(denoisers.DENOISERS, "flow", lambda: lambda image, sigma: image)
+    monkeypatch.setitem(denoisers.DENOISERS, "none", lambda: lambda image, sigma: image)
     monkeypatch.setattr(denoisers, "WEIGHTS", (0.1, 0.4))
     sharp = benchmark("restore").picture("coins")[:60, :70]
     skimage.io.imsave(tmp_path / "a.png", np.uint8(sharp * 255))
     np.save(tmp_path / "k.npy", psf.make("gaussian:sigma=1"))
     arguments = ["denoisers", str(tmp_path), "--kernels", str(tmp_path / "k.npy"), "--threads", "1"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--denoisers", "flow,absent"])
+    monkeypatch.setattr("sys.argv", [*arguments, "--denoisers", "none,flow,absent"])
     monkeypatch.setitem(denoisers.DENOISERS, "absent", lambda: importlib.import_module("no_such_package"))
     denoisers.main()
-    first, absent, last = capsys.readouterr().out.splitlines()
+    none, flow, absent, last = capsys.readouterr().out.splitlines()
     assert absent.startswith("absent           left out")
-    assert "weight 0.4" in first  # nothing is denoised: the more it is held, the better
-    assert float(last.split()[2]) > float(first.split()[1]) + 1
+    assert "weight 0.4" in none  # nothing is denoised: the more it is held, the better
+    assert float(flow.split()[1]) > float(none.split()[1]) + 1
+    assert float(last.split()[2]) > float(none.split()[1]) + 1
