@@ -54,6 +54,21 @@ bool valid(const deblur_problem* p) {
               (folded(p->height, p->taps_h, p->dilation_h) && folded(p->width, p->taps_w, p->dilation_w)))));
 }
 
+// Whether some anchor is 0, where every group has one channel.
+template <class T>
+bool singular(const deblur_problem& p, const T* w) {
+    const std::int64_t taps = p.taps_h * p.taps_w;
+    for (std::int64_t c = 0; c < p.channels; ++c)
+        if (w[c * taps] == T(0)) return true;
+    return false;
+}
+
+bool singular(const deblur_problem& p, const void* w) {
+    if (p.channels != p.groups || p.border != DEBLUR_ZERO) return false;
+    if (p.dtype == DEBLUR_FLOAT32) return singular(p, static_cast<const float*>(w));
+    return singular(p, static_cast<const double*>(w));
+}
+
 // A large output that was never touched costs a page fault for every 4 KiB, which takes longer than computing it; in
 // pages of 2 MiB it does not. Advice only, and without effect on memory that is in use already.
 void advise_large_pages(const deblur_problem& p, void* out) {
@@ -83,6 +98,7 @@ int deblur_conv(const deblur_problem* p, const void* x, const void* w, void* y, 
 
 int deblur_solve(const deblur_problem* p, const void* y, const void* w, void* x, int threads) {
     if (!valid(p)) return DEBLUR_BAD_PROBLEM;
+    if (singular(*p, w)) return DEBLUR_SINGULAR;
     if (empty(*p)) return DEBLUR_OK;
     advise_large_pages(*p, x);
     return kernels().solve(*p, y, w, x, threads);

@@ -10,7 +10,9 @@
 // of o and i exchanged, so all eight cases are one recursion on an image read with other strides (see view.h).
 //
 // Tensors are contiguous: x, y, grad (batch, channels, height, width), w (channels, channels / groups, taps_h, taps_w).
-// Every function returns 0, or DEBLUR_NO_MEMORY, or DEBLUR_BAD_PROBLEM; the caller has checked shapes and anchors.
+// Every function returns 0, or DEBLUR_NO_MEMORY, or DEBLUR_BAD_PROBLEM; the caller has checked shapes. A solve returns
+// DEBLUR_SINGULAR, before anything else, where one channel a group and border zero have an anchor of 0: the anchors that
+// can be looked at in less time than a call takes. All other anchors the caller has checked.
 // Results are bit-identical from run to run and for any number of threads (on one machine).
 #pragma once
 
@@ -24,7 +26,7 @@
 
 extern "C" {
 
-enum { DEBLUR_OK = 0, DEBLUR_NO_MEMORY = 1, DEBLUR_BAD_PROBLEM = 2 };
+enum { DEBLUR_OK = 0, DEBLUR_NO_MEMORY = 1, DEBLUR_BAD_PROBLEM = 2, DEBLUR_SINGULAR = 3 };
 enum { DEBLUR_FLOAT32 = 0, DEBLUR_FLOAT64 = 1 };
 enum { DEBLUR_RIGHT = 1, DEBLUR_BOTTOM = 2 };  // bits of `corner`; 0 is top-left
 enum { DEBLUR_ZERO = 0, DEBLUR_REPLICATE = 1 };
@@ -40,7 +42,7 @@ static_assert(sizeof(deblur_problem) == 88, "deblur/ops/_native.py mirrors this 
 // With a repeated border no two taps may read the edge from every pixel: (taps_h - 2) * dilation_h < height - 1, and
 // the dilations are less than height and width (or 1); the caller adds such taps up.
 
-#define DEBLUR_ABI_VERSION 2
+#define DEBLUR_ABI_VERSION 3
 
 DEBLUR_EXPORT int deblur_abi_version(void);
 // The instruction set the kernels run with on this machine: "AVX-512", "AVX2", "NEON" or "baseline (SSE2)". The

@@ -73,8 +73,9 @@ def solve(
     """Return x with conv(x) = y."""
     if y.dtype in _HALF:
         return solve(y.float(), weight.float(), orientation, transpose, groups, dilation, method, border).to(y.dtype)
-    on_gpu = _cuda_serves(y)
-    if not on_gpu:
+    on_gpu, native = _cuda_serves(y), _native_serves(y)
+    looked_at = native and method == "wavefront" and _native.looks_at_anchors(weight, border)
+    if not (on_gpu or looked_at):
         _checks.check_anchors(weight, y.shape[2], y.shape[3], groups, border)
     if method == "jacobi":
         x = jacobi.solve(y, weight, orientation, transpose, groups, dilation, border, conv=conv)
@@ -83,7 +84,7 @@ def solve(
     compute: Callable[..., torch.Tensor] = reference.solve
     if on_gpu:
         compute = _cuda.solve
-    elif _native_serves(y):
+    elif native:
         compute = _native.solve
     return compute(
         y.contiguous(),

@@ -4,8 +4,9 @@ The library knows nothing of torch or Python: it takes pointers, a description o
 (`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched
 off by ``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference.
 
-The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve an
-invertible anchor. They are bit-identical from run to run and for any number of threads.
+The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve
+invertible anchors, save where `looks_at_anchors` says that it looks itself. They are bit-identical from run to run and
+for any number of threads.
 
 Example:
     >>> import torch
@@ -29,11 +30,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 import deblur
-from deblur.ops import geometry
+from deblur.ops import _checks, geometry
 
-__all__ = ["available", "conv", "describe", "solve", "weight_grad", "why_not"]
+__all__ = ["available", "conv", "describe", "looks_at_anchors", "solve", "weight_grad", "why_not"]
 
-_ABI_VERSION = 2
+_ABI_VERSION = 3
+_NO_MEMORY, _SINGULAR = 1, 3
 _DTYPES = {torch.float32: 0, torch.float64: 1}
 _CORNERS = {"top_left": 0, "top_right": 1, "bottom_left": 2, "bottom_right": 3}
 _BORDERS = {"zero": 0, "replicate": 1}
@@ -132,7 +134,10 @@ def _function(name: str) -> Any:
 
 def _call(name: str, problem: int, first: Tensor, second: Tensor, result: Tensor) -> Tensor:
     status = _function(name)(problem, first.data_ptr(), second.data_ptr(), result.data_ptr(), torch.get_num_threads())
-    if status == 1:
+    if status == _SINGULAR:
+        height, width = first.shape[2:]
+        _checks.check_anchors(second, height, width, second.shape[0], "zero")  # which says where
+    if status == _NO_MEMORY:
         raise MemoryError(f"the native {name} found no memory for its buffers")
     assert status == 0, f"the native {name} was given a problem it cannot read"
     return result
@@ -171,6 +176,11 @@ def conv(
     return _on_images("conv", x, weight, orientation, transpose, groups, dilation, border, out)
 
 
+def looks_at_anchors(weight: Tensor, border: str) -> bool:
+    """Whether `solve` itself refuses an anchor without an inverse: one channel a group, nothing outside the frame."""
+    return weight.shape[1] == 1 and border == "zero"
+
+
 def solve(
     y: Tensor,
     weight: Tensor,
@@ -182,7 +192,11 @@ def solve(
     border: str = "zero",
     out: Tensor | None = None,
 ) -> Tensor:
-    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`."""
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`.
+
+    Raises:
+        SingularAnchorError: an anchor is 0, where `looks_at_anchors`.
+    """
     return _on_images("solve", y, weight, orientation, transpose, groups, dilation, border, out)
 
 

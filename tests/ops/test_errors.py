@@ -66,6 +66,7 @@ def test_the_name_of_the_argument_is_in_the_message() -> None:
 SINGULAR = {
     "a zero": (torch.zeros(1, 1, 2, 2), 1),
     "a zero in one channel": (torch.tensor([1.0, 0.0, 2.0]).view(3, 1, 1, 1), 3),
+    "a zero among taps": (torch.tensor([[1.0, 0.5], [0.0, 0.5], [2.0, 0.5]]).view(3, 1, 2, 1), 3),
     "dependent rows": (torch.tensor([[1.0, 2.0], [2.0, 4.0]]).view(2, 2, 1, 1), 1),
     "dependent but for rounding": (torch.tensor([[0.1, 0.2], [0.3, 0.6]]).view(2, 2, 1, 1), 1),
     "a zero row": (torch.tensor([[1.0, 2.0], [0.0, 0.0]]).view(2, 2, 1, 1), 1),
@@ -85,6 +86,16 @@ def test_a_singular_anchor_is_refused(name: str, dtype: torch.dtype, method: str
     with pytest.raises(SingularAnchorError, match=r"anchor .* must be invertible"):
         masked_conv2d_solve(y, weight.to(dtype), groups=groups, method=method)
     masked_conv2d(y, weight.to(dtype), groups=groups)  # the convolution itself needs no inverse
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("batch", [0, 2])
+@pytest.mark.usefixtures("backend")
+def test_the_channel_without_an_inverse_is_named(zero: float, batch: int) -> None:
+    weight = torch.full((2, 2, 4, 1), 0.5).transpose(1, 3)  # (2, 1, 4, 2), not contiguous
+    weight[1, 0, 0, 0] = zero
+    with pytest.raises(SingularAnchorError, match=r"channel 1 has 0 there"):
+        masked_conv2d_solve(torch.ones(batch, 2, 5, 5), weight, groups=2)
 
 
 FOLDED = {
