@@ -64,7 +64,8 @@ __all__ = ["ApplyOptions", "apply", "for_frame", "restore"]
 
 TILE = 2048
 """Pixels a side of a tile of three channels, what it overlaps with others included; of one channel it may have three
-times the pixels. A picture of no more pixels is restored whole."""
+times the pixels. A picture of no more pixels is restored whole, and by a method that is `lean` one of three times as
+many: it then takes the memory of one of 24 megapixels in tiles."""
 
 OVERLAP = 64
 """Pixels by which a tile's core grows on every side that has a neighbour, beside the reach."""
@@ -256,7 +257,7 @@ def restore(
         groups = _groups(pixels, restorer)
         tiles = _tiles(pixels[groups[0]], taps, options, restorer)
         parts = [(channels, tile) for channels in groups for tile in tiles]
-        restored = torch.zeros_like(pixels)
+        restored = torch.from_numpy(np.zeros_like(pixels.numpy()))  # takes no memory until it is written to
         records = []
         for index, (channels, tile) in enumerate(parts):
             mask = None if believed is None else tile.take(of_channel(believed, channels))
@@ -265,7 +266,7 @@ def restore(
                 psf=taps if taps.ndim == 2 or len(taps) == 1 else taps[channels],
                 sigma=sigma,
                 boundary=options.boundary,
-                mask=None if mask is None else mask.to(device, pixels.dtype),
+                mask=None if mask is None else mask.to(device),
                 preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
             )
             record = restorer(problem, _shifted(on_step, index, len(parts)))
@@ -338,7 +339,8 @@ def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions,
     (height, width), kernel = pixels.shape[-2:], max(taps.shape[-2:])
     side = TILE if len(pixels) > 1 else math.isqrt(3 * TILE**2)
     overlap = max(4 * kernel, min(REACH * kernel, FURTHEST)) + OVERLAP
-    whole = restorer.whole or options.boundary != "unknown" or height * width <= side**2
+    fits = height * width <= (3 * TILE**2 if restorer.lean else side**2)
+    whole = restorer.whole or options.boundary != "unknown" or fits
     return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
 
 

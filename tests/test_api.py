@@ -274,6 +274,28 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     torch.testing.assert_close(apart, together, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("method", "size", "tiles"),
+    [
+        ("hyperlaplacian", (3, 480, 360), 1),
+        ("hyperlaplacian", (3, 480, 361), 6),
+        ("tv", (3, 480, 360), 1),
+        ("rl", (3, 480, 360), 6),
+        ("rl", (1, 480, 358), 1),
+        ("flow", (3, 480, 360), 6),
+    ],
+)
+def test_three_times_the_pixels_of_a_tile_are_whole_where_the_method_is_lean_or_the_channel_one(
+    method: str, size: tuple[int, int, int], tiles: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deblur.api.TILE", 240)
+    monkeypatch.setattr("deblur.api.REACH", 1)
+    told: list[Step] = []
+    options = deblur.ApplyOptions(method=method, settings={"limit": 1})
+    deblur.restore(torch.rand(*size), KERNEL, options, on_step=told.append)
+    assert len(told) == tiles
+
+
 def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     summed = deblur.api._summary
@@ -283,7 +305,7 @@ def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
         return summed(records, *rest)
 
     monkeypatch.setattr("deblur.api._summary", summary)
-    monkeypatch.setattr("deblur.api.TILE", 300)
+    monkeypatch.setattr("deblur.api.TILE", 170)
     monkeypatch.setattr("deblur.api.REACH", 1)
     deblur.restore(torch.rand(3, 310, 310), KERNEL, deblur.ApplyOptions(settings={"limit": 1}))
     assert kept == [0] * 4

@@ -16,9 +16,12 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.psf.operator import Blur
+from deblur.psf.operator import Blur, of_channel
 
-__all__ = ["Estimate", "OnStep", "Problem", "Restoration", "Restorer", "Step"]
+__all__ = ["ALL", "Estimate", "OnStep", "Problem", "Restoration", "Restorer", "Step"]
+
+ALL = slice(None)
+"""Every channel."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Problem:
         sigma: standard deviation that the data term is weighed with, in the units of `blurred`: noise and misfit
             together (see `deblur.restoration.noise`).
         boundary: see `deblur.psf.operator.BOUNDARIES`.
-        mask: (1 or C, H, W), 1 where a pixel of the frame is to be believed, 0 where not (saturated, transparent).
+        mask: (1 or C, H, W) bool, False where a pixel of the frame is not to be believed (saturated, transparent).
         preconditioner: a name in `deblur.restoration.preconditioners.PRECONDITIONERS`.
     """
 
@@ -69,16 +72,16 @@ class Problem:
     @property
     def data(self) -> Tensor:
         """K^T W y, the data's part of the normal equations' right-hand side; made anew, as it is used once."""
-        return self.blur.adjoint(self.masked(self.blurred))
+        return self.blur.adjoint(self.blurred if self.mask is None else self.masked(self.blurred.clone()))
 
     @cached_property
     def size(self) -> Tensor:
         """The norm of K^T W y of every channel, (C,): what residuals are relative to."""
         return channel_norms(self.data)
 
-    def masked(self, frame: Tensor) -> Tensor:
-        """A frame with the pixels zeroed that are not to be believed."""
-        return frame if self.mask is None else frame * self.mask
+    def masked(self, frame: Tensor, channel: slice = ALL) -> Tensor:
+        """Zero the pixels of a frame, or of one channel of it, that are not to be believed, in place."""
+        return frame if self.mask is None else frame.masked_fill_(~of_channel(self.mask, channel), 0)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,11 @@ class Restorer(ABC):
     """The share of the noise that a frame shows which it is taken to have at least, whatever is told."""
     caution: float = 1.0
     """What the kernel's misfit counts, beside noise (`deblur.restoration.noise`)."""
+
+    @property
+    def lean(self) -> bool:
+        """Whether most of the memory it works in is that of one channel, so that three may be larger."""
+        return False
 
     @abstractmethod
     def estimates(self, problem: Problem) -> Iterator[Estimate]:

@@ -50,6 +50,11 @@ class HalfQuadraticSplitting(Restorer):
             raise OptionError(f"expected denoise_from above 0, got {self.denoise_from:g}")
         check_positive(caution=self.caution)
 
+    @property
+    def lean(self) -> bool:
+        """As the prior is: quadratic steps are taken one channel at a time."""
+        return self.prior.lean
+
     def expected_steps(self, problem: Problem) -> int:
         """The length of the prior's schedule."""
         return min(self.limit, len(self.prior.schedule(problem.sigma)))

@@ -26,15 +26,13 @@ from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.psf.operator import each_channel, of_channel
-from deblur.restoration.base import Estimate, Problem
+from deblur.restoration.base import ALL, Estimate, Problem
 from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition, inverse_symbol
 from deblur.restoration.symbols import Symbol, on_grid
 
 __all__ = ["NormalEquations"]
-
-ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,10 @@ class NormalEquations:
 
     def _apply_to_spectrum(self, spectrum: Tensor, channel: slice = ALL) -> Tensor:
         """The same from half spectrum to half spectrum of the grid, for all channels or one."""
-        blur, mask = self.problem.blur, self.problem.mask
+        blur = self.problem.blur
         kernel = of_channel(blur.spectrum, channel)
         blurred = blur.hide(self._scene(kernel * spectrum))
-        if mask is not None:
-            blur.visible(blurred).mul_(of_channel(mask, channel))
+        self.problem.masked(blur.visible(blurred), channel)
         data: Tensor = rfft2(blurred).mul_(kernel.conj())
         return data.addcmul_(self._regulariser, spectrum)
 
@@ -118,7 +115,7 @@ class NormalEquations:
                 becomes that of the estimate.
             steps: of `solve`.
         """
-        blur, mask = self.problem.blur, self.problem.mask
+        blur = self.problem.blur
         if not self._spectral:
             right = blur.from_grid(pull).mul_(self.q).add_(blur.adjoint(misfit))
             scale = self.problem.size[:, None, None]
@@ -126,7 +123,7 @@ class NormalEquations:
             last = _last(conjugate_gradients(self.apply, right, start, self._precondition, scale=scale), steps)
             misfit.sub_(self.problem.masked(blur(last.scene)))
             return Estimate(scene + last.scene, last.residual)
-        if blur.boundary == "circular" and mask is None:
+        if blur.boundary == "circular" and self.problem.mask is None:
             steps = 1  # the preconditioner is the inverse
         residual, scale = 0.0, self.problem.size * math.sqrt(math.prod(blur.grid))  # of a spectrum
         for channel in each_channel(scene):
@@ -136,7 +133,7 @@ class NormalEquations:
             residual = max(residual, last.residual)
             torch.add(scene[channel], self._scene(last.scene), out=pull[channel])
             change = blur.visible(self._scene(last.scene.mul_(kernel)))
-            misfit[channel].sub_(change if mask is None else change.mul_(of_channel(mask, channel)))
+            misfit[channel].sub_(self.problem.masked(change, channel))
         return Estimate(pull, residual)
 
     def _iterate(

@@ -88,9 +88,7 @@ def test_largest_gain_is_a_setting() -> None:
 
 def test_mask_is_not_used_and_that_is_said() -> None:
     frame = picture()
-    problem = Problem(
-        blurred=frame, psf=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=torch.zeros_like(frame)
-    )
+    problem = Problem(blurred=frame, psf=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=frame < 0)
     assert "as they are" in RESTORERS["exact"](problem).notes[0]
 
 

@@ -46,7 +46,7 @@ def test_channels_are_solved_independently() -> None:
 
 def _equations(boundary: str, preconditioner: str = "circulant", q: float = 0.01) -> NormalEquations:
     psf = psfs.make("motion:length=5,angle=20")
-    mask = (torch.rand(2, 20, 22, generator=torch.Generator().manual_seed(3)) > 0.1).double()
+    mask = torch.rand(2, 20, 22, generator=torch.Generator().manual_seed(3)) > 0.1
     problem = Problem(
         blurred=torch.rand(2, 20, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(4)),
         psf=psf, boundary=boundary, mask=mask, preconditioner=preconditioner,

@@ -86,9 +86,9 @@ def test_same_for_both_preconditioners(method: str, case: tuple[Problem, Tensor]
 @pytest.mark.parametrize("method", WITH_PRIOR)
 def test_masked_pixels_do_not_matter(method: str, case: tuple[Problem, Tensor]) -> None:
     problem, _ = case
-    mask = torch.ones_like(problem.blurred)
-    mask[:, 20:24, 30:36] = 0
-    spoilt = torch.where(mask > 0, problem.blurred, 1.0)
+    mask = torch.ones_like(problem.blurred, dtype=torch.bool)
+    mask[:, 20:24, 30:36] = False
+    spoilt = torch.where(mask, problem.blurred, 1.0)
     closely = {"inner": 60} if method in SPLITTINGS else {}
     closely |= {"tolerance": 1e-6} if method == "wiener" else {}
     restorer = configured(method, closely)

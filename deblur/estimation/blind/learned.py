@@ -91,9 +91,9 @@ class Learned:
 def _restored(plane: Plane, kernel: Array) -> tuple[Problem, Tensor]:
     """The scene (1, H', W'), larger than the frame, and what it solves."""
     values, believed = torch.from_numpy(plane.values)[None], plane.believed
-    mask = None if believed is None else torch.from_numpy(believed)[None]
+    mask = None if believed is None else torch.from_numpy(believed > 0)[None]
     problem = Problem(
-        blurred=values if mask is None else torch.where(mask > 0, values, values[mask > 0].mean()),
+        blurred=values if mask is None else torch.where(mask, values, values[mask].mean()),
         psf=kernel,
         sigma=math.hypot(plane.sigma, MISFIT * RANGE),
         mask=mask,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -31,7 +31,12 @@ class SplittingPrior(Protocol):
     """A prior sum of rho(F x) over a bank of filters F, each with its own prox.
 
     The splitting introduces z = F x and alternates z = prox(F x) with a quadratic step that pulls F x to z.
+
+    Attributes:
+        lean: whether a pull needs little memory beside the image and itself.
     """
+
+    lean: ClassVar[bool]
 
     @property
     def symbol(self) -> Symbol:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -75,6 +76,8 @@ class SparseDerivatives:
         >>> len(SparseDerivatives(first=1, last=256, factor=2).schedule(0.01))
         9
     """
+
+    lean: ClassVar[bool] = True
 
     power: float = 0.8
     weight: float = 0.35

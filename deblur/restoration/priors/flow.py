@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class FlowPrior:
         >>> [round(255 * level.penalty, 1) for level in FlowPrior(steps=3, first=0.2, last=1).schedule(0.01)]
         [51.0, 11.4, 2.6]
     """
+
+    lean: ClassVar[bool] = False  # a denoiser's tile, beside all three channels of it
 
     file: str = ""
     steps: int = 24
