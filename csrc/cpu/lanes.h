@@ -43,10 +43,12 @@ struct Layout {
 };
 
 // Cycles that one column takes: two multiply-adds a cycle, rows that wait for each other, the halo, the way in and out.
-// With one channel, rows share the loads of every tap, which take the time of about another row.
+// With one channel, rows share the loads of every tap, which take the time of about another row; with more, pairs of rows
+// share them, and a row alone takes longer.
 inline double column_cycles(const View& view, const Layout& layout) {
     const double c = double(view.channels), rows = double(layout.rows);
-    const double fma = 0.5 * (c == 1 ? rows + 1.0 : rows) * c * c * double(view.taps_h * view.taps_w);
+    const double shared = c == 1 ? 1.0 : 0.2 * double(layout.rows % 2);
+    const double fma = 0.5 * (rows + shared) * c * c * double(view.taps_h * view.taps_w);
     const double upper = layout.bands > 1 || view.repeats ? 1.5 * layout.images_per_vector : 0.0;
     const double halo = double(layout.halo) * c * (2.0 + upper);
     return fma + halo + 12.0 * rows * c + (c == 1 ? 4.0 * rows : 0.0) + 20.0;
@@ -61,6 +63,16 @@ inline double estimated_time(const View& view, const Layout& layout) {
     const double steps = double(view.width + layout.strips - 1);
     const double columns = larger(1.0, tasks / cores) * steps + followers * 2.0 * kChunk;
     return columns * column_cycles(view, layout);
+}
+
+// A step made longer where it is near a multiple of 4 KiB: addresses that differ by such a multiple share a set of the
+// cache and look alike to what compares loads with earlier stores (96 channels took a quarter longer).
+template <class T>
+std::int64_t away_from_pages(std::int64_t elements) {
+    constexpr std::int64_t page = 4096 / std::int64_t(sizeof(T));
+    if (elements < page) return elements;
+    while (elements % page < page / 4 || elements % page > 3 * page / 4) elements += kLanes<T>;
+    return elements;
 }
 
 // The best layout for all images of `view` in vectors alike; idle lanes, if any, are in the last.
@@ -79,14 +91,15 @@ Layout layout_for(const View& view) {
         layout.keep = larger<std::int64_t>((view.taps_w - 1) * view.dilation_w, 1);
         layout.row = c * lanes;
         // Rows of a strip: eight make a register block of the one-channel kernel, but many low bands occupy more
-        // cores; many channels want their columns in the cache.
+        // cores; many channels want the columns that a chunk looks at in the cache, and few rows beyond the image.
         std::int64_t most = 8;
         if (c > 1) {
             constexpr std::int64_t budget = (std::int64_t(1) << 20) / std::int64_t(sizeof(T));
-            most = budget / (c * lanes * (layout.keep + 2 * kChunk)) - layout.halo;
+            const std::int64_t chunks = smaller<std::int64_t>(2, divide_up(view.width + strips - 1, kChunk));
+            most = budget / (c * lanes * (layout.keep + chunks * kChunk)) - layout.halo;
             most = larger<std::int64_t>(1, smaller<std::int64_t>(most, 16));
         }
-        for (std::int64_t rows = most; rows == most || rows >= 4; rows /= 2) {
+        for (std::int64_t rows = most; rows == most || rows >= (c == 1 ? 4 : 1); rows = c == 1 ? rows / 2 : rows - 1) {
             layout.rows = smaller(divide_up(tall, std::int64_t(strips)), rows);
             layout.bands = divide_up(tall, strips * layout.rows);
             const double time = estimated_time(view, layout);
@@ -95,8 +108,8 @@ Layout layout_for(const View& view) {
             best = layout;
         }
     }
-    best.column = (best.halo + best.rows) * best.row;
-    best.side = best.rows * best.row;
+    best.column = away_from_pages<T>((best.halo + best.rows) * best.row);
+    best.side = away_from_pages<T>(best.rows * best.row);
     best.capacity = best.keep + larger<std::int64_t>(best.keep, 2 * kChunk) / kChunk * kChunk + kChunk;
     return best;
 }
@@ -215,15 +228,16 @@ void write_at_the_edge(T* row, Vector<T> v, const View& view, const Lanes& lanes
     __builtin_memcpy(row + s.at + s.begin, pixels + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
 }
 
-// A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns.
+// A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns. All
+// rows of a channel before the next channel: they share pages of memory.
 template <class T>
 void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, const Layout& layout,
                 const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
     const bool all = inside(view, layout, lanes, t);
     const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
-    for (std::int64_t r = 0; r < layout.rows; ++r)
-        for (std::int64_t ch = 0; ch < view.channels; ++ch)
+    for (std::int64_t ch = 0; ch < view.channels; ++ch)
+        for (std::int64_t r = 0; r < layout.rows; ++r)
             for (int k = 0; k < kChunk; k += n) {
                 const T* const row = image + r * view.row_step() + ch * view.channel;
                 const T* const from = row + (t + k) * view.col - (view.col > 0 ? 0 : n - 1);
@@ -248,8 +262,8 @@ void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view,
     constexpr int n = kLanes<T>;
     const bool all = inside(view, layout, lanes, t);
     const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
-    for (std::int64_t r = 0; r < layout.rows; ++r)
-        for (std::int64_t ch = 0; ch < view.channels; ++ch)
+    for (std::int64_t ch = 0; ch < view.channels; ++ch)
+        for (std::int64_t r = 0; r < layout.rows; ++r)
             for (int k = 0; k < kChunk; k += n) {
                 const T* const from = buffer + k * step + r * layout.row + ch * n + first;
                 Vector<T> block[n];

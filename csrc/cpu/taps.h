@@ -69,12 +69,49 @@ inline void invert(double* a, double* inverse, std::int64_t n) {
         for (std::int64_t i = 0; i < n; ++i) {
             if (i == k) continue;
             const double factor = a[i * n + k];
-            for (std::int64_t j = 0; j < n; ++j) {
-                a[i * n + j] -= factor * a[k * n + j];
-                inverse[i * n + j] -= factor * inverse[k * n + j];
-            }
+            for (std::int64_t j = k; j < n; ++j) a[i * n + j] -= factor * a[k * n + j];
+            for (std::int64_t j = 0; j < n; ++j) inverse[i * n + j] -= factor * inverse[k * n + j];
         }
     }
+}
+
+// I rows of a product of n x n matrices, V vectors wide.
+template <int I, int V>
+DEBLUR_INLINE void product_block(const double* a, const double* b, double* product, std::int64_t n) {
+    constexpr int lanes = kLanes<double>;
+    Vector<double> sum[I][V] = {};
+    for (std::int64_t k = 0; k < n; ++k)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            const Vector<double> from = load_anywhere(b + k * n + v * lanes);
+#pragma GCC unroll 2
+            for (int i = 0; i < I; ++i) sum[i][v] += from * a[i * n + k];
+        }
+#pragma GCC unroll 2
+    for (int i = 0; i < I; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) store_anywhere(product + i * n + v * lanes, sum[i][v]);
+}
+
+template <int V>
+void product_columns(const double* a, const double* b, double* product, std::int64_t n) {
+    std::int64_t i = 0;
+    for (; i + 2 <= n; i += 2) product_block<2, V>(a + i * n, b, product + i * n, n);
+    if (i < n) product_block<1, V>(a + i * n, b, product + i * n, n);
+}
+
+// The product of two n x n matrices.
+inline void matrix_product(const double* a, const double* b, double* product, std::int64_t n) {
+    constexpr std::int64_t lanes = kLanes<double>;
+    std::int64_t o = 0;
+    for (; o + 4 * lanes <= n; o += 4 * lanes) product_columns<4>(a, b + o, product + o, n);
+    for (; o + lanes <= n; o += lanes) product_columns<1>(a, b + o, product + o, n);
+    for (; o < n; ++o)
+        for (std::int64_t i = 0; i < n; ++i) {
+            double sum = 0;
+            for (std::int64_t k = 0; k < n; ++k) sum += a[i * n + k] * b[k * n + o];
+            product[i * n + o] = sum;
+        }
 }
 
 // Reads `weight` (one group, torch's layout), writes `packed`; `room` holds 4 * channels^2 doubles.
@@ -131,15 +168,7 @@ Taps<T> pack_taps(const View& view, const deblur_problem& p, bool solve, const T
                 write(tap, 1.0);
                 continue;
             }
-            for (std::int64_t i = 0; i < n; ++i) {  // folded^T = tap^T inverse^T
-                double* const row = folded + i * n;
-                for (std::int64_t o = 0; o < n; ++o) row[o] = 0.0;
-                for (std::int64_t k = 0; k < n; ++k) {
-                    const double t = tap[i * n + k];
-                    const double* const from = inverse + k * n;
-                    for (std::int64_t o = 0; o < n; ++o) row[o] += t * from[o];
-                }
-            }
+            matrix_product(tap, inverse, folded, n);  // folded^T = tap^T inverse^T
             write(folded, -1.0);
         }
     return taps;

@@ -1,6 +1,8 @@
 // Solves, convolves and differentiates a row of problems with several threads, for the sanitizers
-// (test_native_sanitizers.py). Ends with 0 when every result is bit-identical to the one of a single thread and the
-// solve inverts the convolution.
+// (test_native_sanitizers.py) and for processors that are emulated (test_native_arm64.py). Ends with 0 when the
+// convolution and the weight's gradient are those of the definition, the solve inverts the convolution, and every result
+// is bit-identical to the one of a single thread.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +12,34 @@
 #include "deblur_cpu.h"
 
 namespace {
+
+// The definition, tap by tap and pixel by pixel: A x, or its adjoint.
+template <class T>
+std::vector<double> defined(const deblur_problem& p, const std::vector<T>& weight, const std::vector<T>& x) {
+    const std::int64_t inputs = p.channels / p.groups, area = p.height * p.width;
+    const std::int64_t down = p.corner & DEBLUR_BOTTOM ? p.dilation_h : -p.dilation_h;
+    const std::int64_t right = p.corner & DEBLUR_RIGHT ? p.dilation_w : -p.dilation_w;
+    std::vector<double> y(x.size(), 0.0);
+    const T* tap = weight.data();
+    for (std::int64_t o = 0; o < p.channels; ++o)
+        for (std::int64_t i = o / inputs * inputs; i < (o / inputs + 1) * inputs; ++i)
+            for (std::int64_t a = 0; a < p.taps_h; ++a)
+                for (std::int64_t b = 0; b < p.taps_w; ++b, ++tap)
+                    for (std::int64_t n = 0; n < p.batch; ++n)
+                        for (std::int64_t r = 0; r < p.height; ++r)
+                            for (std::int64_t c = 0; c < p.width; ++c) {
+                                const std::int64_t row = r + a * down, column = c + b * right;
+                                const std::int64_t edge_row = std::clamp<std::int64_t>(row, 0, p.height - 1);
+                                const std::int64_t edge_column = std::clamp<std::int64_t>(column, 0, p.width - 1);
+                                const bool outside = row != edge_row || column != edge_column;
+                                if (outside && p.border == DEBLUR_ZERO) continue;
+                                const std::int64_t here = (n * p.channels + o) * area + r * p.width + c;
+                                const std::int64_t there =
+                                    (n * p.channels + i) * area + edge_row * p.width + edge_column;
+                                y[p.transpose ? there : here] += double(*tap) * double(x[p.transpose ? here : there]);
+                            }
+    return y;
+}
 
 template <class T>
 bool run(deblur_problem p) {
@@ -27,7 +57,17 @@ bool run(deblur_problem p) {
     bool good = deblur_conv(&p, x.data(), weight.data(), y.data(), 3) == DEBLUR_OK;
     good = good && deblur_solve(&p, y.data(), weight.data(), solved.data(), 1) == DEBLUR_OK;
     good = good && deblur_weight_grad(&p, y.data(), x.data(), gradient.data(), 1) == DEBLUR_OK;
+    const std::vector<double> expected = defined(p, weight, x);
+    for (std::size_t k = 0; k < pixels; ++k) good = good && std::abs(y[k] - expected[k]) < 1e-4;
     for (std::size_t k = 0; k < pixels; ++k) good = good && std::abs(solved[k] - x[k]) < 1e-4;
+
+    std::vector<T> other(weight.size());  // <gradient, other> is the derivative of <y, A x> along `other`
+    for (T& tap : other) tap = T(uniform(generator));
+    const std::vector<double> moved = defined(p, other, x);
+    double along = 0, size = 0, difference = 0;
+    for (std::size_t k = 0; k < pixels; ++k) along += double(y[k]) * moved[k], size += std::abs(double(y[k]) * moved[k]);
+    for (std::size_t k = 0; k < other.size(); ++k) difference += double(gradient[k]) * double(other[k]);
+    good = good && std::abs(difference - along) < 1e-4 * size;
     for (int threads : {2, 3, 7}) {
         deblur_solve(&p, y.data(), weight.data(), again.data(), threads);
         good = good && std::memcmp(again.data(), solved.data(), pixels * sizeof(T)) == 0;
