@@ -124,7 +124,7 @@ template <class T>
 int sweep_view(const deblur_problem& p, const View& view, bool solve, const void* in, const void* weight, void* out,
                int threads) {
     Sweep<T> s;
-    s.parts = parts_for<T>(view);
+    s.parts = parts_for<T>(view, solve);
     s.column = column_kernel<T>(view.channels, solve);
     s.solve = solve;
     s.in = static_cast<const T*>(in);

@@ -193,7 +193,7 @@ template <class T>
 int weight_gradient(const deblur_problem& p, const void* grad, const void* x, void* out, int threads) {
     Gradient<T> s;
     const View view = canonical(p, false);  // of the transposed operation: the same sum with the roles exchanged
-    s.parts = parts_for<T>(view);
+    s.parts = parts_for<T>(view, false);
     s.grad = static_cast<const T*>(p.transpose ? x : grad);
     s.x = static_cast<const T*>(p.transpose ? grad : x);
     const std::int64_t c = view.channels;

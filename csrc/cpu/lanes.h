@@ -54,12 +54,12 @@ inline double column_cycles(const View& view, const Layout& layout) {
     return fma + halo + 12.0 * rows * c + (c == 1 ? 4.0 * rows : 0.0) + 20.0;
 }
 
-// Time of all columns on a machine of some cores, where a band follows the one above at a distance. The number is a
-// guess that many machines are near to; the true one must not be asked, or results would depend on it.
-inline double estimated_time(const View& view, const Layout& layout) {
+// Time of all columns on a machine of some cores, where in a solve (`chained`) a band follows the one above at a distance.
+// The number is a guess that many machines are near to; the true one must not be asked, or results would depend on it.
+inline double estimated_time(const View& view, const Layout& layout, bool chained) {
     constexpr double cores = 3;
     const double chains = double(view.groups * layout.vectors), tasks = chains * double(layout.bands);
-    const double followers = smaller(cores, tasks) / smaller(chains, cores) - 1.0;
+    const double followers = chained ? smaller(cores, tasks) / smaller(chains, cores) - 1.0 : 0.0;
     const double steps = double(view.width + layout.strips - 1);
     const double columns = larger(1.0, tasks / cores) * steps + followers * 2.0 * kChunk;
     return columns * column_cycles(view, layout);
@@ -77,7 +77,7 @@ std::int64_t away_from_pages(std::int64_t elements) {
 
 // The best layout for all images of `view` in vectors alike; idle lanes, if any, are in the last.
 template <class T>
-Layout layout_for(const View& view) {
+Layout layout_for(const View& view, bool chained) {
     constexpr int lanes = kLanes<T>;
     const std::int64_t c = view.channels, tall = larger<std::int64_t>(view.tallest(), 1);
     Layout best;
@@ -102,7 +102,7 @@ Layout layout_for(const View& view) {
         for (std::int64_t rows = most; rows == most || rows >= (c == 1 ? 4 : 1); rows = c == 1 ? rows / 2 : rows - 1) {
             layout.rows = smaller(divide_up(tall, std::int64_t(strips)), rows);
             layout.bands = divide_up(tall, strips * layout.rows);
-            const double time = estimated_time(view, layout);
+            const double time = estimated_time(view, layout, chained);
             if (least >= 0 && time > least) continue;
             least = time;
             best = layout;
@@ -135,8 +135,8 @@ struct Parts {
 };
 
 template <class T>
-Parts parts_for(const View& view) {
-    Parts whole = {{{view, layout_for<T>(view)}, {}}, 1};
+Parts parts_for(const View& view, bool chained) {
+    Parts whole = {{{view, layout_for<T>(view, chained)}, {}}, 1};
     const std::int64_t rest = view.images % kLanes<T>;
     if (rest == 0 || rest == view.images) return whole;
     Parts split = {{{view, {}}, {view, {}}}, 2};
@@ -145,10 +145,10 @@ Parts parts_for(const View& view) {
     split.part[1].view.first = view.images - rest;
     double time = 0;
     for (Part& part : split.part) {
-        part.layout = layout_for<T>(part.view);
-        time += estimated_time(part.view, part.layout);
+        part.layout = layout_for<T>(part.view, chained);
+        time += estimated_time(part.view, part.layout, chained);
     }
-    return time < estimated_time(view, whole.part[0].layout) ? split : whole;
+    return time < estimated_time(view, whole.part[0].layout, chained) ? split : whole;
 }
 
 // The lanes of one vector over one band: where each strip starts and how many rows of it exist.
