@@ -65,7 +65,7 @@ __all__ = ["ApplyOptions", "apply", "for_frame", "restore"]
 TILE = 2048
 """Pixels a side of a tile of three channels, what it overlaps with others included; of one channel it may have three
 times the pixels. A picture of no more pixels is restored whole, and by a method that is `lean` one of three times as
-many: it then takes the memory of one of 24 megapixels in tiles."""
+many: that takes the memory of 24 megapixels in tiles."""
 
 OVERLAP = 64
 """Pixels by which a tile's core grows on every side that has a neighbour, beside the reach."""
@@ -227,7 +227,7 @@ def restore(
         >>> restore(torch.full((1, 32, 32), 0.5), np.full((3, 3), 1 / 9)).image.shape
         torch.Size([1, 32, 32])
     """
-    options = for_frame(options or ApplyOptions(), pixels.shape)
+    options, pixels = for_frame(options or ApplyOptions(), pixels.shape), pixels.detach()
     start = time.perf_counter()
     taps = _checked_kernel(kernel, pixels)
     restorer = options.restorer
@@ -257,7 +257,7 @@ def restore(
         groups = _groups(pixels, restorer)
         tiles = _tiles(pixels[groups[0]], taps, options, restorer)
         parts = [(channels, tile) for channels in groups for tile in tiles]
-        restored = torch.from_numpy(np.zeros_like(pixels.numpy()))  # takes no memory until it is written to
+        restored = _zeros_like(pixels)
         records = []
         for index, (channels, tile) in enumerate(parts):
             mask = None if believed is None else tile.take(of_channel(believed, channels))
@@ -329,6 +329,11 @@ def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.flo
     return taps
 
 
+def _zeros_like(pixels: Tensor) -> Tensor:
+    """Zeros that take no memory before they are written to; torch's take it at once."""
+    return torch.from_numpy(np.zeros(tuple(pixels.shape), np.float64 if pixels.dtype == torch.float64 else np.float32))
+
+
 def _groups(pixels: Tensor, restorer: Restorer) -> list[slice]:
     """The channels that are restored together: one at a time in a large picture, where the method lets them."""
     return each_channel(pixels) if restorer.apart and pixels.numel() > 3 * TILE**2 else [slice(None)]
@@ -339,7 +344,8 @@ def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions,
     (height, width), kernel = pixels.shape[-2:], max(taps.shape[-2:])
     side = TILE if len(pixels) > 1 else math.isqrt(3 * TILE**2)
     overlap = max(4 * kernel, min(REACH * kernel, FURTHEST)) + OVERLAP
-    fits = height * width <= (3 * TILE**2 if restorer.lean else side**2)
+    lean = restorer.lean and options.preconditioner != "four-quadrant"  # which works on all channels at once
+    fits = height * width <= side**2 or (lean and height * width * max(3, len(pixels)) <= 9 * TILE**2)
     whole = restorer.whole or options.boundary != "unknown" or fits
     return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
 

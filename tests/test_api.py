@@ -275,25 +275,36 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("method", "size", "tiles"),
+    ("method", "preconditioner", "size", "tiles"),
     [
-        ("hyperlaplacian", (3, 480, 360), 1),
-        ("hyperlaplacian", (3, 480, 361), 6),
-        ("tv", (3, 480, 360), 1),
-        ("rl", (3, 480, 360), 6),
-        ("rl", (1, 480, 358), 1),
-        ("flow", (3, 480, 360), 6),
+        ("hyperlaplacian", "auto", (3, 480, 360), 1),
+        ("hyperlaplacian", "auto", (3, 480, 361), 6),
+        ("hyperlaplacian", "auto", (4, 480, 360), 6),
+        ("hyperlaplacian", "four-quadrant", (3, 480, 360), 6),
+        ("tv", "circulant", (3, 480, 360), 1),
+        ("rl", "auto", (3, 480, 360), 6),
+        ("rl", "auto", (1, 480, 358), 1),
+        ("flow", "auto", (3, 480, 360), 6),
     ],
 )
 def test_three_times_the_pixels_of_a_tile_are_whole_where_the_method_is_lean_or_the_channel_one(
-    method: str, size: tuple[int, int, int], tiles: int, monkeypatch: pytest.MonkeyPatch
+    method: str, preconditioner: str, size: tuple[int, int, int], tiles: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deblur.api.TILE", 240)
     monkeypatch.setattr("deblur.api.REACH", 1)
     told: list[Step] = []
-    options = deblur.ApplyOptions(method=method, settings={"limit": 1})
+    options = deblur.ApplyOptions(method=method, preconditioner=preconditioner, settings={"limit": 1})
     deblur.restore(torch.rand(*size), KERNEL, options, on_step=told.append)
     assert len(told) == tiles
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_may_ask_for_a_gradient_and_get_none(dtype: torch.dtype) -> None:
+    frame = blur(picture(), KERNEL).to(dtype)
+    expected = deblur.restore(frame, KERNEL).image
+    image = deblur.restore(frame.clone().requires_grad_(), KERNEL).image
+    assert not image.requires_grad
+    torch.testing.assert_close(image, expected)
 
 
 def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
