@@ -1,5 +1,8 @@
 """From the starts' kernels to one: a short list by energy, the score's best two refined, the best of all that.
 
+Before the refinement the best three may climb once more (`again`). The starts that failed are no loss, but the one that
+went to the right kernel may have stopped short of it; from its outlines another climb often gets there.
+
 A refinement is kept where it lowers the score. It sharpens a kernel, which helps where the kernel's model is not quite
 right (a really blurred frame) and breaks thin strokes into dots where it is exact; the score tells one from the other.
 """
@@ -22,6 +25,10 @@ __all__ = ["Choice", "Scored", "choose"]
 
 A = TypeVar("A")
 Refinement = Callable[[Sequence[Plane], Array], Array]
+Again = Callable[[Sequence[Candidate]], Sequence[Candidate]]
+
+SEEDS = 3
+"""How many of the short list climb again."""
 
 REFINED = 2
 """How many of the short list are refined."""
@@ -55,7 +62,14 @@ class Choice:
 
 
 def choose(
-    found: Sequence[Candidate], planes: Sequence[Plane], *, count: int, refine: bool, descent: int, workers: int
+    found: Sequence[Candidate],
+    planes: Sequence[Plane],
+    *,
+    count: int,
+    refine: bool,
+    descent: int,
+    workers: int,
+    again: Again | None = None,
 ) -> Choice:
     """Choose among candidates.
 
@@ -66,11 +80,19 @@ def choose(
         refine: whether to refine the best of them, too.
         descent: steps of gradient descent for the best of them; 0 for none.
         workers: threads.
+        again: what the first of the short list are given to, and which hands in more candidates.
     """
-    judges = {size: Judge(planes, size) for size in {one.kernel.shape[0] for one in found}}
+    judges: dict[int, Judge] = {}
+    known: dict[Candidate, Scored] = {}
 
     def scored(one: Candidate) -> Scored:
-        return Scored(one, judges[one.kernel.shape[0]].score(one.kernel, one.energy), one)
+        return known.get(one) or Scored(one, judges[one.kernel.shape[0]].score(one.kernel, one.energy), one)
+
+    def listing() -> list[Scored]:
+        judges.update({size: Judge(planes, size) for size in {one.kernel.shape[0] for one in found} - judges.keys()})
+        listed = sorted(_each(scored, short_list(found, count), workers), key=lambda one: one.score)
+        known.update({one.candidate: one for one in listed})
+        return listed
 
     def refined(task: tuple[Candidate, Refinement]) -> Scored:
         old, refinement = task
@@ -79,7 +101,10 @@ def choose(
         new = replace(old, kernel=kernel, energy=old.energy * ratio)  # at the old one's price
         return replace(scored(new), origin=old)
 
-    listed = sorted(_each(scored, short_list(found, count), workers), key=lambda one: one.score)
+    listed = listing()
+    if again is not None:
+        found = [*found, *again([one.candidate for one in listed[:SEEDS]])]
+        listed = listing()
     tasks = [(one.candidate, how) for one in listed[:REFINED] for how in _refinements(planes, refine, descent)]
     better = _each(refined, tasks, workers)
     return Choice(min([*listed, *better], key=lambda one: one.score), tuple(listed), tuple(better))

@@ -19,20 +19,30 @@ from deblur.estimation.blind import taps
 from deblur.estimation.blind.choice import Choice, choose
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.learned import Learned
+from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
 from deblur.estimation.blind.selection import Candidate, Judge, candidates, price
-from deblur.estimation.blind.starts import SCOUT, STARTS
-from deblur.estimation.blind.support import CUT, cut_off, ladder, support
+from deblur.estimation.blind.starts import AGAIN, SCOUT, STARTS
+from deblur.estimation.blind.support import CUT, asked, cut_off, ladder, support
 from deblur.estimation.blind.variation import DIFFERENT, exchanged
 
 __all__ = ["BlindEstimator"]
 
-Run = tuple[str, int, Start]
 AREA = 512 * 512
 """Pixels that a kernel is estimated from at most: more cost time and gain little."""
 SECOND = ("scout", "plain", "gamma")
 """The starts that are also run at the second size, where the size is not certain."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A climb to come: the name of its start, the side of its kernel, settings, and the kernel that it begins with."""
+
+    name: str
+    size: int
+    start: Start
+    seed: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +50,16 @@ class BlindEstimator:
     """Estimate a blur kernel from blurred frames alone.
 
     Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
-    that explains the frame (`selection`) and by their evidence (`evidence`), refined or not (`choice`). Without a size,
-    scouts find it first (`support`); of large frames the best-textured region is used (`deblur.estimation.region`).
+    that explains the frame (`selection`) and by their evidence (`evidence`), the best climbed to again, refined or not
+    (`choice`). Without a size, scouts find it first (`support`); of large frames the best-textured region is used
+    (`deblur.estimation.region`).
 
     Args:
         size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
             unless more than a hundredth of the kernel would be cut off when its centroid is put in the middle.
         starts: names in `STARTS`; fewer are faster and fail more often.
         shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start.
+        again: whether to climb again from the best of the short list.
         refine: whether to refine the best kernels; a refined one is taken where its score is better.
         passes: of the last refinement, by the learned prior (`learned`); 0 leaves it out. For `refine` only.
         descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
@@ -64,6 +76,7 @@ class BlindEstimator:
     size: int | None = None
     starts: tuple[str, ...] = tuple(STARTS)
     shortlist: int = 6
+    again: bool = True
     refine: bool = True
     passes: int = 2
     descent: int = 0
@@ -112,19 +125,26 @@ class BlindEstimator:
         progress = _Progress(on_step)
         smallest = min(min(one.values.shape) for one in planes)
 
-        runs, kept = [(name, self.size or 0, STARTS[name]) for name in self.starts], []
+        runs, kept = [Run(name, self.size or 0, STARTS[name]) for name in self.starts], []
+        largest = smallest // 2 - 1 + smallest // 2 % 2
         if self.size is None:
             sides = ladder((smallest, smallest))
-            scouts = self._run([("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.35))
-            (size, scout), *others = support(scouts, smallest // 2 - 1 + smallest // 2 % 2)
-            runs = [(name, size, STARTS[name]) for name in self.starts]
-            runs += [(name, other, STARTS[name]) for other, _ in others for name in SECOND if name in self.starts]
+            scouts = self._run([Run("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.3))
+            (size, scout), *others = support(scouts, largest)
+            runs = [Run(name, size, STARTS[name]) for name in self.starts]
+            runs += [Run(name, other, STARTS[name]) for other, _ in others for name in SECOND if name in self.starts]
             kernel = taps.window(scout.kernel, size)
             energy = price(scout.level, planes) * Judge(planes, size).energy(kernel)
             kept = [Candidate(kernel, "size", scout.level, energy)]
-        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.35, 0.7)) + kept
-        found = [replace(one, energy=CUT * one.energy) if _cut(one, runs[0][1]) else one for one in found]
-        progress("choice", 0.7)
+        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.3, 0.6)) + kept
+        found = [replace(one, energy=CUT * one.energy) if _cut(one, runs[0].size) else one for one in found]
+
+        def again(seeds: Sequence[Candidate]) -> list[Candidate]:
+            sides = [self.size or asked(one, largest) for one in seeds]
+            more = [Run(one.start, side, AGAIN, one.kernel) for one, side in zip(seeds, sides, strict=True)]
+            return [replace(one, again=True) for one in self._run(more, planes, progress, "again", (0.65, 0.75))]
+
+        progress("choice", 0.6)
         choice = choose(
             found,
             planes,
@@ -132,6 +152,7 @@ class BlindEstimator:
             refine=self.refine,
             descent=self.descent,
             workers=torch.get_num_threads(),
+            again=again if self.again else None,
         )
         if self.refine:
             progress("refinement", 0.8)
@@ -158,6 +179,7 @@ class BlindEstimator:
             "size": size,
             "start": chosen.start,
             "level": chosen.level,
+            "again": chosen.again,
             "refined": choice.best.refined,
             "score": choice.best.score,
             "agreement": trust.agreement,
@@ -218,12 +240,11 @@ class BlindEstimator:
         share: tuple[float, float],
     ) -> list[Candidate]:
         """Every run's candidates, in the order of the runs, on as many threads as torch uses."""
-        judges = {size: Judge(planes, size) for size in {size for _, size, _ in runs}}
+        judges = {size: Judge(planes, size) for size in {run.size for run in runs}}
         part = (share[1] - share[0]) / len(runs)
         lock, done = Lock(), [share[0]]
 
         def one(run: Run) -> list[Candidate]:
-            name, size, start = run
             total = sum(0.5**level for level in range(20))
 
             def on_level(work: float) -> None:
@@ -231,7 +252,8 @@ class BlindEstimator:
                     done[0] += part * work / total
                     progress(phase, done[0])
 
-            return candidates(climb(planes, size, start, on_level), size, name, judges[size])
+            found = climb(planes, run.size, run.start, on_level, seed=run.seed)
+            return candidates(found, run.size, run.name, judges[run.size])
 
         workers = max(min(torch.get_num_threads(), len(runs)), 1)
         progress(phase, share[0])

@@ -10,6 +10,8 @@ dark channel.) At a level
     lambda <- lambda / 1.1,  t <- t / 1.1:                          more of the scene takes part
 
 The image step is biased to sharp edges, so the alternation does not go to its fixed point k = delta, no blur.
+
+A climb can also begin in the middle, at a kernel that is there already: the finest scales once more, from its outlines.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class Start:
         bound: whether at the finer levels taps stay within a pixel of where the coarser kernel has some.
         upright: whether the two first taps are above each other instead of side by side.
         repeats: alternations a level.
+        finest: how many scales to climb, the finest ones; None for all.
     """
 
     weight: float = 4e-3
@@ -85,6 +88,7 @@ class Start:
     bound: bool = False
     upright: bool = False
     repeats: int = 5
+    finest: int | None = None
 
 
 def levels(size: int) -> int:
@@ -98,7 +102,12 @@ def levels(size: int) -> int:
 
 
 def climb(
-    planes: Sequence[Plane], size: int, start: Start, on_level: Callable[[float], None] | None = None
+    planes: Sequence[Plane],
+    size: int,
+    start: Start,
+    on_level: Callable[[float], None] | None = None,
+    *,
+    seed: Array | None = None,
 ) -> list[Array]:
     """Run the pyramid.
 
@@ -107,13 +116,17 @@ def climb(
         size: side of the kernel, odd.
         start: settings.
         on_level: told the share of the work that is done, after every level.
+        seed: a kernel (k, k) at full size, whose outlines the climb begins with instead of two taps.
 
     Returns:
         The kernel of every level, coarse to fine, (k, k) each; the last is of side size + start.margin.
     """
     side = size + start.margin
-    weight, count = start.weight, levels(side)
-    kernel, first = _two_taps(_odd(side * STEP ** (count - 1)), start.upright), None
+    weight, count = start.weight, min(levels(side), start.finest or levels(side))
+    scale = STEP ** (count - 1)
+    smallest = _odd(side * scale)
+    kernel = _two_taps(smallest, start.upright) if seed is None else _outlines(seed, side, scale, smallest)
+    first: float | None = None
     found: list[Array] = []
     for level in range(count - 1, -1, -1):
         scale = STEP**level
@@ -150,6 +163,12 @@ def _two_taps(size: int, upright: bool) -> Array:
     kernel[middle, middle] = 0.5
     kernel[(middle + 1, middle) if upright else (middle, middle + 1)] = 0.5
     return kernel
+
+
+def _outlines(kernel: Array, side: int, scale: float, size: int) -> Array:
+    """A kernel's (side, side) part at a smaller scale, in an array of (size, size)."""
+    low = ndimage.gaussian_filter(taps.window(kernel, side).astype(np.float64), 0.5 / scale, mode="constant")
+    return taps.enlarge(low, size, scale)
 
 
 def _shrunk(plane: Plane, scale: float, gamma: float) -> Plane:

@@ -41,12 +41,18 @@ QUIET = 0.004  # noise below which log D tells less than its share
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A kernel (k, k), the start and the level (0 the finest) it is from, and its energy."""
+    """A kernel (k, k) and its energy; the start and the level (0 the finest) it is from, whether of a second climb."""
 
     kernel: Array
     start: str
     level: int
     energy: float
+    again: bool = False
+
+    @property
+    def run(self) -> tuple[str, bool]:
+        """What it shares with the candidates of the same run."""
+        return self.start, self.again
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,9 @@ class Judge:
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The kernels of least energy that differ from each other, best first; one of every start before a second one."""
+    """The kernels of least energy that differ from each other, best first; one of every run before a second one."""
     ordered = sorted(found, key=lambda one: one.energy)
-    firsts = [one for n, one in enumerate(ordered) if one.start not in {other.start for other in ordered[:n]}]
+    firsts = [one for n, one in enumerate(ordered) if one.run not in {other.run for other in ordered[:n]}]
     chosen: list[Candidate] = []
     for candidate in [*firsts, *(one for one in ordered if one not in firsts)]:
         if len(chosen) < count and all(taps.similarity(candidate.kernel, c.kernel) < ALIKE for c in chosen):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from deblur.estimation.blind.pyramid import Start
 
-__all__ = ["SCOUT", "STARTS"]
+__all__ = ["AGAIN", "SCOUT", "STARTS"]
 
 SCOUT = Start(smooth=2e5, bound=True)
 """The run that is least impressed by noise; the only one where a single kernel is wanted."""
+
+AGAIN = Start(weight=2e-3, ridge=20.0, finest=3)
+"""The climb from a kernel that is there already: half of its size and finer, with a strong ridge."""
 
 STARTS: dict[str, Start] = {
     "scout": SCOUT,

@@ -14,7 +14,7 @@ import math
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.selection import Candidate
 
-__all__ = ["CUT", "SIDES", "cut_off", "ladder", "support"]
+__all__ = ["CUT", "SIDES", "asked", "cut_off", "ladder", "support"]
 
 SIDES = (13, 19, 27, 37, 51)
 CUT = 1.125  # what a kernel's energy counts that reaches the rim of its window
@@ -40,16 +40,16 @@ def support(found: list[Candidate], largest: int) -> list[tuple[int, Candidate]]
     Returns:
         One or two pairs; the second side differs from the first by more than a fifth.
     """
-    asked = sorted((_price(candidate, largest) for candidate in found), key=lambda one: one[0])
-    _, first, best = asked[0]
-    others = [(side, kernel) for _, side, kernel in asked[1:] if not 0.8 <= side / first <= 1.25]
-    return [(first, best), *others[:1]]
+    best, *others = sorted(found, key=lambda one: one.energy * (CUT if cut_off(one) else 1))
+    first = asked(best, largest)
+    sides = [(asked(one, largest), one) for one in others]
+    return [(first, best), *[pair for pair in sides if not 0.8 <= pair[0] / first <= 1.25][:1]]
 
 
-def _price(candidate: Candidate, largest: int) -> tuple[float, int, Candidate]:
-    """What a kernel's energy counts, and the side it asks for."""
+def asked(candidate: Candidate, largest: int) -> int:
+    """The odd side that a kernel asks for: a tap more than it uses on either side, or more than its window."""
     side = math.ceil(1.3 * candidate.kernel.shape[0]) if cut_off(candidate) else _used(candidate) + 2
-    return candidate.energy * (CUT if cut_off(candidate) else 1), min(side + 1 - side % 2, largest), candidate
+    return min(side + 1 - side % 2, largest)
 
 
 def cut_off(candidate: Candidate) -> bool:

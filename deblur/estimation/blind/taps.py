@@ -74,8 +74,8 @@ def centred(kernel: np.ndarray, loss: float = 1.0) -> Array:
     return normalised(inner if inner.sum() >= (1 - loss) * grown.sum() else grown)
 
 
-def enlarge(kernel: Array, size: int, factor: float = math.sqrt(2)) -> Array:
-    """Resample a kernel to a grid `factor` times as fine, cubically, in an array of (size, size)."""
+def enlarge(kernel: np.ndarray, size: int, factor: float = math.sqrt(2)) -> Array:
+    """Resample a kernel to a grid `factor` times as fine (below 1: coarser), cubically, in an array of (size, size)."""
     fine = ndimage.zoom(kernel.astype(np.float64), factor, order=3, mode="grid-constant", grid_mode=True)
     fine = np.maximum(fine, 0)
     for axis in (0, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,36 @@ def test_a_short_list_has_one_of_every_start_first_and_none_twice() -> None:
     ]
     assert [one.energy for one in short_list(found, 2)] == [1.0, 5.0]
     assert [one.energy for one in short_list(found, 5)] == [1.0, 5.0, 1.1]
+
+
+def test_a_second_climb_has_a_place_of_its_own_on_the_short_list() -> None:
+    first, again, other = (
+        Candidate(ACROSS, "plain", 0, 1.0),
+        Candidate(SLANTED, "plain", 0, 3.0, again=True),
+        Candidate(DOWN, "plain", 1, 2.0),
+    )
+    assert short_list([first, again, other], 2) == [first, again]
+
+
+def test_the_best_three_of_the_short_list_climb_again_and_what_they_find_competes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernels = [
+        taps.normalised(np.roll(np.pad(k, 6), 3 * n, 1)) for n, k in enumerate((ACROSS, DOWN, SLANTED, np.eye(3)))
+    ]
+    monkeypatch.setattr(Judge, "score", lambda self, kernel, energy: -energy)  # the reverse of the energies' order
+    planes = [Plane(np.zeros((64, 64), np.float32))]
+    found = [Candidate(k, f"start {n}", 0, float(n)) for n, k in enumerate(kernels)]
+    better = Candidate(taps.normalised(np.ones((5, 5))), "start 3", 0, 9.0, again=True)
+    given = []
+
+    def again(seeds: Sequence[Candidate]) -> list[Candidate]:
+        given.extend(seeds)
+        return [better]
+
+    best = choice.choose(found, planes, count=6, refine=False, descent=0, workers=1, again=again).best
+    assert [one.energy for one in given] == [3.0, 2.0, 1.0]
+    assert best.candidate is better
 
 
 @pytest.mark.parametrize(("noise", "share"), [(0.0, 0.0), (0.002, 0.05), (0.004, 0.2), (0.02, 0.2)])

@@ -3,15 +3,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from deblur import psf
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import colour_weights, plane
-from deblur.estimation.blind.pyramid import climb
+from deblur.estimation.blind.pyramid import climb, levels
 from deblur.estimation.blind.selection import Candidate, Judge
-from deblur.estimation.blind.starts import SCOUT
+from deblur.estimation.blind.starts import AGAIN, SCOUT
 from deblur.estimation.blind.support import support
 
 
@@ -39,6 +40,18 @@ def test_the_pyramid_climbs_to_the_kernel(frame: Tensor, kernel: NDArray[np.floa
     found = climb([plane(frame)], 13, SCOUT)
     assert taps.similarity(found[-1], kernel) > 0.9
     assert [k.shape[0] for k in found] == sorted(k.shape[0] for k in found)
+
+
+def test_a_climb_from_a_kernels_outlines_ends_nearer_to_the_truth(frame: Tensor, kernel: NDArray[np.float64]) -> None:
+    rough = taps.normalised(ndimage.gaussian_filter(kernel, 2.0))
+    found = climb([plane(frame)], 13, AGAIN, seed=rough)
+    assert [k.shape[0] for k in found] == [9, 13, 17]
+    assert taps.similarity(found[-1], kernel, 0.5) > taps.similarity(rough, kernel, 0.5) + 0.1
+
+
+def test_no_climb_has_more_scales_than_there_are(frame: Tensor) -> None:
+    seed = np.ones((3, 3), np.float32) / 9
+    assert len(climb([plane(frame)], 3, AGAIN, seed=seed)) == levels(3 + AGAIN.margin) < 3
 
 
 def candidate(kernel: np.ndarray, energy: float) -> Candidate:
