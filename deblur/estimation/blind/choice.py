@@ -27,7 +27,7 @@ A = TypeVar("A")
 Refinement = Callable[[Sequence[Plane], Array], Array]
 Again = Callable[[Sequence[Candidate]], Sequence[Candidate]]
 
-SEEDS = 3
+CLIMBERS = 3
 """How many of the short list climb again."""
 
 REFINED = 2
@@ -54,7 +54,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Choice:
-    """The kernel that was chosen, the short list, best first, and what the first of them were refined to."""
+    """The kernel that was chosen, those that were weighed, best first, and what the first of them were refined to."""
 
     best: Scored
     listed: tuple[Scored, ...]
@@ -76,7 +76,7 @@ def choose(
     Args:
         found: their energies decide who is looked at more closely.
         planes: the frames.
-        count: of kernels on the short list.
+        count: of kernels on the short list; with `again` a second list has as many, of what is new, too.
         refine: whether to refine the best of them, too.
         descent: steps of gradient descent for the best of them; 0 for none.
         workers: threads.
@@ -90,9 +90,8 @@ def choose(
 
     def listing() -> list[Scored]:
         judges.update({size: Judge(planes, size) for size in {one.kernel.shape[0] for one in found} - judges.keys()})
-        listed = sorted(_each(scored, short_list(found, count), workers), key=lambda one: one.score)
-        known.update({one.candidate: one for one in listed})
-        return listed
+        known.update({one.candidate: one for one in _each(scored, short_list(found, count), workers)})
+        return sorted(known.values(), key=lambda one: one.score)
 
     def refined(task: tuple[Candidate, Refinement]) -> Scored:
         old, refinement = task
@@ -103,7 +102,7 @@ def choose(
 
     listed = listing()
     if again is not None:
-        found = [*found, *again([one.candidate for one in listed[:SEEDS]])]
+        found = [*found, *again([one.candidate for one in listed[:CLIMBERS]])]
         listed = listing()
     tasks = [(one.candidate, how) for one in listed[:REFINED] for how in _refinements(planes, refine, descent)]
     better = _each(refined, tasks, workers)

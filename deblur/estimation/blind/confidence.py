@@ -32,6 +32,8 @@ class Trust:
 def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trust:
     """How much the starts' kernels look like the chosen one, and what is odd about it.
 
+    `found` are the candidates of the starts alone: a second climb agrees with where it began.
+
     Each start's best kernel is compared with the chosen one, before its refinement, at the best shift and in detail
     (`taps.similarity` at half a pixel: smoother, kernels that are wrong look alike). The agreement is the mean; the
     confidence rises linearly from 0 at an agreement of .6 to 1 at full agreement. Runs that start apart, and see

@@ -35,14 +35,14 @@ SECOND = ("scout", "plain", "gamma")
 """The starts that are also run at the second size, where the size is not certain."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A climb to come: the name of its start, the side of its kernel, settings, and the kernel that it begins with."""
 
     name: str
     size: int
     start: Start
-    seed: Array | None = None
+    begin: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,8 @@ class BlindEstimator:
         size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
             unless more than a hundredth of the kernel would be cut off when its centroid is put in the middle.
         starts: names in `STARTS`; fewer are faster and fail more often.
-        shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start.
+        shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start. After the
+            second climb as many are looked at once more, and those weighed that are new.
         again: whether to climb again from the best of the short list.
         refine: whether to refine the best kernels; a refined one is taken where its score is better.
         passes: of the last refinement, by the learned prior (`learned`); 0 leaves it out. For `refine` only.
@@ -89,6 +90,8 @@ class BlindEstimator:
             raise OptionError(f"expected an odd size of at least 3, got {self.size}; take {max(self.size + 1, 3) | 1}")
         if self.descent < 0 or self.passes < 0:
             raise OptionError(f"expected 0 or more descent and passes, got {self.descent} and {self.passes}")
+        if self.shortlist < 1:
+            raise OptionError(f"expected a shortlist of 1 or more, got {self.shortlist}")
         unknown = [name for name in self.starts if name not in STARTS]
         if unknown or not self.starts:
             raise OptionError(f"expected starts out of {', '.join(STARTS)}, got {', '.join(unknown) or 'none'}")
@@ -139,9 +142,9 @@ class BlindEstimator:
         found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.3, 0.6)) + kept
         found = [replace(one, energy=CUT * one.energy) if _cut(one, runs[0].size) else one for one in found]
 
-        def again(seeds: Sequence[Candidate]) -> list[Candidate]:
-            sides = [self.size or asked(one, largest) for one in seeds]
-            more = [Run(one.start, side, AGAIN, one.kernel) for one, side in zip(seeds, sides, strict=True)]
+        def again(best: Sequence[Candidate]) -> list[Candidate]:
+            sides = [self.size or asked(one, largest) for one in best]
+            more = [Run(one.start, side, AGAIN, one.kernel) for one, side in zip(best, sides, strict=True)]
             return [replace(one, again=True) for one in self._run(more, planes, progress, "again", (0.65, 0.75))]
 
         progress("choice", 0.6)
@@ -252,7 +255,7 @@ class BlindEstimator:
                     done[0] += part * work / total
                     progress(phase, done[0])
 
-            found = climb(planes, run.size, run.start, on_level, seed=run.seed)
+            found = climb(planes, run.size, run.start, on_level, begin=run.begin)
             return candidates(found, run.size, run.name, judges[run.size])
 
         workers = max(min(torch.get_num_threads(), len(runs)), 1)

@@ -107,7 +107,7 @@ def climb(
     start: Start,
     on_level: Callable[[float], None] | None = None,
     *,
-    seed: Array | None = None,
+    begin: Array | None = None,
 ) -> list[Array]:
     """Run the pyramid.
 
@@ -116,7 +116,7 @@ def climb(
         size: side of the kernel, odd.
         start: settings.
         on_level: told the share of the work that is done, after every level.
-        seed: a kernel (k, k) at full size, whose outlines the climb begins with instead of two taps.
+        begin: a kernel (k, k) at full size, whose outlines the climb begins with instead of two taps.
 
     Returns:
         The kernel of every level, coarse to fine, (k, k) each; the last is of side size + start.margin.
@@ -125,7 +125,7 @@ def climb(
     weight, count = start.weight, min(levels(side), start.finest or levels(side))
     scale = STEP ** (count - 1)
     smallest = _odd(side * scale)
-    kernel = _two_taps(smallest, start.upright) if seed is None else _outlines(seed, side, scale, smallest)
+    kernel = _two_taps(smallest, start.upright) if begin is None else _outlines(begin, side, scale, smallest)
     first: float | None = None
     found: list[Array] = []
     for level in range(count - 1, -1, -1):

@@ -50,8 +50,8 @@ class Candidate:
     again: bool = False
 
     @property
-    def run(self) -> tuple[str, bool]:
-        """What it shares with the candidates of the same run."""
+    def source(self) -> tuple[str, bool]:
+        """The start, at whatever size, or what of it climbed again."""
         return self.start, self.again
 
 
@@ -81,9 +81,9 @@ class Judge:
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The kernels of least energy that differ from each other, best first; one of every run before a second one."""
+    """The kernels of least energy that differ from each other, best first; one of every source before a second one."""
     ordered = sorted(found, key=lambda one: one.energy)
-    firsts = [one for n, one in enumerate(ordered) if one.run not in {other.run for other in ordered[:n]}]
+    firsts = [one for n, one in enumerate(ordered) if one.source not in {other.source for other in ordered[:n]}]
     chosen: list[Candidate] = []
     for candidate in [*firsts, *(one for one in ordered if one not in firsts)]:
         if len(chosen) < count and all(taps.similarity(candidate.kernel, c.kernel) < ALIKE for c in chosen):

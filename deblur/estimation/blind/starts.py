@@ -14,7 +14,8 @@ SCOUT = Start(smooth=2e5, bound=True)
 """The run that is least impressed by noise; the only one where a single kernel is wanted."""
 
 AGAIN = Start(weight=2e-3, ridge=20.0, finest=3)
-"""The climb from a kernel that is there already: half of its size and finer, with a strong ridge."""
+"""The climb from a kernel that is there already, whatever start it came from: half of its size and finer, with a strong
+ridge and more edges from the first."""
 
 STARTS: dict[str, Start] = {
     "scout": SCOUT,

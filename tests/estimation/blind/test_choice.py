@@ -49,13 +49,31 @@ def test_the_best_three_of_the_short_list_climb_again_and_what_they_find_compete
     better = Candidate(taps.normalised(np.ones((5, 5))), "start 3", 0, 9.0, again=True)
     given = []
 
-    def again(seeds: Sequence[Candidate]) -> list[Candidate]:
-        given.extend(seeds)
+    def again(best: Sequence[Candidate]) -> list[Candidate]:
+        given.extend(best)
         return [better]
 
-    best = choice.choose(found, planes, count=6, refine=False, descent=0, workers=1, again=again).best
+    chosen = choice.choose(found, planes, count=6, refine=False, descent=0, workers=1, again=again)
     assert [one.energy for one in given] == [3.0, 2.0, 1.0]
-    assert best.candidate is better
+    assert chosen.best.candidate is better
+
+
+def test_a_kernel_that_was_weighed_is_not_lost_to_a_second_climb_of_less_energy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Judge, "score", lambda self, kernel, energy: -energy)
+    planes = [Plane(np.zeros((64, 64), np.float32))]
+    found = [Candidate(ACROSS, "plain", 0, 2.0), Candidate(DOWN, "gamma", 0, 1.0)]
+
+    def again(best: Sequence[Candidate]) -> list[Candidate]:
+        return [
+            Candidate(SLANTED, "plain", 0, 0.5, again=True),
+            Candidate(np.roll(ACROSS, 1, 0), "gamma", 0, 0.6, again=True),
+        ]
+
+    chosen = choice.choose(found, planes, count=2, refine=False, descent=0, workers=1, again=again)
+    assert chosen.best.candidate is found[0]
+    assert [one.score for one in chosen.listed] == [-2.0, -1.0, -0.6, -0.5]
 
 
 @pytest.mark.parametrize(("noise", "share"), [(0.0, 0.0), (0.002, 0.05), (0.004, 0.2), (0.02, 0.2)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,13 @@ from torch import Tensor
 from deblur import psf
 from deblur.errors import KernelError, OptionError, ShapeError
 from deblur.estimation.base import Estimate, Step
-from deblur.estimation.blind import BlindEstimator, taps
+from deblur.estimation.blind import BlindEstimator, estimator, taps
+from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.periodic import Array
+from deblur.estimation.blind.pyramid import climb
+from deblur.estimation.blind.selection import Candidate
+from deblur.estimation.blind.starts import AGAIN
+from deblur.estimation.blind.support import asked
 from deblur.psf.operator import blur
 
 FAST = BlindEstimator(size=13, starts=("scout", "plain"))
@@ -53,6 +60,38 @@ def test_the_size_is_found(frame: Tensor, kernel: NDArray[np.float64]) -> None:
     found = replace(FAST, size=None)([frame])
     assert 9 <= found.details["size"] <= 21
     assert taps.similarity(found.kernel, kernel, 0.7) > 0.9
+
+
+@pytest.mark.parametrize("size", [13, None])
+def test_the_best_climb_again_in_a_window_that_fits_and_have_no_voice_in_the_confidence(
+    monkeypatch: pytest.MonkeyPatch, frame: Tensor, size: int | None
+) -> None:
+    begun: list[tuple[int, int]] = []
+    heard: list[bool] = []
+
+    def spied_climb(planes: Any, side: int, start: Any, on_level: Any = None, *, begin: Any = None) -> Any:
+        if begin is not None:
+            assert start is AGAIN
+            begun.append((side, size or asked(Candidate(begin, "", 0, 1.0), 79)))
+        return climb(planes, side, start, on_level, begin=begin)
+
+    def spied_confidence(choice: Any, found: Sequence[Candidate], judge: Any) -> Any:
+        heard.extend(one.again for one in found)
+        return confidence(choice, found, judge)
+
+    monkeypatch.setattr(estimator, "climb", spied_climb)
+    monkeypatch.setattr(estimator, "confidence", spied_confidence)
+    steps: list[Step] = []
+    found = replace(FAST, size=size, refine=False)([frame], on_step=steps.append)
+    assert 1 <= len(begun) <= 3
+    assert all(side == wanted for side, wanted in begun)
+    assert not any(heard)
+    assert isinstance(found.details["again"], bool)
+    fractions = [step.fraction for step in steps]
+    assert fractions == sorted(fractions)
+    begun.clear()
+    replace(FAST, size=size, refine=False, again=False)([frame])
+    assert not begun
 
 
 def test_a_mask_keeps_what_is_saturated_out(frame: Tensor, estimate: Estimate) -> None:
@@ -122,6 +161,11 @@ def test_frames_that_cannot_tell_a_kernel_are_refused() -> None:
         FAST([noise.masked_fill(noise > 0.9, float("nan"))])
     with pytest.raises(OptionError, match="at least one"):
         FAST([])
+
+
+def test_a_short_list_of_none_is_refused() -> None:
+    with pytest.raises(OptionError, match="shortlist of 1 or more, got 0"):
+        BlindEstimator(shortlist=0)
 
 
 def test_an_unknown_start_is_refused() -> None:

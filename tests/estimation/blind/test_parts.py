@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -42,16 +45,24 @@ def test_the_pyramid_climbs_to_the_kernel(frame: Tensor, kernel: NDArray[np.floa
     assert [k.shape[0] for k in found] == sorted(k.shape[0] for k in found)
 
 
-def test_a_climb_from_a_kernels_outlines_ends_nearer_to_the_truth(frame: Tensor, kernel: NDArray[np.float64]) -> None:
+@pytest.mark.parametrize("finest", [1, 3])
+def test_a_climb_begins_with_the_outlines_of_a_kernel(frame: Tensor, kernel: NDArray[np.float64], finest: int) -> None:
+    still = replace(AGAIN, finest=finest, repeats=0)
+    found = climb([plane(frame)], 13, still, begin=taps.normalised(kernel))
+    assert [k.shape[0] for k in found] == [9, 13, 17][-finest:]
+    assert taps.similarity(found[-1], kernel, 1.5) > 0.94
+    assert taps.similarity(found[-1], kernel[::-1, ::-1], 1.5) < 0.9
+
+
+def test_a_climb_from_outlines_ends_nearer_to_the_truth(frame: Tensor, kernel: NDArray[np.float64]) -> None:
     rough = taps.normalised(ndimage.gaussian_filter(kernel, 2.0))
-    found = climb([plane(frame)], 13, AGAIN, seed=rough)
-    assert [k.shape[0] for k in found] == [9, 13, 17]
+    found = climb([plane(frame)], 13, AGAIN, begin=rough)
     assert taps.similarity(found[-1], kernel, 0.5) > taps.similarity(rough, kernel, 0.5) + 0.1
 
 
 def test_no_climb_has_more_scales_than_there_are(frame: Tensor) -> None:
-    seed = np.ones((3, 3), np.float32) / 9
-    assert len(climb([plane(frame)], 3, AGAIN, seed=seed)) == levels(3 + AGAIN.margin) < 3
+    dot = np.ones((3, 3), np.float32) / 9
+    assert len(climb([plane(frame)], 3, AGAIN, begin=dot)) == levels(3 + AGAIN.margin) < 3
 
 
 def candidate(kernel: np.ndarray, energy: float) -> Candidate:
