@@ -2,7 +2,7 @@
 
 Two contenders do the same arithmetic without the dependency between pixels: torch's conv2d on an input padded
 beforehand, and the machine's matrix product. The others solve: SciPy's SuperLU on the sparse matrix and a loop over
-pixels in compiled C++ (`per_pixel.cpp`).
+pixels, in compiled C++ (`per_pixel.cpp`) and, where Numba is installed, in Python compiled by that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch.nn.functional as F  # noqa: N812
 from interleaved import Times
 from torch import Tensor
 
-__all__ = ["conv2d", "machine", "per_pixel", "superlu"]
+__all__ = ["conv2d", "machine", "per_pixel", "per_pixel_numba", "superlu"]
 
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC")
 
@@ -86,10 +86,7 @@ def per_pixel(y: Tensor, weight: Tensor, *, constant: bool) -> Callable[[], Tens
     library = _per_pixel_library()
     if library is None:
         return None
-    anchor = torch.linalg.inv(weight[:, :, 0, 0].double())
-    folded = torch.einsum("oi,ikab->abko", -anchor, weight.double()).flatten(0, 1)
-    folded[0] = anchor.T
-    taps, x = folded.float().contiguous(), torch.empty_like(y)
+    taps, x = _folded(weight), torch.empty_like(y)
     sizes = (*y.shape, *weight.shape[2:], constant, torch.get_num_threads())
 
     def run() -> Tensor:
@@ -98,3 +95,33 @@ def per_pixel(y: Tensor, weight: Tensor, *, constant: bool) -> Callable[[], Tens
         return x
 
     return run
+
+
+def per_pixel_numba(y: Tensor, weight: Tensor) -> Callable[[], Tensor] | None:
+    """The loop over pixels compiled by Numba, on as many threads as torch uses; None without Numba."""
+    try:
+        import numba
+        from per_pixel_numba import solve
+    except ImportError:
+        return None
+    numba.set_num_threads(torch.get_num_threads())
+    batch, channels, height, width = y.shape
+    rows, columns = weight.shape[2:]
+    x = torch.empty_like(y)
+    frames = np.zeros((batch, height + rows - 1, width + columns - 1, channels), np.float32)
+    sides = np.empty((batch, height, width, channels), np.float32)
+    arrays = (y.numpy(), _folded(weight).numpy(), x.numpy(), frames, sides)
+
+    def run() -> Tensor:
+        solve(*arrays, rows, columns)
+        return x
+
+    return run
+
+
+def _folded(weight: Tensor) -> Tensor:
+    """(taps, C inputs, C outputs): the inverse anchor, then what it makes of the taps, negated, in raster order."""
+    anchor = torch.linalg.inv(weight[:, :, 0, 0].double())
+    folded = torch.einsum("oi,ikab->abko", -anchor, weight.double()).flatten(0, 1)
+    folded[0] = anchor.T
+    return folded.float().contiguous()

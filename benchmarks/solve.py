@@ -117,6 +117,10 @@ def dense(options: argparse.Namespace) -> list[Bar]:
             if run is not None:
                 torch.testing.assert_close(run(), contenders["solve"](), rtol=0, atol=1e-4)
                 contenders[loop] = run
+        numba = peers.per_pixel_numba(y, weight)
+        if numba is not None:
+            torch.testing.assert_close(numba(), contenders["solve"](), rtol=0, atol=1e-4)
+            contenders["loop over pixels, Numba"] = numba
         times = race(contenders, options.rounds)
         ours = times["solve"]
         gradient = times["weight gradient"] / times["conv2d_weight"]
@@ -130,7 +134,7 @@ def dense(options: argparse.Namespace) -> list[Bar]:
                 times["weight gradient (always ours)"] / times["conv2d_weight"],
             ),
         ]
-        for loop, constant in loops.items():
+        for loop, constant in (*loops.items(), ("loop over pixels, Numba", False)):
             if loop in times:
                 limit, aim = (None, None) if constant else (5, 10)
                 bars.append(Bar(f"{loop} / solve", times[loop] / ours, limit, aim, least=True))

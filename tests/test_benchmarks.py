@@ -118,9 +118,9 @@ def test_solve_compares_with_the_same_arithmetic(benchmark: Benchmark) -> None:
     torch.testing.assert_close(peers.conv2d(y, weight)(), masked_conv2d(y, weight))
     solved = torch.from_numpy(peers.superlu(y, weight)()).reshape(9, 9, 3, 2).permute(3, 2, 0, 1)
     torch.testing.assert_close(solved, wanted, rtol=1e-4, atol=1e-5)
-    loop = peers.per_pixel(y, weight, constant=False)
-    if loop is not None:
-        torch.testing.assert_close(loop(), wanted, rtol=1e-4, atol=1e-5)
+    for loop in (peers.per_pixel(y, weight, constant=False), peers.per_pixel_numba(y, weight)):
+        if loop is not None:
+            torch.testing.assert_close(loop(), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_fft_route_restores_what_the_four_quadrant_inverse_does(benchmark: Benchmark) -> None:
