@@ -37,8 +37,8 @@ from deblur.metrics import psnr
 from deblur.psf.operator import blur
 from deblur.restoration import Problem
 from deblur.restoration.hqs import HalfQuadraticSplitting
-from deblur.restoration.priors.base import Level
 from deblur.restoration.priors.flow import FlowPrior, denoised
+from deblur.restoration.priors.splitting import Level
 
 SIGMA, FIRST, STEPS = 0.01, 49 / 255, 8
 WEIGHTS = (0.15, 0.25, 0.4, 0.6, 0.9, 1.3)

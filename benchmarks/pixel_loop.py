@@ -11,8 +11,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from deblur.layers.base import Transform
 from deblur.layers.masked_conv import MaskedConv
+from deblur.layers.transform import Transform
 from deblur.ops import geometry
 
 __all__ = ["PixelLoop", "with_pixel_loops"]

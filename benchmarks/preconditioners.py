@@ -25,12 +25,12 @@ import torch
 from numpy.typing import NDArray
 
 from deblur import psf
+from deblur.noise import effective_sigma, span
 from deblur.ops import _native
 from deblur.psf.factorization import factorize
 from deblur.psf.operator import blur
 from deblur.restoration import PRECONDITIONERS, Problem
 from deblur.restoration.conjugate_gradients import conjugate_gradients
-from deblur.restoration.noise import effective_sigma, span
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.preconditioners import TOLERANCE
 from deblur.restoration.symbols import gradients

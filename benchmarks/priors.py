@@ -7,7 +7,7 @@ configs/priors/photographs.yaml made smaller, and then
     restores them, blurred with --kernels (the valid part of the convolution, white noise of 0.01)
 
 The table gives mean PSNRs, bits per dim on what was held out where the density is exact, and the processor's seconds of
-training. `hyperlaplacian` restores the same frames, and with --file a prior trained for longer does. `--also OTHER`
+train_prior. `hyperlaplacian` restores the same frames, and with --file a prior trained for longer does. `--also OTHER`
 trains the first variant on another folder too: what other pictures are worth.
 """
 
@@ -25,7 +25,7 @@ import yaml
 from restore import Array, Case, from_file, middle, odd, photograph, picture_files
 
 import deblur
-from deblur.cli import training
+from deblur.cli.jobs import train_prior
 from deblur.flows import checkpoint
 from deblur.metrics import psnr
 from deblur.restoration.priors.flow import denoised
@@ -64,7 +64,7 @@ def train(folder: str, made: dict[str, Any], threads: int | None) -> tuple[Path,
     place = Path(tempfile.mkdtemp())
     (place / "recipe.yaml").write_text(yaml.safe_dump(made))
     start = time.process_time()
-    training.run([folder], str(place / "recipe.yaml"), str(place / "prior.pt"), threads=threads)
+    train_prior.run([folder], str(place / "recipe.yaml"), str(place / "prior.pt"), threads=threads)
     seconds = time.process_time() - start
     return place / "prior.pt", checkpoint.load(place / "prior.pt").extra["figures"], seconds
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deblur import api, fitting, psf
+from deblur import fitting, psf, restoring
 from deblur.errors import DeblurError
 from deblur.images import Frame, read_frames, write_frames
 
@@ -40,8 +40,8 @@ def row(path: Path, options: argparse.Namespace) -> Tensor | None:
         pixels = shrunk(frame.pixels, options.side)
         given = fitting.Picture(pixels=pixels, ceiling=frame.ceiling, transfer=frame.transfer)
         found = fitting.estimate([given], fitting.FitOptions(parametric=options.parametric, threads=options.threads))
-        chosen = api.ApplyOptions(confidence=found.confidence, threads=options.threads)
-        restored = api.restore(pixels, found.kernel, chosen, ceiling=frame.ceiling, transfer=frame.transfer)
+        chosen = restoring.ApplyOptions(confidence=found.confidence, threads=options.threads)
+        restored = restoring.restore(pixels, found.kernel, chosen, ceiling=frame.ceiling, transfer=frame.transfer)
     except DeblurError as error:
         print(f"{path.name}: {error}", flush=True)
         return None
@@ -52,7 +52,7 @@ def row(path: Path, options: argparse.Namespace) -> Tensor | None:
         f"confidence {found.confidence:.2f}, {found.seconds:.1f} + {restored.seconds:.1f} s {notes}",
         flush=True,
     )
-    drawn = torch.from_numpy(psf.picture(found.kernel, size=120)).float()[None] / 255
+    drawn = torch.from_numpy(psf.draw(found.kernel, size=120)).float()[None] / 255
     height, width = pixels.shape[1:]
     gap = torch.ones(3, height, _GAP)
     return torch.cat(

@@ -21,7 +21,7 @@ from interleaved import Bar, Run, race, show
 from torch import Tensor
 
 import deblur.ops
-from deblur.ops import _kernels, _native, reference
+from deblur.ops import _dispatch, _native, reference
 
 PLAIN = {"orientation": "top_left", "transpose": False, "dilation": (1, 1)}
 DENSE = {"12x16": (12, 16), "12x32": (12, 32), "48x16": (48, 16), "48x32": (48, 32), "96x16": (96, 16)}
@@ -64,7 +64,7 @@ def single(options: argparse.Namespace) -> list[Bar]:
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
             "conv2d": peers.conv2d(y, weight),
-            "weight gradient": lambda y=y, w=weight: _kernels.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
             "conv2d_weight": torch_weight_grad(y, weight),
             **matrix_products,
         }
@@ -105,7 +105,7 @@ def dense(options: argparse.Namespace) -> list[Bar]:
             "conv2d": peers.conv2d(y, weight),
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
-            "weight gradient": lambda y=y, w=weight: _kernels.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
             "conv2d_weight": torch_weight_grad(y, weight),
             "weight gradient (always ours)": lambda y=y, w=weight: _native.weight_grad(
                 y, y, w.shape[2:], groups=1, **PLAIN
@@ -185,7 +185,7 @@ def backward(options: argparse.Namespace) -> list[Bar]:
         contenders: dict[str, Run] = {
             "backward": lambda x=x, leaves=leaves, g=grad: torch.autograd.grad(x, leaves, g, retain_graph=True),
             "solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w),
-            "weight gradient": lambda g=grad, x=seen, w=weight: _kernels.weight_grad(
+            "weight gradient": lambda g=grad, x=seen, w=weight: _dispatch.weight_grad(
                 g, x, w.shape[2:], "top_left", 1, (1, 1)
             ),
         }

@@ -22,22 +22,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deblur.api import ApplyOptions, apply, restore
     from deblur.denoising import DenoiseOptions, denoise
     from deblur.fitting import FitOptions, fit
+    from deblur.restoring import ApplyOptions, apply, restore
 
 __all__ = ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"]
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "ApplyOptions": "deblur.api",
+    "ApplyOptions": "deblur.restoring",
     "DenoiseOptions": "deblur.denoising",
     "FitOptions": "deblur.fitting",
-    "apply": "deblur.api",
+    "apply": "deblur.restoring",
     "denoise": "deblur.denoising",
     "fit": "deblur.fitting",
-    "restore": "deblur.api",
+    "restore": "deblur.restoring",
 }
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deblur.api import ApplyOptions
 from deblur.config import from_keywords
 from deblur.errors import DivergedError, ShapeError
 from deblur.light import (
@@ -35,10 +34,11 @@ from deblur.light import (
     with_hidden,
     without_hidden,
 )
-from deblur.restoration import Restoration, Step
-from deblur.restoration.base import OnStep
-from deblur.restoration.noise import estimate_sigma
+from deblur.noise import estimate_sigma
+from deblur.progress import OnStep, Step
+from deblur.restoration import Restoration
 from deblur.restoration.priors.flow import denoised
+from deblur.restoring import ApplyOptions
 
 __all__ = ["DenoiseOptions", "denoise", "remove_noise"]
 
@@ -121,7 +121,7 @@ def remove_noise(
         nonlocal done
         done = index
         if on_step is not None:
-            on_step(Step(index, total, 0.0))
+            on_step(Step(index, total))
 
     with threads(options.threads):
         believed = believed_pixels(pixels, alpha, saturation_level("auto", ceiling))

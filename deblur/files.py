@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from .errors import FileError
+from deblur.errors import FileError
 
 __all__ = ["Content", "atomic_write", "check_writable"]
 

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deblur import api
+from deblur import restoring
 from deblur.config import from_keywords
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import estimator
-from deblur.estimation.base import Estimate, OnStep, Region
+from deblur.estimation.estimate import Estimate, Region
 from deblur.light import (
     Picture,
     as_numpy,
@@ -38,7 +38,8 @@ from deblur.light import (
     threads,
     to_light,
 )
-from deblur.restoration.noise import estimate_sigma
+from deblur.noise import estimate_sigma
+from deblur.progress import OnStep
 
 __all__ = ["FitOptions", "Picture", "estimate", "fit"]
 
@@ -102,9 +103,9 @@ class FitOptions:
         if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
             raise OptionError(f"expected a seed from 0 to 2^32 - 1, got {self.seed}")
 
-    def restoring(self) -> api.ApplyOptions:
+    def restoring(self) -> restoring.ApplyOptions:
         """What these options say of a restoration with the kernel that was found."""
-        return api.ApplyOptions(
+        return restoring.ApplyOptions(
             noise=self.noise,
             saturation=self.saturation,
             transfer=self.transfer,

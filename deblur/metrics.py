@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .errors import ShapeError
+from deblur.errors import ShapeError
 
 __all__ = ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"]
 

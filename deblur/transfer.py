@@ -28,7 +28,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .errors import OptionError, ShapeError
+from deblur.errors import OptionError, ShapeError
 
 __all__ = ["TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer", "transfer_from_icc"]
 

@@ -19,9 +19,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 PUBLIC = {
     "deblur": ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"],
-    "deblur.api": ["ApplyOptions", "apply", "for_frame", "restore"],
+    "deblur.restoring": ["ApplyOptions", "apply", "for_frame", "restore"],
     "deblur.denoising": ["DenoiseOptions", "denoise", "remove_noise"],
-    "deblur.estimation": ["ESTIMATORS", "Estimate", "Step", "estimator"],
+    "deblur.estimation": ["ESTIMATORS", "Estimate", "estimator"],
     "deblur.fitting": ["FitOptions", "Picture", "estimate", "fit"],
     "deblur.flows": ["FLOWS", "Architecture", "build"],
     "deblur.flows.checkpoint": ["Checkpoint", "load", "save"],
@@ -36,7 +36,6 @@ PUBLIC = {
         "Problem",
         "Restoration",
         "Restorer",
-        "Step",
         "chosen",
         "configured",
     ],

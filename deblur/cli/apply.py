@@ -109,10 +109,10 @@ def apply(
         "device": device,
         "compare": compare,
     }
-    from deblur.cli import restoration
+    from deblur.cli.jobs import apply as job
     from deblur.config import load
 
-    settings = load(restoration.Settings, config, flags)
+    settings = load(job.Settings, config, flags)
     read = [] if config is None else [config]
-    if restoration.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+    if job.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
         raise typer.Exit(1)

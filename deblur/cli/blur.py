@@ -38,9 +38,9 @@ def blur(
     By default the frame shrinks to the part that nothing outside the picture blurs into.
     """
     noise = real(sigma, "--sigma") or 0.0
-    from deblur.cli import exposure
+    from deblur.cli.jobs import blur as job
 
-    report = exposure.expose(
+    report = job.expose(
         image,
         kernel,
         output,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deblur.errors import DeblurError
+from deblur.progress import Step
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -59,11 +60,7 @@ def describe(failure: BaseException) -> str:
 
 
 class Bar:
-    """A progress bar with the time left, drawn on stderr where that is a terminal; call it with every step.
-
-    A step is whatever carries `index` (steps done) and `total` (steps expected at most), and `text` where there is more
-    to say.
-    """
+    """A progress bar with the time left and the step's text, drawn on stderr where that is a terminal."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -72,7 +69,7 @@ class Bar:
     def __enter__(self) -> Bar:
         return self
 
-    def __call__(self, step: Any) -> None:
+    def __call__(self, step: Step) -> None:
         """Move the bar to this step."""
         if not sys.stderr.isatty():
             return
@@ -81,7 +78,7 @@ class Bar:
 
             self._bar = tqdm(desc=self._label, total=step.total, unit="step", leave=False, file=sys.stderr)
         self._bar.total = step.total
-        self._bar.set_postfix_str(getattr(step, "text", ""), refresh=False)
+        self._bar.set_postfix_str(step.text, refresh=False)
         self._bar.update(step.index - self._bar.n)
 
     def __exit__(

@@ -74,10 +74,10 @@ def denoise(
         "device": device,
         "compare": compare,
     }
-    from deblur.cli import denoising
+    from deblur.cli.jobs import denoise as job
     from deblur.config import load
 
-    settings = load(denoising.Settings, config, flags)
+    settings = load(job.Settings, config, flags)
     read = [] if config is None else [config]
-    if denoising.run(images, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+    if job.run(images, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
         raise typer.Exit(1)

@@ -95,13 +95,13 @@ def fit(
         "threads": threads,
         "device": device,
     }
-    from deblur.cli import estimation
+    from deblur.cli.jobs import fit as job
     from deblur.config import load
 
-    settings = load(estimation.Settings, config, flags)
-    targets = estimation.Targets(kernel=output, restored=restore, report=report, picture=picture)
+    settings = load(job.Settings, config, flags)
+    targets = job.Targets(kernel=output, restored=restore, report=report, picture=picture)
     read = [] if config is None else [config]
-    estimation.run(images, sharp, settings, targets, force=force, as_json=as_json, read=read)
+    job.run(images, sharp, settings, targets, force=force, as_json=as_json, read=read)
 
 
 def _size(text: str | None) -> int | str | None:

@@ -39,7 +39,7 @@ def show(
     array = psf.resolve(kernel, flip=bool(flip_kernel))
     description = psf.describe(array)
     if output is not None:
-        picture = torch.from_numpy(psf.picture(array)).float()[None] / 255
+        picture = torch.from_numpy(psf.draw(array)).float()[None] / 255
         images.write_frames(output, [images.Frame(pixels=picture)], force=force)
     if as_json:
         console.json_line({"kernel": kernel, **dataclasses.asdict(description)})

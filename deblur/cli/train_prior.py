@@ -40,9 +40,9 @@ def train_prior(
     """
     if resume and force:
         raise typer.BadParameter("goes on with a run, --force starts again; give one of them", param_hint="--resume")
-    from deblur.cli import training
+    from deblur.cli.jobs import train_prior as job
 
-    training.run(
+    job.run(
         sources,
         config,
         output,

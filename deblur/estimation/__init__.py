@@ -2,7 +2,7 @@
 
     estimator               the one for what is given and asked for, with its settings
     ESTIMATORS              all of them by name
-    Estimate, Step          the record that every estimator returns, and its progress
+    Estimate                the record that every estimator returns
 
 An estimator is a frozen keyword-only dataclass of its settings. One for pairs is called with blurred and sharp frames,
 the others with blurred frames alone; all take `masks`, `sigma` and `on_step` and return an `Estimate`.
@@ -21,16 +21,16 @@ from typing import Any
 
 from deblur.config import suggestion
 from deblur.errors import OptionError
-from deblur.estimation.base import Estimate, Step
+from deblur.estimation.estimate import Estimate
 
-__all__ = ["ESTIMATORS", "Estimate", "Step", "estimator"]
+__all__ = ["ESTIMATORS", "Estimate", "estimator"]
 
 ESTIMATORS: dict[str, str] = {
     "blind": "deblur.estimation.blind:BlindEstimator",
     "pair": "deblur.estimation.pair:PairEstimator",
     "masked": "deblur.estimation.masked:MaskedEstimator",
     "parametric": "deblur.estimation.parametric:Parametric",
-    "parametric pair": "deblur.estimation.matching:ParametricPair",
+    "parametric pair": "deblur.estimation.parametric_pair:ParametricPair",
 }
 """The estimators by name, each loaded when it is first used."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deblur import psf
-from deblur.estimation.simplex import Array
+from deblur.estimation.non_negative import Array
 
 __all__ = ["FAMILIES", "Family"]
 

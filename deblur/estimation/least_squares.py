@@ -27,7 +27,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
-from deblur.estimation.simplex import Array, free_inverse_diagonal, non_negative
+from deblur.estimation.non_negative import Array, free_inverse_diagonal, non_negative
 
 __all__ = ["Fit", "Pair", "fit", "toeplitz"]
 

@@ -13,14 +13,15 @@ from scipy.signal import convolve2d
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.estimation.base import Estimate, OnStep, Step
+from deblur.estimation.estimate import Estimate
 from deblur.estimation.least_squares import Pair
 from deblur.estimation.masked_descent import OBJECTIVES, MaskedFit, anchor_alone, fit_masked
+from deblur.estimation.non_negative import Array
 from deblur.estimation.pair import confidence, prepare, same_scene
-from deblur.estimation.simplex import Array
 from deblur.ops import masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
 from deblur.ops.minimum_phase import minimum_phase_margin
+from deblur.progress import OnStep, Step
 from deblur.psf.quadrant import MaskedForm
 
 __all__ = ["BOUNDARIES", "MaskedEstimator", "product"]
@@ -99,7 +100,7 @@ class MaskedEstimator:
         best: tuple[MaskedFit, str] | None = None
         steps, orientation = 0, corners[0]
         for number, side in enumerate(sides):
-            tell(Step(f"{side} x {side} taps", 0.7 * number / len(sides)))
+            tell(Step.share(0.7 * number / len(sides), f"{side} x {side} taps"))
             tried = {corner: self._forward(pair, side, corner, float(mean), noise_floor) for corner in corners}
             steps += sum(fit.steps for fit, _ in tried.values())
             nearest = min(tried, key=lambda corner: tried[corner][0].loss)
@@ -111,7 +112,7 @@ class MaskedEstimator:
         assert best is not None
         side = best[0].weights[0].shape[0]
         if self.orientation == "auto" and best[0].loss > max(1.2 * prepared.sigma**2, noise_floor**2):
-            tell(Step("cascade", 0.75))
+            tell(Step.share(0.75, "cascade"))
             for side in (s for s in sides if s <= 9):
                 found = self._forward(pair, side, "cascade", float(mean), noise_floor)
                 steps += found[0].steps
@@ -123,7 +124,7 @@ class MaskedEstimator:
         same_scene(1 - fit.loss / max(power, 1e-300), [pair], prepared.sigma)
         inverse = self.objective == "inverse" or (self.objective == "auto" and math.sqrt(fit.loss) <= noise_floor)
         if inverse:
-            tell(Step("through the inverse", 0.85))
+            tell(Step.share(0.85, "through the inverse"))
             begin = (
                 fit.weights
                 if self.objective == "auto"
@@ -134,7 +135,7 @@ class MaskedEstimator:
             fit = fit_masked(pair.blurred, pair.sharp, begin, fit.orientations, objective="inverse", mask=mask)
             steps += fit.steps
             fit = replace(fit, loss=residual if self.objective == "auto" else fit.loss)
-        tell(Step("done", 1.0))
+        tell(Step.share(1.0, "done"))
         return _record(fit, boundary, prepared.sigma, prepared.span, steps, time.perf_counter() - start)
 
     def _forward(self, pair: Pair, side: int, orientation: str, gain: float, floor: float) -> tuple[MaskedFit, str]:

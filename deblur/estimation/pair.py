@@ -11,12 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from deblur.errors import OptionError, ShapeError
-from deblur.estimation.base import Estimate, OnStep, Region, Step
+from deblur.estimation.estimate import Estimate, Region
 from deblur.estimation.least_squares import Fit, Pair, fit
+from deblur.estimation.non_negative import Array
 from deblur.estimation.region import best
 from deblur.estimation.registration import displacement, fraction, moved, shifted
-from deblur.estimation.simplex import Array
-from deblur.restoration.noise import MISFIT, estimate_sigma, span
+from deblur.noise import MISFIT, estimate_sigma, span
+from deblur.progress import OnStep, Step
 
 __all__ = ["LARGEST", "PairEstimator", "Prepared", "confidence", "prepare", "same_scene"]
 
@@ -192,7 +193,7 @@ class PairEstimator:
         tell = on_step if on_step is not None else lambda step: None
         sizes = self._sizes(prepared)
         for number, size in enumerate(sizes):
-            tell(Step(f"{size[1]} x {size[0]} taps", 0.7 * number / len(sizes)))
+            tell(Step.share(0.7 * number / len(sizes), f"{size[1]} x {size[0]} taps"))
             result = fit(pairs, size, start=None if result is None else _resized(result.kernel, size))
             rounds += result.rounds
             if len(sizes) > 1 and _rim(result) <= _spurious(result, _ring(size)):
@@ -201,13 +202,13 @@ class PairEstimator:
         rim = _rim(result) - min(_spurious(result, _ring(_size(result))), 0.1)
         same_scene(result.explained, pairs, prepared.sigma)
         if self.size is None and prepared.size is None:
-            tell(Step("size", 0.7))
+            tell(Step.share(0.7, "size"))
             result = _trimmed(pairs, result, prepared.span)
         fine = (0.0, 0.0)
         if self.register and result.residual > max(0.9 * prepared.sigma, 1e-4 * prepared.span):
-            tell(Step("registration", 0.8))
+            tell(Step.share(0.8, "registration"))
             result, pairs, fine = _register(pairs, result)
-        tell(Step("done", 1.0))
+        tell(Step.share(1.0, "done"))
         seconds = time.perf_counter() - start
         touching = rim > 0.02 and prepared.size is None
         return _record(result, prepared, fine, touching, rounds, seconds)

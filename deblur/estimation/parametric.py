@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.estimation.base import Estimate, OnStep, Step
+from deblur.estimation.estimate import Estimate
 from deblur.estimation.families import FAMILIES
-from deblur.estimation.search import descend
-from deblur.estimation.simplex import Array
-from deblur.estimation.spectrum import Evidence, periodogram
-from deblur.restoration.noise import estimate_sigma
+from deblur.estimation.marginal import Evidence, periodogram
+from deblur.estimation.newton import descend
+from deblur.estimation.non_negative import Array
+from deblur.noise import estimate_sigma
+from deblur.progress import OnStep, Step
 
 __all__ = ["MODELS", "Parametric"]
 
@@ -47,7 +48,7 @@ class _Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Parametric:
-    """Maximise the marginal likelihood of a few parameters (see `deblur.estimation.spectrum`).
+    """Maximise the marginal likelihood of a few parameters (see `deblur.estimation.marginal`).
 
     A grid over all parameters first, since the zeros of motion and defocus make the likelihood ripple, then Newton
     steps from the three best places that are apart. Families are compared by their evidence, each parameter costing
@@ -106,7 +107,7 @@ class Parametric:
 
             def tell(share: float, name: str = name, number: int = number) -> None:
                 if on_step is not None:
-                    on_step(Step(name, (number + share) / len(families)))
+                    on_step(Step.share((number + share) / len(families), name))
 
             best, tried = _search(name, reach, coarse, fine, tell)
             found.append(best)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from deblur.estimation.base import Region
+from deblur.estimation.estimate import Region
 
 __all__ = ["best", "sides"]
 

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.layers import Split, Transform
 from deblur.layers.actnorm import ActNorm
-from deblur.layers.base import Shape
 from deblur.layers.dequantisation import LEVELS
+from deblur.layers.transform import Shape
 
 __all__ = ["Flow", "bits_per_dim"]
 

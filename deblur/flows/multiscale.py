@@ -23,7 +23,6 @@ from deblur.flows.flow import Flow
 from deblur.layers import Split, Transform, UniformDequantisation, VariationalDequantisation
 from deblur.layers.actnorm import ActNorm
 from deblur.layers.affine_coupling import AffineCoupling
-from deblur.layers.base import check_counts
 from deblur.layers.composition import Composition
 from deblur.layers.finc_unit import FIncUnit
 from deblur.layers.inverse_conv import InverseConv
@@ -33,6 +32,7 @@ from deblur.layers.reversal import ChannelReversal
 from deblur.layers.spline_activation import SplineActivation
 from deblur.layers.spline_coupling import SplineCoupling
 from deblur.layers.squeeze import Squeeze
+from deblur.layers.transform import check_counts
 
 __all__ = ["MultiScale"]
 

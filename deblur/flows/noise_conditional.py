@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from deblur.layers.actnorm import ActNorm
-from deblur.layers.base import Transform
 from deblur.layers.composition import Composition
 from deblur.layers.dct_whitening import DCTWhitening
 from deblur.layers.inverse_conv import InverseConv
 from deblur.layers.invertible_conv1x1 import InvertibleConv1x1
 from deblur.layers.masked_whitening import MaskedWhitening
+from deblur.layers.transform import Transform
 from deblur.ops.geometry import ORIENTATIONS
 
 __all__ = ["LEAST_SIGMA", "MOST_SIGMA", "SIDE", "denoise", "mixings", "noise_features", "whitening_of"]

@@ -27,13 +27,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ..errors import DeblurError, FileError, OptionError
-from ..files import atomic_write, check_writable
-from . import bmp, jpeg, png, tiff, webp
-from .frame import Frame
-from .recognise import recognise
-from .scale import frame_from_stored, stored_from_frame
-from .stored import Metadata, Resolution, Stored
+from deblur.errors import DeblurError, FileError, OptionError
+from deblur.files import atomic_write, check_writable
+from deblur.images import bmp, jpeg, png, tiff, webp
+from deblur.images.frame import Frame
+from deblur.images.recognise import recognise
+from deblur.images.scale import frame_from_stored, stored_from_frame
+from deblur.images.stored import Metadata, Resolution, Stored
 
 __all__ = [
     "FORMATS",

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import cv2
 
-from .pillow import open_pillow, pillow_image, stored_of
-from .stored import Stored
+from deblur.images.stored import Stored
+from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
 __all__ = ["read", "write"]
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..transfer import TRANSFERS, Transfer
-from .stored import Metadata
+from deblur.images.stored import Metadata
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["Frame"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from .metadata import sized_exif
-from .pillow import open_pillow, pillow_image, stored_of
-from .stored import Stored
+from deblur.images.exif import sized_exif
+from deblur.images.stored import Stored
+from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
 __all__ = ["read", "write"]
 

@@ -17,10 +17,10 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-from ..errors import FileError
-from .metadata import exif_orientation, strip_exif_header
-from .pillow import open_pillow, samples_of
-from .stored import Array, Metadata, Resolution, Stored
+from deblur.errors import FileError
+from deblur.images.exif import exif_orientation, strip_exif_header
+from deblur.images.stored import Array, Metadata, Resolution, Stored
+from deblur.images.through_pillow import open_pillow, samples_of
 
 __all__ = ["read", "write"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import FileError
+from deblur.errors import FileError
 
 __all__ = ["READS", "recognise"]
 

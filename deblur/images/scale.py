@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DtypeError, FileError, OptionError, ShapeError
-from ..transfer import TRANSFERS, transfer_from_icc
-from .frame import Frame
-from .metadata import png_gamma, seen_metadata
-from .stored import Array, Stored
+from deblur.errors import DtypeError, FileError, OptionError, ShapeError
+from deblur.images.exif import png_gamma, seen_metadata
+from deblur.images.frame import Frame
+from deblur.images.stored import Array, Stored
+from deblur.transfer import TRANSFERS, transfer_from_icc
 
 __all__ = ["FULL_SCALE", "ceiling_level", "frame_from_stored", "stored_from_frame", "turn"]
 

@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from ..errors import FileError
-from .directories import EXIF, GPS, Directory, Entry, read_directory, write_directory
-from .metadata import sized_exif
-from .pillow import open_pillow, samples_of
-from .stored import Array, Metadata, Resolution, Stored
-from .tiff_segments import decode_page
+from deblur.errors import FileError
+from deblur.images.exif import sized_exif
+from deblur.images.ifd import EXIF, GPS, Directory, Entry, read_directory, write_directory
+from deblur.images.stored import Array, Metadata, Resolution, Stored
+from deblur.images.through_pillow import open_pillow, samples_of
+from deblur.images.tiff_segments import decode_page
 
 __all__ = ["read", "write"]
 

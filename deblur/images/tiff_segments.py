@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .pillow import open_pillow
-from .stored import Array
+from deblur.images.stored import Array
+from deblur.images.through_pillow import open_pillow
 
 __all__ = ["decode_page"]
 

@@ -6,10 +6,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import FileError
-from .metadata import sized_exif
-from .pillow import open_pillow, pillow_image, stored_of
-from .stored import Stored
+from deblur.errors import FileError
+from deblur.images.exif import sized_exif
+from deblur.images.stored import Stored
+from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
 __all__ = ["read", "write"]
 

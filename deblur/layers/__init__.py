@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from deblur.layers.actnorm import ActNorm
 from deblur.layers.affine_coupling import AffineCoupling
-from deblur.layers.base import Transform
 from deblur.layers.composition import Composition
 from deblur.layers.dct_whitening import DCTWhitening
 from deblur.layers.dequantisation import UniformDequantisation, VariationalDequantisation
@@ -30,6 +29,7 @@ from deblur.layers.spline_activation import SplineActivation
 from deblur.layers.spline_coupling import SplineCoupling
 from deblur.layers.split import Split
 from deblur.layers.squeeze import Squeeze
+from deblur.layers.transform import Transform
 
 __all__ = ["TRANSFORMS", "Split", "Transform", "UniformDequantisation", "VariationalDequantisation"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from deblur.layers.base import Conditioning, Transform
+from deblur.layers.transform import Conditioning, Transform
 
 __all__ = ["ActNorm"]
 

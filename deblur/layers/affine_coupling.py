@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deblur.layers.base import Transform
 from deblur.layers.coupling_net import CouplingNet, halves
+from deblur.layers.transform import Transform
 
 __all__ = ["AffineCoupling", "bounded"]
 

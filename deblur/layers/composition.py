@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from deblur.layers.base import Shape, Transform
+from deblur.layers.transform import Shape, Transform
 
 __all__ = ["Composition"]
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.config import suggestion
 from deblur.errors import OptionError
-from deblur.layers.base import Conditioning
+from deblur.layers.transform import Conditioning
 
 __all__ = ["ACTIVATIONS", "CouplingNet", "halves"]
 

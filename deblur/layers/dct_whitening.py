@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from deblur.layers.base import Transform
 from deblur.layers.spectrum import Spectrum
+from deblur.layers.transform import Transform
 
 __all__ = ["DCTWhitening"]
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import OptionError
 from deblur.layers.affine_coupling import bounded
-from deblur.layers.base import Conditioning, Transform
+from deblur.layers.transform import Conditioning, Transform
 
 __all__ = ["FeatureCoupling"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError
-from deblur.layers.base import Transform
 from deblur.layers.inverse_conv import InverseConv
 from deblur.layers.masked_conv import MaskedConv
+from deblur.layers.transform import Transform
 from deblur.ops.geometry import ORIENTATIONS
 
 __all__ = ["FIncUnit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deblur.layers.base import Transform
+from deblur.layers.transform import Transform
 from deblur.layers.triangular import LUMatrix
 
 __all__ = ["InvertibleConv1x1"]

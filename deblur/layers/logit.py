@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import OptionError
-from deblur.layers.base import Transform
+from deblur.layers.transform import Transform
 
 __all__ = ["Logit"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError
-from deblur.layers.base import Conditioning, Transform
+from deblur.layers.transform import Conditioning, Transform
 from deblur.layers.triangular import LUMatrix, UnitTriangle
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS

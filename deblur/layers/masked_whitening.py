@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError
-from deblur.layers.base import Transform
 from deblur.layers.spectrum import Spectrum
+from deblur.layers.transform import Transform
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.blocks import blocks
 from deblur.ops.geometry import ORIENTATIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deblur.layers.base import Transform
+from deblur.layers.transform import Transform
 
 __all__ = ["ChannelReversal"]
 

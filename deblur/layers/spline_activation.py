@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.layers import rational_quadratic
-from deblur.layers.base import Conditioning, Transform
+from deblur.layers.transform import Conditioning, Transform
 
 __all__ = ["SplineActivation"]
 

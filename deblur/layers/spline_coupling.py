@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from deblur.layers import rational_quadratic
-from deblur.layers.base import Transform
 from deblur.layers.coupling_net import CouplingNet, halves
+from deblur.layers.transform import Transform
 
 __all__ = ["SplineCoupling"]
 

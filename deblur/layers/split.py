@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from deblur.layers.affine_coupling import bounded
-from deblur.layers.base import Shape
 from deblur.layers.coupling_net import CouplingNet, halves
+from deblur.layers.transform import Shape
 
 __all__ = ["Split"]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import ShapeError
-from deblur.layers.base import Shape, Transform
+from deblur.layers.transform import Shape, Transform
 
 __all__ = ["Squeeze"]
 

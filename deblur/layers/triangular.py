@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from deblur.layers.base import Conditioning
+from deblur.layers.transform import Conditioning
 
 __all__ = ["LUMatrix", "UnitTriangle"]
 

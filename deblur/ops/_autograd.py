@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from deblur.ops import _kernels, _register, _vmap
+from deblur.ops import _dispatch, _register, _vmap
 
 __all__ = ["conv", "solve", "weight_grad"]
 
@@ -49,7 +49,7 @@ def conv(
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
     if _is_plain(x) and _is_plain(weight) and not _observed():
-        return _kernels.conv(x, weight, orientation, transpose, groups, dilation, border)
+        return _dispatch.conv(x, weight, orientation, transpose, groups, dilation, border)
     with torch._C._AutoDispatchBelowAutograd():
         return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
 
@@ -72,7 +72,7 @@ def solve(
     if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
     if _is_plain(y) and _is_plain(weight) and not _observed():
-        return _kernels.solve(y, weight, orientation, transpose, groups, dilation, method, border)
+        return _dispatch.solve(y, weight, orientation, transpose, groups, dilation, method, border)
     with torch._C._AutoDispatchBelowAutograd():
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
 

@@ -1,7 +1,7 @@
 """What an operation may be given, said in one line where it is not.
 
 Only shapes, types and options are looked at here, so these checks run under tracing, `vmap` and fake tensors as well;
-the one check that needs values, the anchor's, is made where the values are (`_kernels`, the native solve).
+the one check that needs values, the anchor's, is made where the values are (`_dispatch`, the native solve).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 
-from deblur.ops import _kernels
+from deblur.ops import _dispatch
 
 __all__ = ["LIBRARY", "conv", "solve", "weight_grad"]
 
@@ -44,9 +44,9 @@ weight_grad: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d_weight
 
 # --- values: every device through one entry, which chooses the code -----------------------------------------------
 
-LIBRARY.impl("masked_conv2d", _kernels.conv, "CompositeExplicitAutograd")
-LIBRARY.impl("masked_conv2d_solve", _kernels.solve, "CompositeExplicitAutograd")
-LIBRARY.impl("masked_conv2d_weight_grad", _kernels.weight_grad, "CompositeExplicitAutograd")
+LIBRARY.impl("masked_conv2d", _dispatch.conv, "CompositeExplicitAutograd")
+LIBRARY.impl("masked_conv2d_solve", _dispatch.solve, "CompositeExplicitAutograd")
+LIBRARY.impl("masked_conv2d_weight_grad", _dispatch.weight_grad, "CompositeExplicitAutograd")
 
 
 # --- shapes: what fake and meta tensors need -----------------------------------------------------------------------

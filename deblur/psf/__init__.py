@@ -11,7 +11,7 @@ as one sees the picture.
     make        a kernel from a text: "motion:length=15,angle=30"; SHAPES lists the makers: one file and one line each
     read, save  kernels in files; resolve takes either a file or a text
     check, fits, flip, trim, origin     the array itself
-    describe, picture                   what one wants to know of a kernel, and see
+    describe, draw                      what one wants to know of a kernel, and see
     masked_form                         the blur as a masked convolution, where it is one
     factorize                           four masked convolutions for P = K^T K + q L^T L
 """
@@ -31,12 +31,12 @@ from deblur.psf.airy import airy
 from deblur.psf.array import check, fits, flip, origin, trim
 from deblur.psf.box import box
 from deblur.psf.defocus import defocus
+from deblur.psf.draw import draw
 from deblur.psf.exponential import exponential
 from deblur.psf.files import READERS, read, save
 from deblur.psf.gaussian import gaussian
 from deblur.psf.laplace import laplace
 from deblur.psf.motion import motion
-from deblur.psf.picture import picture
 from deblur.psf.quadrant import MaskedForm, masked_form
 from deblur.psf.shake import shake
 from deblur.psf.shape import make_from
@@ -55,6 +55,7 @@ __all__ = [
     "check",
     "defocus",
     "describe",
+    "draw",
     "exponential",
     "factorize",
     "fits",
@@ -65,7 +66,6 @@ __all__ = [
     "masked_form",
     "motion",
     "origin",
-    "picture",
     "read",
     "resolve",
     "save",

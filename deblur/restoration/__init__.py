@@ -4,7 +4,6 @@
     chosen                  the method that `auto` stands for
     configured              a method with some settings changed
     Problem, Restoration    what goes in, what comes out
-    Step                    progress, told to a callback
 
 A new method is a file with a `Restorer` and a line in `RESTORERS`; a new prior for half-quadratic splitting is a
 file in `priors/` and a line here.
@@ -24,12 +23,13 @@ from typing import Any
 
 from deblur.config import suggestion
 from deblur.errors import OptionError
-from deblur.restoration.base import Problem, Restoration, Restorer, Step
 from deblur.restoration.exact import Exact
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.preconditioners import PRECONDITIONERS
 from deblur.restoration.priors.derivatives import SparseDerivatives
 from deblur.restoration.priors.flow import FlowPrior
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Restoration, Restorer
 from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.wiener import Wiener
 
@@ -42,7 +42,6 @@ __all__ = [
     "Problem",
     "Restoration",
     "Restorer",
-    "Step",
     "chosen",
     "configured",
 ]
@@ -60,10 +59,10 @@ DEFAULT_METHOD = "hyperlaplacian"
 """The best method that takes seconds for megapixels (see `benchmarks/`)."""
 
 SMALL_METHOD = "flow"
-"""The best method for frames that are small, as `deblur.api` has it."""
+"""The best method for frames that are small, ."""
 
 LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {"flow": {"inner": 10, "prior": {"steps": 10}}}
-"""Settings of a method in frames that are large, as `deblur.api` has it: a megapixel stays under half a minute."""
+"""Settings of a method in frames that are large, a megapixel stays under half a minute."""
 
 
 def chosen(method: str, prior: str | None = None) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from deblur.restoration.base import Estimate, channel_norms
+from deblur.restoration.problem import channel_norms
+from deblur.restoration.restorer import Iterate
 
 __all__ = ["chebyshev"]
 
@@ -28,7 +29,7 @@ def chebyshev(
     precondition: Callable[[Tensor], Tensor],
     lowest: float = LOWEST,
     scale: Tensor | None = None,
-) -> Iterator[Estimate]:
+) -> Iterator[Iterate]:
     """Solve apply(x) = right from `start` (None: 0), where precondition(apply(.)) has its eigenvalues in (0, 1].
 
     The first step has length 1, which ends the error wherever the eigenvalue is 1: away from the borders, for the
@@ -56,7 +57,7 @@ def chebyshev(
         move = move.mul_(damping).add_(precondition(residual), alpha=length)
         x = x + move
         del residual
-        yield Estimate(x, relative)
+        yield Iterate(x, relative)
         # Three-term recurrence of the Chebyshev polynomials of [lowest, 1], begun anew after the unit step.
         if rho == 0:
             rho, damping, length = delta / theta, 0.0, 1 / theta

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from deblur.restoration.base import Estimate
+from deblur.restoration.restorer import Iterate
 
 __all__ = ["channel_dot", "conjugate_gradients"]
 
@@ -24,7 +24,7 @@ def conjugate_gradients(
     precondition: Callable[[Tensor], Tensor],
     dot: Callable[[Tensor, Tensor], Tensor] = channel_dot,
     scale: Tensor | None = None,
-) -> Iterator[Estimate]:
+) -> Iterator[Iterate]:
     """Solve apply(x) = right for symmetric positive definite `apply` and `precondition`, from `start`.
 
     Yields an estimate after every step; its residual is max over channels of ||right - apply(x)|| / ||right||,
@@ -47,7 +47,7 @@ def conjugate_gradients(
         x = x + length * direction
         residual = residual - length * applied
         relative = float((dot(residual, residual).sqrt() / scale).max())
-        yield Estimate(x, relative)
+        yield Iterate(x, relative)
         if relative == 0:
             return
         z = precondition(residual)

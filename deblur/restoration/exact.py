@@ -13,11 +13,13 @@ from torch import Tensor
 
 from deblur.errors import UnstableInverseError
 from deblur.ops import masked_conv2d, masked_conv2d_solve, stability
+from deblur.progress import OnStep
 from deblur.psf.array import trim
 from deblur.psf.operator import Blur, transfer_function
 from deblur.psf.quadrant import MaskedForm, masked_form
-from deblur.restoration.base import Estimate, OnStep, Problem, Restoration, Restorer, check_positive
 from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Iterate, Restoration, Restorer, check_positive
 from deblur.restoration.symbols import gradients
 
 __all__ = ["Exact"]
@@ -75,7 +77,7 @@ class Exact(Restorer):
             notes = (*notes, "the exact inverse takes saturated and transparent pixels as they are")
         return dataclasses.replace(result, image=result.image.to(problem.blurred.dtype), notes=notes)
 
-    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+    def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield one estimate for a masked convolution, one per step for conjugate gradients."""
         blur = problem.blur
         if self.factors and problem.boundary in ("zero", "unknown"):
@@ -90,7 +92,7 @@ class Exact(Restorer):
         equations = NormalEquations(unmasked, gradients, 0.0)
         yield from equations.solve(unmasked.data, blur.extend(problem.blurred))
 
-    def _substitute(self, problem: Problem, chains: Sequence[Sequence[MaskedForm]]) -> Estimate:
+    def _substitute(self, problem: Problem, chains: Sequence[Sequence[MaskedForm]]) -> Iterate:
         """Undo masked convolutions by wavefront solves, the last first; one chain for all channels or one for each.
 
         Where the outside is unknown, the frame is grown by its border.
@@ -112,7 +114,7 @@ class Exact(Restorer):
             misses.append((again - plane).norm())
         restored = torch.stack(planes)[..., depth : depth + height, depth : depth + width]
         scene = blur.embed(restored) if problem.boundary == "unknown" else restored
-        return Estimate(scene, float(torch.stack(misses).norm() / grown.norm().clamp_min(1e-300)))
+        return Iterate(scene, float(torch.stack(misses).norm() / grown.norm().clamp_min(1e-300)))
 
     def _stable(self, forms: Sequence[MaskedForm], frame: tuple[int, int]) -> list[tuple[MaskedForm, Tensor]]:
         """The forms with their weights (1, 1, kh, kw), each of which has a stable inverse."""

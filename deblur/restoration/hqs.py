@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from deblur.errors import OptionError
-from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
 from deblur.restoration.normal_equations import NormalEquations
-from deblur.restoration.priors.base import SplittingPrior
+from deblur.restoration.priors.splitting import SplittingPrior
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Iterate, Restorer, check_positive
 
 __all__ = ["HalfQuadraticSplitting"]
 
@@ -59,7 +60,7 @@ class HalfQuadraticSplitting(Restorer):
         """The length of the prior's schedule."""
         return min(self.limit, len(self.prior.schedule(problem.sigma)))
 
-    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+    def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step of the schedule."""
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
         misfit = problem.masked(problem.blurred - blur(scene))

@@ -26,10 +26,11 @@ from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.psf.operator import each_channel, of_channel
-from deblur.restoration.base import ALL, Estimate, Problem
 from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition, inverse_symbol
+from deblur.restoration.problem import ALL, Problem
+from deblur.restoration.restorer import Iterate
 from deblur.restoration.symbols import Symbol, on_grid
 
 __all__ = ["NormalEquations"]
@@ -80,7 +81,7 @@ class NormalEquations:
         """Whether the scene is the grid and the preconditioner P^-1."""
         return self.problem.blur.free and self.problem.preconditioner == "circulant"
 
-    def solve(self, right: Tensor, start: Tensor) -> Iterator[Estimate]:
+    def solve(self, right: Tensor, start: Tensor) -> Iterator[Iterate]:
         """Iterate from `start`, one estimate per step; the residuals are relative to `right`."""
         if not self._spectral:
             yield from conjugate_gradients(self.apply, right, start, self._precondition)
@@ -93,10 +94,10 @@ class NormalEquations:
             scene = estimates[0].scene.real.new_empty(len(estimates), *self.problem.blur.grid)
             for plane, estimate in zip(scene, estimates, strict=True):
                 plane.copy_(self._scene(estimate.scene)[0])
-            yield Estimate(scene, max(estimate.residual for estimate in estimates))
+            yield Iterate(scene, max(estimate.residual for estimate in estimates))
             del scene
 
-    def refine(self, scene: Tensor, misfit: Tensor, pull: Tensor, steps: int) -> Estimate:
+    def refine(self, scene: Tensor, misfit: Tensor, pull: Tensor, steps: int) -> Iterate:
         """The estimate after so many steps from `scene` with the right-hand side K^T W y + q F^T z.
 
         The correction d that is added to x = `scene` is what is solved for,
@@ -122,7 +123,7 @@ class NormalEquations:
             start = torch.zeros_like(right)
             last = _last(conjugate_gradients(self.apply, right, start, self._precondition, scale=scale), steps)
             misfit.sub_(self.problem.masked(blur(last.scene)))
-            return Estimate(scene + last.scene, last.residual)
+            return Iterate(scene + last.scene, last.residual)
         if blur.boundary == "circular" and self.problem.mask is None:
             steps = 1  # the preconditioner is the inverse
         residual, scale = 0.0, self.problem.size * math.sqrt(math.prod(blur.grid))  # of a spectrum
@@ -134,11 +135,11 @@ class NormalEquations:
             torch.add(scene[channel], self._scene(last.scene), out=pull[channel])
             change = blur.visible(self._scene(last.scene.mul_(kernel)))
             misfit[channel].sub_(self.problem.masked(change, channel))
-        return Estimate(pull, residual)
+        return Iterate(pull, residual)
 
     def _iterate(
         self, channel: slice, right: Tensor, start: Tensor | None, scale: Tensor | None = None
-    ) -> Iterator[Estimate]:
+    ) -> Iterator[Iterate]:
         """The iteration of one channel on half spectra: two Fourier transforms a step instead of six."""
         inverse = of_channel(self._inverse, channel)
         return chebyshev(partial(self._apply_to_spectrum, channel=channel), right, start, inverse.mul, scale=scale)
@@ -148,6 +149,6 @@ class NormalEquations:
         return scene
 
 
-def _last(iterate: Iterator[Estimate], steps: int) -> Estimate:
+def _last(iterate: Iterator[Iterate], steps: int) -> Iterate:
     """The estimate of step `steps`, or of the last before it; those before are let go at once."""
     return deque(itertools.islice(iterate, steps), maxlen=1).pop()

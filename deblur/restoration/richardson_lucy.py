@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Iterate, Restorer, check_positive
 
 __all__ = ["RichardsonLucy"]
 
@@ -47,7 +48,7 @@ class RichardsonLucy(Restorer):
         if not 0 <= self.tv < 10:
             raise OptionError(f"expected tv in [0, 10), got {self.tv}")
 
-    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+    def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every multiplicative step."""
         blur, tiny, least = problem.blur, 1e-6, 0.02
         observed = problem.blurred.clamp_min(0)
@@ -61,7 +62,7 @@ class RichardsonLucy(Restorer):
             ratio = problem.masked(observed / blur(scene).clamp_min(tiny))
             step = (blur.adjoint(ratio) + unseen) / share
             scene = (scene * step / (1 - weight * _curvature(scene, 4 * weight)).clamp_min(0.1)).clamp_min(tiny)
-            yield Estimate(scene, float(problem.masked(blur(scene) - observed).norm() / scale))
+            yield Iterate(scene, float(problem.masked(blur(scene) - observed).norm() / scale))
 
 
 def _curvature(image: Tensor, flat: float) -> Tensor:

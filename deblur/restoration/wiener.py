@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from deblur.restoration.base import Estimate, Problem, Restorer, check_positive
 from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Iterate, Restorer, check_positive
 from deblur.restoration.symbols import gradients
 
 __all__ = ["Wiener"]
@@ -45,14 +46,14 @@ class Wiener(Restorer):
     def __post_init__(self) -> None:
         check_positive(weight=self.weight, tolerance=self.tolerance, limit=self.limit)
 
-    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+    def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step, with the largest change of a pixel that the frame shows."""
         equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
         for estimate in equations.solve(problem.data, scene):
             change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
             scene = estimate.scene
-            yield Estimate(scene, change)
+            yield Iterate(scene, change)
 
 
 def _largest(values: Tensor) -> float:

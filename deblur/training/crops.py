@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deblur.training.objectives.base import Objective
+from deblur.training.objectives.objective import Objective
 from deblur.training.pictures import Stack
 from deblur.training.recipe import Data
 from deblur.transfer import TRANSFERS

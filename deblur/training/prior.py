@@ -9,7 +9,7 @@ import torch
 
 from deblur.errors import FileError
 from deblur.flows import checkpoint
-from deblur.training.objectives.base import Objective
+from deblur.training.objectives.objective import Objective
 from deblur.training.recipe import Recipe
 
 __all__ = ["Prior", "load"]

@@ -26,7 +26,7 @@ import torch
 from deblur import config, flows
 from deblur.errors import ConfigError, OptionError
 from deblur.training.objectives import OBJECTIVES
-from deblur.training.objectives.base import Objective
+from deblur.training.objectives.objective import Objective
 from deblur.training.optimizers import optimizer_of
 from deblur.training.registry import chosen
 from deblur.training.schedules import SCHEDULES, Schedule

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import torch
 
 from deblur.errors import ConfigError, DivergedError, FileError
+from deblur.progress import OnStep, Step
 from deblur.training.log import Log
 from deblur.training.outputs import Outputs
 from deblur.training.pictures import Pictures
-from deblur.training.progress import OnStep, Step
 from deblur.training.ranks import Ranks
 from deblur.training.recipe import Recipe, difference
 from deblur.training.trainer import Trainer

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from deblur.progress import OnStep, Step
 from deblur.training.crops import Tiles, tiles_batch
-from deblur.training.objectives.base import Objective
-from deblur.training.progress import OnStep, Step
+from deblur.training.objectives.objective import Objective
 from deblur.training.ranks import Ranks
 
 __all__ = ["figures"]

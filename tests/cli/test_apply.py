@@ -17,7 +17,7 @@ import tifffile
 import yaml
 from skimage import data
 
-from deblur import api, images
+from deblur import images, restoring
 from deblur.cli import main
 from deblur.restoration import DEFAULT_METHOD, RESTORERS, SMALL_METHOD
 
@@ -211,9 +211,9 @@ def test_options_come_from_a_file_and_flags_come_before_it(run: Any, folder: Pat
 def test_notes_are_lines_of_their_own(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
-    restore = api.restore
+    restore = restoring.restore
     monkeypatch.setattr(
-        api, "restore", lambda *a, **k: dataclasses.replace(restore(*a, **k), notes=("mind the border",))
+        restoring, "restore", lambda *a, **k: dataclasses.replace(restore(*a, **k), notes=("mind the border",))
     )
     result = run("apply", "blurred.png", "--kernel", KERNEL, "--method", "wiener")
     assert result.err == "deblur: note: blurred.png: mind the border\n"
@@ -238,7 +238,7 @@ def test_an_interrupt_leaves_nothing(run: Any, folder: Path, monkeypatch: pytest
     def interrupted(*_: Any, on_step: Any, **__: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(api, "restore", interrupted)
+    monkeypatch.setattr(restoring, "restore", interrupted)
     result = run("apply", "blurred.png", "b.png", "--kernel", KERNEL, "-o", "out/", "--compare")
     assert (result.code, result.out, result.err) == (130, "", "")
     assert sorted(folder.rglob("*")) == before
@@ -261,8 +261,8 @@ def test_an_interrupt_while_writing_leaves_no_half_file(
 def test_a_restoration_that_diverged_is_not_written(refuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
-    restore = api.restore
-    monkeypatch.setattr(api, "restore", lambda *a, **k: dataclasses.replace(restore(*a, **k), status="diverged"))
+    restore = restoring.restore
+    monkeypatch.setattr(restoring, "restore", lambda *a, **k: dataclasses.replace(restore(*a, **k), status="diverged"))
     refuse("apply", "blurred.png", "--kernel", KERNEL, "--method", "wiener", message="blurred.png: wiener diverged")
 
 
@@ -336,7 +336,7 @@ def test_a_format_that_cant_hold_the_picture_is_refused_before_the_work(
     refuse: Any, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     tifffile.imwrite("float.tif", _read("blurred.png").astype(np.float32) / 65535)
-    monkeypatch.setattr(api, "restore", lambda *_, **__: pytest.fail("the work began"))
+    monkeypatch.setattr(restoring, "restore", lambda *_, **__: pytest.fail("the work began"))
     refuse("apply", "float.tif", "--kernel", KERNEL, "-o", name, message=f"float.tif: {message}")
 
 

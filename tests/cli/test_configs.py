@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deblur import config
-from deblur.cli.restoration import Settings
+from deblur.cli.jobs.apply import Settings
 from deblur.restoration import RESTORERS, configured
 
 CONFIGS = [

@@ -18,7 +18,7 @@ from skimage import data
 
 from deblur import denoising
 from deblur.cli.denoise import denoise
-from deblur.cli.denoising import Settings
+from deblur.cli.jobs.denoise import Settings
 from deblur.flows import build, checkpoint
 
 SMALL = {"architecture": "image_prior", "steps": 1, "features": 4, "taps": 3}
@@ -116,11 +116,11 @@ def test_what_is_refused(refuse: Any, words: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("words", [["none.pt"], ["truth.png"], ["flow.pt"], ["other.pt", "--method", "tv"]])
 def test_apply_refuses_a_prior_before_any_work(refuse: Any, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
-    from deblur import api
+    from deblur import restoring
 
     config = {"architecture": "multiscale", "shape": [1, 8, 8], "levels": 1, "steps": 1, "hidden": 4}
     checkpoint.save("flow.pt", config, build(config))
-    monkeypatch.setattr(api, "restore", lambda *_, **__: pytest.fail("the work began"))
+    monkeypatch.setattr(restoring, "restore", lambda *_, **__: pytest.fail("the work began"))
     message = "tv takes no learned prior" if "tv" in words else words[0]
     refuse("apply", "noisy.png", "--kernel", "gaussian:sigma=1", "--prior", *words, message=message)
 

@@ -18,8 +18,8 @@ from skimage import data
 import deblur
 from deblur import config, fitting, psf
 from deblur.cli import main
-from deblur.cli.estimation import Settings
 from deblur.cli.fit import fit
+from deblur.cli.jobs.fit import Settings
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import ESTIMATORS, Estimate, estimator
 

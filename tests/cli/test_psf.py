@@ -104,7 +104,7 @@ def test_show_speaks_json(run: Any) -> None:
 def test_show_draws_the_kernel(run: Any, refuse: Any, folder: Path) -> None:
     assert run("psf", "show", "box:size=3", "-o", "k.png").code == 0
     drawn = cv2.imread(str(folder / "k.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(drawn, psf.picture(psf.make("box:size=3")))
+    assert np.array_equal(drawn, psf.draw(psf.make("box:size=3")))
     refuse("psf", "show", "box:size=3", "-o", "k.png", message="k.png: already exists")
     refuse("psf", "show", "box:size=3", "-o", "k.xyz", message="the suffix '.xyz' names no format")
 

@@ -11,7 +11,7 @@ import pytest
 
 from deblur.cli.apply import apply
 from deblur.cli.blur import blur
-from deblur.cli.restoration import Settings
+from deblur.cli.jobs.apply import Settings
 from deblur.psf.operator import BOUNDARIES
 from deblur.restoration import PRECONDITIONERS
 from deblur.transfer import TRANSFERS

@@ -7,11 +7,11 @@ import torch
 from scenes import exposed, photograph
 
 from deblur.errors import OptionError
-from deblur.estimation.base import Step
 from deblur.estimation.families import FAMILIES
-from deblur.estimation.matching import ParametricPair
+from deblur.estimation.marginal import Evidence, periodogram
 from deblur.estimation.parametric import Parametric
-from deblur.estimation.spectrum import Evidence, periodogram
+from deblur.estimation.parametric_pair import ParametricPair
+from deblur.progress import Step
 
 
 def test_motion_is_found() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from deblur.ops import _kernels, _native
+from deblur.ops import _dispatch, _native
 
 
 @pytest.fixture(params=["native", "reference"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "reference":
-        monkeypatch.setattr(_kernels, "_native_serves", lambda image: False)
+        monkeypatch.setattr(_dispatch, "_native_serves", lambda image: False)
     elif not _native.available():
         pytest.skip(str(_native.why_not()))
     return str(request.param)

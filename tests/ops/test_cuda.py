@@ -17,7 +17,7 @@ from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolut
 import deblur
 from deblur import ops
 from deblur.errors import OptionError
-from deblur.ops import _cuda, _cuda_modules, _cuda_problem, _kernels, masked_conv2d_solve
+from deblur.ops import _cuda, _cuda_modules, _cuda_problem, _dispatch, masked_conv2d_solve
 from deblur.ops._driver import DriverError
 from deblur.ops._nvrtc import Nvrtc, NvrtcError
 
@@ -39,7 +39,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> _cuda_modules.Toolkit:
     toolkit = emulated.toolkit(seed=3)
     monkeypatch.setenv("DEBLUR_CACHE", str(emulated.BUILD / "images"))
     monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
-    monkeypatch.setattr(_kernels, "_cuda_serves", lambda image: True)
+    monkeypatch.setattr(_dispatch, "_cuda_serves", lambda image: True)
     return toolkit
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from laws import CASES, Case
 
-from deblur.ops import _kernels, jacobi, masked_conv2d, masked_conv2d_solve
+from deblur.ops import _dispatch, jacobi, masked_conv2d, masked_conv2d_solve
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -19,7 +19,7 @@ def draw(channels: int, deviation: float, size: int = 32) -> tuple[torch.Tensor,
 
 
 def sweep(y: torch.Tensor, weight: torch.Tensor, **options) -> torch.Tensor | None:
-    return jacobi.solve(y, weight, "top_left", False, 1, (1, 1), conv=_kernels.conv, **options)
+    return jacobi.solve(y, weight, "top_left", False, 1, (1, 1), conv=_dispatch.conv, **options)
 
 
 def test_small_weights_converge_in_a_few_sweeps() -> None:

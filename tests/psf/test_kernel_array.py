@@ -90,13 +90,13 @@ def test_zero_anchor_has_no_masked_form() -> None:
 
 def test_picture_is_gray_upscaled_and_whole() -> None:
     kernel = psf.motion(length=7, angle=30)
-    image = psf.picture(kernel, size=100)
+    image = psf.draw(kernel, size=100)
     factor = image.shape[0] // kernel.shape[0]
     assert image.dtype == np.uint8
     assert image.shape == (kernel.shape[0] * factor, kernel.shape[1] * factor)
     assert min(image.shape) >= 100
     assert image.max() == 255
     np.testing.assert_allclose(image[::factor, ::factor], kernel / kernel.max() * 255, atol=0.51)
-    assert psf.picture(np.array([[-1.0, 2.0]]), size=1).tolist() == [[0, 255]]
-    assert psf.picture(np.ones((3, 5, 5)), size=5).shape == (5, 19)
-    assert max(psf.picture(psf.motion(length=400)).shape) <= 1024
+    assert psf.draw(np.array([[-1.0, 2.0]]), size=1).tolist() == [[0, 255]]
+    assert psf.draw(np.ones((3, 5, 5)), size=5).shape == (5, 19)
+    assert max(psf.draw(psf.motion(length=400)).shape) <= 1024

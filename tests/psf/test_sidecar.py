@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from deblur import psf
-from deblur.api import ApplyOptions
 from deblur.errors import FileError
+from deblur.noise import MISFIT, effective_sigma
 from deblur.psf.quadrant import MaskedForm
 from deblur.psf.sidecar import encode_factors, informed, read_sidecar
-from deblur.restoration.noise import MISFIT, effective_sigma
+from deblur.restoring import ApplyOptions
 
 FACTORS = (MaskedForm("top_left", np.array([[0.75, 0.25]])), MaskedForm("bottom_right", np.array([[0.5], [0.5]])))
 

@@ -13,15 +13,15 @@ from pictures import picture
 
 from deblur import psf as psfs
 from deblur.errors import OptionError
+from deblur.noise import MISFIT, effective_sigma, estimate_sigma, span
 from deblur.psf.operator import BOUNDARIES, blur
 from deblur.restoration import PRECONDITIONERS, RESTORERS, Problem
-from deblur.restoration.base import Estimate
 from deblur.restoration.chebyshev import chebyshev
 from deblur.restoration.conjugate_gradients import conjugate_gradients
-from deblur.restoration.noise import MISFIT, effective_sigma, estimate_sigma, span
 from deblur.restoration.normal_equations import NormalEquations
-from deblur.restoration.priors.base import Level
 from deblur.restoration.priors.derivatives import RAMP, SparseDerivatives, shrink
+from deblur.restoration.priors.splitting import Level
+from deblur.restoration.restorer import Iterate
 from deblur.restoration.symbols import curvature, gradients, on_grid
 from deblur.restoration.tiles import cut, cut_axis
 
@@ -255,7 +255,7 @@ def test_chebyshev_steps_keep_their_promise() -> None:
     assert float(error[..., -1]) <= 1
 
 
-def _after(iterate: Iterator[Estimate], steps: int) -> torch.Tensor:
+def _after(iterate: Iterator[Iterate], steps: int) -> torch.Tensor:
     *_, last = itertools.islice(iterate, steps)  # conjugate gradients may end before
     return last.scene
 

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from deblur import psf as psfs
 from deblur.errors import OptionError
+from deblur.progress import Step
 from deblur.psf.operator import BOUNDARIES, blur
-from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, RESTORERS, Problem, Step, configured
-from deblur.restoration.base import Estimate, Restorer
+from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, RESTORERS, Problem, configured
+from deblur.restoration.restorer import Iterate, Restorer
 
 SPLITTINGS = ["tv", "hyperlaplacian", "flow"]
 WITH_PRIOR = [name for name in RESTORERS if name != "exact"]
@@ -128,10 +129,10 @@ class _Exploding(Restorer):
     limit: int = 9
     tolerance: float = 0.0
 
-    def estimates(self, problem: Problem) -> Iterator[Estimate]:
+    def estimates(self, problem: Problem) -> Iterator[Iterate]:
         scene = problem.blur.extend(problem.blurred)
-        yield Estimate(scene + 1, 0.5)
-        yield Estimate(scene * math.inf, 0.5)
+        yield Iterate(scene + 1, 0.5)
+        yield Iterate(scene * math.inf, 0.5)
 
 
 def test_a_step_that_is_not_finite_is_a_status_and_keeps_the_last_good_one(case: tuple[Problem, Tensor]) -> None:

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from deblur.estimation.blind.candidates import Candidate, Judge, short_list
 from deblur.estimation.blind.descent import Descent
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
-from deblur.estimation.blind.selection import Candidate, Judge, short_list
 from deblur.estimation.blind.variational import Variational
 from deblur.light import threads
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deblur.estimation.blind import taps
+from deblur.estimation.blind.candidates import Candidate, Judge
 from deblur.estimation.blind.choice import Choice
-from deblur.estimation.blind.selection import Candidate, Judge
 
 __all__ = ["Trust", "confidence"]
 

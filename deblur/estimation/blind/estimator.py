@@ -14,18 +14,19 @@ from torch import Tensor
 
 from deblur.errors import KernelError, OptionError
 from deblur.estimation import region as regions
-from deblur.estimation.base import Estimate, OnStep, Region, Step
 from deblur.estimation.blind import taps
+from deblur.estimation.blind.candidates import Candidate, Judge, candidates, price
 from deblur.estimation.blind.choice import Choice, choose
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.learned import Learned
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import Plane, Start, climb
-from deblur.estimation.blind.selection import Candidate, Judge, candidates, price
 from deblur.estimation.blind.starts import AGAIN, SCOUT, STARTS
 from deblur.estimation.blind.support import CUT, asked, cut_off, ladder, support
-from deblur.estimation.blind.variation import DIFFERENT, exchanged
+from deblur.estimation.blind.uniformity import DIFFERENT, exchanged
+from deblur.estimation.estimate import Estimate, Region
+from deblur.progress import OnStep, Step
 
 __all__ = ["BlindEstimator"]
 
@@ -278,4 +279,4 @@ class _Progress:
 
     def __call__(self, phase: str, fraction: float) -> None:
         if self.on_step is not None:
-            self.on_step(Step(phase, min(fraction, 1.0)))
+            self.on_step(Step.share(min(fraction, 1.0), phase))

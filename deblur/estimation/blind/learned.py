@@ -32,9 +32,9 @@ from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import RANGE
 from deblur.estimation.blind.pyramid import Plane
 from deblur.light import threads
-from deblur.restoration.base import Problem
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors.flow import FlowPrior
+from deblur.restoration.problem import Problem
 
 __all__ = ["Learned", "misfit"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deblur.errors import KernelError, OptionError, ShapeError
 from deblur.estimation.blind.pyramid import Plane
-from deblur.restoration.noise import estimate_sigma, span
+from deblur.noise import estimate_sigma, span
 
 __all__ = ["SMALLEST_SIDE", "colour_weights", "plane"]
 

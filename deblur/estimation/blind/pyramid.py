@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from deblur.estimation.base import Region
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.kernel_step import NormalEquations, select, threshold
 from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.periodic import Array, differences
+from deblur.estimation.estimate import Region
 
 __all__ = ["Plane", "Start", "climb", "levels"]
 

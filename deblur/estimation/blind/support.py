@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.selection import Candidate
+from deblur.estimation.blind.candidates import Candidate
 
 __all__ = ["CUT", "SIDES", "asked", "cut_off", "ladder", "support"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.restoration.base import check_positive
-from deblur.restoration.priors.base import Level
+from deblur.restoration.priors.splitting import Level
+from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol, curvature, gradients
 
 __all__ = ["RAMP", "SparseDerivatives", "shrink"]

@@ -20,8 +20,8 @@ from deblur.flows.image_flow import NoiseConditional
 from deblur.flows.image_prior import ImagePriorFlow
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA, SIDE, denoise
 from deblur.layers.masked_whitening import MEAN
-from deblur.restoration.base import check_positive
-from deblur.restoration.priors.base import Level
+from deblur.restoration.priors.splitting import Level
+from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol
 from deblur.restoration.tiles import cut
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deblur.training.objectives.base import Objective
 from deblur.training.objectives.denoising import Denoising
 from deblur.training.objectives.likelihood import Likelihood
+from deblur.training.objectives.objective import Objective
 
 __all__ = ["OBJECTIVES"]
 

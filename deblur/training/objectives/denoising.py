@@ -25,7 +25,7 @@ from torch import Tensor
 from deblur.errors import OptionError
 from deblur.flows.flow import bits_per_dim
 from deblur.flows.noise_conditional import denoise
-from deblur.training.objectives.base import Batch, Objective
+from deblur.training.objectives.objective import Batch, Objective
 
 __all__ = ["Denoising"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from deblur.layers.dequantisation import LEVELS
-from deblur.training.objectives.base import Batch, Objective
+from deblur.training.objectives.objective import Batch, Objective
 
 __all__ = ["Likelihood"]
 

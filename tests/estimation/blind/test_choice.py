@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from deblur.estimation.blind import choice, selection, taps
+from deblur.estimation.blind import candidates, choice, taps
+from deblur.estimation.blind.candidates import Candidate, Judge, short_list
 from deblur.estimation.blind.pyramid import Plane
-from deblur.estimation.blind.selection import Candidate, Judge, short_list
 
 ACROSS, DOWN, SLANTED = (
     taps.normalised(k) for k in (np.eye(9)[4:5].T @ np.ones((1, 9)), np.ones((9, 1)) @ np.eye(9)[4:5], np.eye(9))
@@ -80,8 +80,8 @@ def test_a_kernel_that_was_weighed_is_not_lost_to_a_second_climb_of_less_energy(
 def test_the_score_is_the_evidence_and_a_fifth_of_the_energys_logarithm_and_in_noise_of_the_misfits(
     monkeypatch: pytest.MonkeyPatch, noise: float, share: float
 ) -> None:
-    monkeypatch.setattr(selection, "evidence", lambda planes, kernel: 2.0)
-    monkeypatch.setattr(selection, "misfit", lambda planes, kernel: np.e)
+    monkeypatch.setattr(candidates, "evidence", lambda planes, kernel: 2.0)
+    monkeypatch.setattr(candidates, "misfit", lambda planes, kernel: np.e)
     judge = Judge([Plane(np.zeros((40, 40), np.float32), sigma=noise)], 9)
     assert judge.score(ACROSS, np.e**3) == pytest.approx(2.0 + 0.2 * 3 + share)
 

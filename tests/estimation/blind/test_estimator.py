@@ -14,14 +14,15 @@ from torch import Tensor
 
 from deblur import psf
 from deblur.errors import KernelError, OptionError, ShapeError
-from deblur.estimation.base import Estimate, Step
 from deblur.estimation.blind import BlindEstimator, estimator, taps
+from deblur.estimation.blind.candidates import Candidate
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import climb
-from deblur.estimation.blind.selection import Candidate
 from deblur.estimation.blind.starts import AGAIN
 from deblur.estimation.blind.support import asked
+from deblur.estimation.estimate import Estimate
+from deblur.progress import Step
 from deblur.psf.operator import blur
 
 FAST = BlindEstimator(size=13, starts=("scout", "plain"))
@@ -87,7 +88,7 @@ def test_the_best_climb_again_in_a_window_that_fits_and_have_no_voice_in_the_con
     assert all(side == wanted for side, wanted in begun)
     assert not any(heard)
     assert isinstance(found.details["again"], bool)
-    fractions = [step.fraction for step in steps]
+    fractions = [step.index / step.total for step in steps]
     assert fractions == sorted(fractions)
     begun.clear()
     replace(FAST, size=size, refine=False, again=False)([frame])
@@ -137,7 +138,7 @@ def test_of_a_large_frame_the_best_region_is_used_and_named(scene: Array, kernel
 def test_progress_rises_to_the_end(frame: Tensor) -> None:
     steps: list[Step] = []
     replace(FAST, starts=("plain",), refine=False)([frame], on_step=steps.append)
-    fractions = [step.fraction for step in steps]
+    fractions = [step.index / step.total for step in steps]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
     assert len(fractions) > 4

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from deblur import psf
 from deblur.estimation.blind import taps
+from deblur.estimation.blind.candidates import Candidate, Judge
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import colour_weights, plane
 from deblur.estimation.blind.pyramid import climb, levels
-from deblur.estimation.blind.selection import Candidate, Judge
 from deblur.estimation.blind.starts import AGAIN, SCOUT
 from deblur.estimation.blind.support import support
 

@@ -13,17 +13,17 @@ from torch import Tensor
 
 import deblur
 from deblur import psf as psfs
-from deblur.api import ApplyOptions, restore
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
+from deblur.noise import estimate_sigma
 from deblur.restoration import RESTORERS, Problem, configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
-from deblur.restoration.noise import estimate_sigma
 from deblur.restoration.priors import flow
-from deblur.restoration.priors.base import Level
 from deblur.restoration.priors.flow import FlowPrior, denoised
+from deblur.restoration.priors.splitting import Level
+from deblur.restoring import ApplyOptions, restore
 
 SMALL = {"architecture": "image_prior", "steps": 1, "features": 4, "taps": 3}
 

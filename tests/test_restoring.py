@@ -14,11 +14,12 @@ from pictures import picture, psnr
 
 import deblur
 from deblur import psf as psfs
-from deblur.api import OVERLAP, ApplyOptions, for_frame
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
+from deblur.progress import Step
 from deblur.psf.operator import blur
-from deblur.restoration import DEFAULT_METHOD, LARGE_SETTINGS, RESTORERS, SMALL_METHOD, Restoration, Step, configured
+from deblur.restoration import DEFAULT_METHOD, LARGE_SETTINGS, RESTORERS, SMALL_METHOD, Restoration, configured
 from deblur.restoration.tiles import Tile, cut
+from deblur.restoring import OVERLAP, ApplyOptions, for_frame
 from deblur.transfer import TRANSFERS
 
 KERNEL = psfs.make("motion:length=7,angle=30")
@@ -218,7 +219,7 @@ def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> No
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
     options = deblur.ApplyOptions(method=method, transfer="linear")
     whole = deblur.restore(frame, KERNEL, options).image
-    monkeypatch.setattr("deblur.api.TILE", 240)
+    monkeypatch.setattr("deblur.restoring.TILE", 240)
     told: list[Step] = []
     tiled = deblur.restore(frame, KERNEL, options, on_step=told.append).image
     rim = 16  # what lies beyond the frame's own border is a guess, and differs
@@ -236,7 +237,7 @@ def test_tiles_leave_no_seam_in_shadows(monkeypatch: pytest.MonkeyPatch) -> None
     frame = SRGB.encode(frame + 0.002 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)))
     options = deblur.ApplyOptions(method="wiener")
     whole = deblur.restore(frame, kernel, options).image
-    monkeypatch.setattr("deblur.api.TILE", 240)
+    monkeypatch.setattr("deblur.restoring.TILE", 240)
     tiled = deblur.restore(frame, kernel, options).image
     rim = 16  # of the frame itself, as above
     assert float((tiled - whole).abs()[:, rim:-rim, rim:-rim].max()) < 1 / 255
@@ -249,7 +250,7 @@ def test_tiles_of_large_kernels_are_no_larger_than_the_kernels_need(monkeypatch:
         overlaps.append(overlap)
         return cut(frame, size, overlap)
 
-    monkeypatch.setattr("deblur.api.cut", seen)
+    monkeypatch.setattr("deblur.restoring.cut", seen)
     for side in (9, 25, 151):
         taps = np.full((side, side), side**-2)
         deblur.restore(torch.rand(1, 160, 160), taps, deblur.ApplyOptions(settings={"limit": 1}))
@@ -267,7 +268,7 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     assert float((alike[1:] - together[1:]).abs().amin(0).max()) > 0.05  # each by its own kernel
     unspoilt = deblur.restore(clean, kernels, options, ceiling=1.0).image
     assert float((unspoilt - together)[1].square().mean().sqrt()) < 0.03  # it would be .06 with the hole believed
-    monkeypatch.setattr("deblur.api.TILE", 40)  # three channels are too large, one is not
+    monkeypatch.setattr("deblur.restoring.TILE", 40)  # three channels are too large, one is not
     told: list[Step] = []
     apart = deblur.restore(frame, kernels, options, ceiling=1.0, on_step=told.append).image
     assert told[0].total == 3 * options.restorer.limit
@@ -290,8 +291,8 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
 def test_three_times_the_pixels_of_a_tile_are_whole_where_the_method_is_lean_or_the_channel_one(
     method: str, preconditioner: str, size: tuple[int, int, int], tiles: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deblur.api.TILE", 240)
-    monkeypatch.setattr("deblur.api.REACH", 1)
+    monkeypatch.setattr("deblur.restoring.TILE", 240)
+    monkeypatch.setattr("deblur.restoring.REACH", 1)
     told: list[Step] = []
     options = deblur.ApplyOptions(method=method, preconditioner=preconditioner, settings={"limit": 1})
     deblur.restore(torch.rand(*size), KERNEL, options, on_step=told.append)
@@ -309,15 +310,15 @@ def test_pixels_may_ask_for_a_gradient_and_get_none(dtype: torch.dtype) -> None:
 
 def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    summed = deblur.api._summary
+    summed = deblur.restoring._summary
 
     def summary(records: list[Restoration], *rest: Any) -> Restoration:
         kept.extend(record.image.untyped_storage().nbytes() for record in records)
         return summed(records, *rest)
 
-    monkeypatch.setattr("deblur.api._summary", summary)
-    monkeypatch.setattr("deblur.api.TILE", 170)
-    monkeypatch.setattr("deblur.api.REACH", 1)
+    monkeypatch.setattr("deblur.restoring._summary", summary)
+    monkeypatch.setattr("deblur.restoring.TILE", 170)
+    monkeypatch.setattr("deblur.restoring.REACH", 1)
     deblur.restore(torch.rand(3, 310, 310), KERNEL, deblur.ApplyOptions(settings={"limit": 1}))
     assert kept == [0] * 4
 

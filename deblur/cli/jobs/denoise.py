@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deblur import denoising
-from deblur.cli import batch
+from deblur.cli.jobs import batch
 from deblur.images import Frame
+from deblur.progress import OnStep
 from deblur.restoration import Restoration
-from deblur.restoration.base import OnStep
 
 __all__ = ["Settings", "run"]
 
@@ -43,7 +43,7 @@ def run(
 
     Args:
         settings: how to denoise, read and write.
-        sources, output, truth, force, as_json, read: as `deblur.cli.batch.run` takes them.
+        sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
 
     def restore(frame: Frame, _: Frame, on_step: OnStep) -> Restoration:

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..transfer import Gamma, Linear, Transfer
-from .stored import Metadata, Resolution
+from deblur.images.stored import Metadata, Resolution
+from deblur.transfer import Gamma, Linear, Transfer
 
 __all__ = ["exif_orientation", "png_gamma", "seen_metadata", "sized_exif", "strip_exif_header"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from deblur.estimation.simplex import free_inverse_diagonal, non_negative
+from deblur.estimation.non_negative import free_inverse_diagonal, non_negative
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,40 +1,19 @@
-"""What every estimator shares: the record it returns, and the events that tell of its progress."""
+"""The record that every estimator returns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "OnStep", "Region", "Step"]
+__all__ = ["Estimate", "Region"]
 
 Region = tuple[int, int, int, int]
 """A rectangle of a frame: x and y of its top left pixel, width and height."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a running estimation: what it is doing, and the share of the whole work that is done, in [0, 1]."""
-
-    phase: str
-    fraction: float
-
-    @property
-    def index(self) -> int:
-        """The share in thousandths, as a progress bar counts."""
-        return round(1000 * min(max(self.fraction, 0.0), 1.0))
-
-    @property
-    def total(self) -> int:
-        """What `index` counts up to."""
-        return 1000
-
-
-OnStep = Callable[[Step], None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def panels(blurred: Frame, restored: Tensor, kernel: NDArray[np.float64], *, lin
     residual = 0.5 + _GAIN * (again - blurred.pixels)
     parts = [_small(part.clamp(0, 1)) for part in (blurred.pixels, restored, residual)]
     height = parts[0].shape[1]
-    drawn = torch.from_numpy(psf.picture(kernel, size=max(1, height // 2))).float() / 255
+    drawn = torch.from_numpy(psf.draw(kernel, size=max(1, height // 2))).float() / 255
     drawn = drawn[:height, : 2 * parts[0].shape[2]]
     square = torch.zeros(len(blurred.pixels), height, max(drawn.shape[1], height // 2))
     top, left = (height - drawn.shape[0]) // 2, (square.shape[2] - drawn.shape[1]) // 2

@@ -42,6 +42,8 @@ from deblur.light import (
     with_hidden,
     without_hidden,
 )
+from deblur.noise import effective_sigma, estimate_sigma, span
+from deblur.progress import OnStep, Step
 from deblur.psf.operator import BOUNDARIES, each_channel, of_channel
 from deblur.psf.sidecar import informed
 from deblur.restoration import (
@@ -51,12 +53,9 @@ from deblur.restoration import (
     Problem,
     Restoration,
     Restorer,
-    Step,
     chosen,
     configured,
 )
-from deblur.restoration.base import OnStep
-from deblur.restoration.noise import effective_sigma, estimate_sigma, span
 from deblur.restoration.tiles import Tile, cut
 from deblur.transfer import TRANSFERS, Transfer
 
@@ -94,7 +93,7 @@ class ApplyOptions:
         preconditioner: of the quadratic steps, `four-quadrant` or `circulant`; `auto` chooses.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
-        confidence: how far to trust the kernel, in [0, 1] (see `deblur.restoration.noise`); None where nobody knows.
+        confidence: how far to trust the kernel, in [0, 1] (see `deblur.noise`); None where nobody knows.
         prior: a checkpoint of `deblur train-prior`, in place of the learned prior that comes with the package; `auto`
             is then a method that takes one.
         settings: further settings of the method, by field name.
@@ -354,7 +353,7 @@ def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
     """Progress of tile `index` of `count` as progress of the whole."""
     if on_step is None or count == 1:
         return on_step
-    return lambda step: on_step(Step(index * step.total + step.index, count * step.total, step.residual))
+    return lambda step: on_step(Step(index * step.total + step.index, count * step.total, step.text))
 
 
 def _summary(

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deblur import api, psf
-from deblur.cli import batch
+from deblur import psf, restoring
+from deblur.cli.jobs import batch
 from deblur.images import Frame
+from deblur.progress import OnStep
 from deblur.psf.sidecar import informed
 from deblur.restoration import Restoration
-from deblur.restoration.base import OnStep
 
 __all__ = ["Settings", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(batch.FileOptions, api.ApplyOptions):
+class Settings(batch.FileOptions, restoring.ApplyOptions):
     """What a configuration file for `apply` may hold: the options of a restoration and how files are read and written.
 
     Attributes:
@@ -30,7 +30,7 @@ class Settings(batch.FileOptions, api.ApplyOptions):
 
     def __post_init__(self) -> None:
         """Check both."""
-        api.ApplyOptions.__post_init__(self)
+        restoring.ApplyOptions.__post_init__(self)
         batch.FileOptions.__post_init__(self)
 
 
@@ -52,16 +52,16 @@ def run(
     Args:
         kernel: a kernel file or a made one by name.
         settings: how to restore, read and write.
-        sources, output, truth, force, as_json, read: as `deblur.cli.batch.run` takes them.
+        sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
     taps = psf.resolve(kernel, flip=settings.flip_kernel)
     settings = informed(settings, kernel)
 
     def restore(frame: Frame, whole: Frame, on_step: OnStep) -> Restoration:
-        return api.restore(
+        return restoring.restore(
             frame.pixels,
             taps,
-            api.for_frame(settings, tuple(whole.pixels.shape)),
+            restoring.for_frame(settings, tuple(whole.pixels.shape)),
             alpha=frame.alpha,
             ceiling=frame.ceiling,
             transfer=frame.transfer,

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deblur import images, metrics
-from deblur.cli import comparison, console
+from deblur.cli import console
 from deblur.cli.evaluate import score
+from deblur.cli.jobs import comparison
+from deblur.cli.jobs.window import Window, crop
 from deblur.cli.outputs import STREAM, Job, plan
-from deblur.cli.window import Window, crop
 from deblur.errors import DeblurError, OptionError, ShapeError
 from deblur.images import Frame
+from deblur.progress import OnStep
 from deblur.restoration import Restoration
-from deblur.restoration.base import OnStep
 
 __all__ = ["FileOptions", "Report", "Scores", "Task", "run"]
 

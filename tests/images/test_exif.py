@@ -15,8 +15,8 @@ import torch
 from PIL import Image, ImageCms
 
 from deblur.images import Frame, Metadata, Resolution, encode, read_frames
-from deblur.images.directories import EXIF, GPS, INTEROPERABILITY, Entry, read_directory, write_directory
-from deblur.images.metadata import exif_orientation, sized_exif
+from deblur.images.exif import exif_orientation, sized_exif
+from deblur.images.ifd import EXIF, GPS, INTEROPERABILITY, Entry, read_directory, write_directory
 
 MAKE, MODEL, ORIENTATION, COPYRIGHT, EXPOSURE, WIDTH, HEIGHT, MAKER_NOTE = (
     *(0x010F, 0x0110, 0x0112, 0x8298),

@@ -7,9 +7,9 @@ in the other's region. A region whose own kernel is a failure accuses nobody, si
 
 from __future__ import annotations
 
+from deblur.estimation.blind.candidates import Judge
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
-from deblur.estimation.blind.selection import Judge
 
 __all__ = ["DIFFERENT", "exchanged"]
 

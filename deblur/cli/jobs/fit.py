@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 import deblur
-from deblur import api, fitting, images, psf
-from deblur.cli import console, panels
+from deblur import fitting, images, psf, restoring
+from deblur.cli import console
+from deblur.cli.jobs import panels
 from deblur.errors import DeblurError, FileError, OptionError
-from deblur.estimation.base import Estimate
+from deblur.estimation.estimate import Estimate
 from deblur.files import atomic_write, check_writable
 from deblur.images import Frame
 from deblur.psf.sidecar import encode_factors
@@ -147,7 +148,7 @@ def _restored(frame: Frame, found: Estimate, settings: Settings, name: str) -> R
         boundary = found.details.get("boundary", "unknown")
         options = dataclasses.replace(options, method="exact", settings={"factors": factors}, boundary=boundary)
     with console.Bar(f"{name}, restored") as bar:
-        result = api.restore(
+        result = restoring.restore(
             frame.pixels,
             found.kernel,
             options,
@@ -172,7 +173,7 @@ def _outputs(
         outputs.append((path, lambda force: images.write_frames(path, [frame], force=force)))
 
     if targets.picture is not None:
-        drawn = torch.from_numpy(psf.picture(found.kernel)).float()[None] / 255
+        drawn = torch.from_numpy(psf.draw(found.kernel)).float()[None] / 255
         frame_to(targets.picture, Frame(pixels=drawn))
     if restored is not None and targets.restored is not None:
         frame_to(targets.restored, dataclasses.replace(blurred, pixels=restored.image))

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from ..errors import FileError
-from .metadata import exif_orientation, strip_exif_header
-from .stored import Array, Metadata, Resolution, Stored
+from deblur.errors import FileError
+from deblur.images.exif import exif_orientation, strip_exif_header
+from deblur.images.stored import Array, Metadata, Resolution, Stored
 
 __all__ = ["open_pillow", "pillow_image", "samples_of", "stored_of"]
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["picture"]
+__all__ = ["draw"]
 
 
-def picture(kernel: NDArray[np.float64], size: int = 256) -> NDArray[np.uint8]:
+def draw(kernel: NDArray[np.float64], size: int = 256) -> NDArray[np.uint8]:
     """The kernel upscaled by a whole factor, its largest tap white, zero (and less) black.
 
     Args:
@@ -22,7 +22,7 @@ def picture(kernel: NDArray[np.float64], size: int = 256) -> NDArray[np.uint8]:
         gray picture, uint8.
 
     Example:
-        >>> picture(np.array([[0.25, 0.5, 0.25]]), size=2)
+        >>> draw(np.array([[0.25, 0.5, 0.25]]), size=2)
         array([[128, 128, 255, 255, 128, 128],
                [128, 128, 255, 255, 128, 128]], dtype=uint8)
     """

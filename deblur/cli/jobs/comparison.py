@@ -40,7 +40,7 @@ def _opaque(frame: Frame) -> Tensor:
 def _inset(pixels: Tensor, kernel: NDArray[np.float64]) -> Tensor:
     """Draw the kernel, a quarter of the picture high at most and with a white frame, over the bottom left corner."""
     height, width = pixels.shape[1:]
-    drawn = psf.picture(kernel, size=max(min(height, width) // 5, 1))
+    drawn = psf.draw(kernel, size=max(min(height, width) // 5, 1))
     inset = torch.from_numpy(np.pad(drawn, 1, constant_values=255).astype(np.float32) / 255)
     rows, columns = inset.shape
     if rows <= height // 2 and columns <= width:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deblur.estimation.simplex import Array
+from deblur.estimation.non_negative import Array
 
 __all__ = ["descend"]
 

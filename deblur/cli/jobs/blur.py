@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deblur import images, psf
-from deblur.api import ApplyOptions
 from deblur.cli.outputs import plan
 from deblur.errors import OptionError
 from deblur.images import Frame
 from deblur.psf.operator import blur
+from deblur.restoring import ApplyOptions
 from deblur.transfer import TRANSFERS
 
 __all__ = ["Depth", "expose", "expose_frame"]

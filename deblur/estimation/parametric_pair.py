@@ -11,13 +11,14 @@ import numpy as np
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.estimation.base import Estimate, OnStep, Step
+from deblur.estimation.estimate import Estimate
 from deblur.estimation.families import FAMILIES, Family
 from deblur.estimation.least_squares import Fit, fit
+from deblur.estimation.newton import descend
+from deblur.estimation.non_negative import Array
 from deblur.estimation.pair import LARGEST, confidence, prepare, same_scene
 from deblur.estimation.parametric import MODELS
-from deblur.estimation.search import descend
-from deblur.estimation.simplex import Array
+from deblur.progress import OnStep, Step
 
 __all__ = ["ParametricPair"]
 
@@ -69,7 +70,7 @@ class ParametricPair:
         sizes = [self.size] if self.size else [size for size in _SIZES if 3 * size <= shortest] or [3]
         free: Fit | None = None
         for number, size in enumerate(sizes):
-            tell(Step(f"{size} x {size} taps", 0.5 * number / len(sizes)))
+            tell(Step.share(0.5 * number / len(sizes), f"{size} x {size} taps"))
             free = fit(prepared.pairs, (size, size))
             rim = 1 - float(free.kernel[1:-1, 1:-1].sum())
             if rim < 1e-4 + 4 * float(free.deviation.max()):
@@ -81,7 +82,7 @@ class ParametricPair:
         found = []
         names = MODELS[self.model]
         for number, name in enumerate(names):
-            tell(Step(name, 0.5 + 0.5 * number / len(names)))
+            tell(Step.share(0.5 + 0.5 * number / len(names), name))
             parameters, distance = _nearest(FAMILIES[name], free)
             variance = free.residual**2 + distance / pixels
             criterion = 0.5 * pixels * math.log(max(variance, 1e-20)) + 0.5 * len(parameters) * math.log(pixels)
