@@ -99,7 +99,7 @@ def problems(images: Path, kernels: list[Path], limit: int) -> list[tuple[Array,
 
 
 def restored(blurred: Array, kernel: Array, denoise: Denoiser, weight: float) -> Array:
-    problem = Problem(blurred=torch.from_numpy(blurred)[None], psf=kernel, sigma=SIGMA, boundary="circular")
+    problem = Problem(blurred=torch.from_numpy(blurred)[None], kernel=kernel, sigma=SIGMA, boundary="circular")
     return HalfQuadraticSplitting(prior=Prior(denoise=denoise, weight=weight))(problem).image[0].numpy()
 
 

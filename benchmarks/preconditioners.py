@@ -85,7 +85,7 @@ def solve(case: Case) -> Run:
     before = peak()
     kernel = psf.make(case.kernel)
     blurred = frame(case.size, kernel, case.sigma)
-    problem = Problem(blurred=blurred, psf=kernel)
+    problem = Problem(blurred=blurred, kernel=kernel)
     q = Wiener().weight * effective_sigma(case.sigma, span(blurred)) ** 2
     equations = NormalEquations(problem, gradients, q)
     right, first = problem.data, problem.blur.extend(blurred)

@@ -37,7 +37,8 @@ from deblur.errors import UnstableInverseError
 from deblur.images import read_frames
 from deblur.metrics import common_part, psnr, ssim
 from deblur.psf.operator import blur
-from deblur.restoration import DEFAULT_METHOD, RESTORERS
+from deblur.restoration import RESTORERS
+from deblur.restoration.auto import DEFAULT_METHOD
 
 Array = NDArray[np.float64]
 Contender = Callable[["Case"], tuple[Array, float]]  # the restored frame and the seconds it took

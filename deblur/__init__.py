@@ -2,13 +2,21 @@
 
 The public names load what they need when they are first used, so that `import deblur` costs next to nothing.
 
-    apply           restore an array with a known kernel
-    fit             find the kernel from a blurred array, or from a sharp and a blurred one
-    restore         the same for pixels (C, H, W) and all that goes with them, with a record of how it went
-    denoise         remove noise from an array
-    ApplyOptions    what may be chosen of a restoration
-    FitOptions      what may be chosen of an estimation
-    DenoiseOptions  what may be chosen of denoising
+    apply           restore a picture with a known kernel, or with one that `fit` found
+    fit             find the kernel from a blurred picture, or from a sharp and a blurred one
+    denoise         remove noise from a picture
+    blur            blur a sharp picture as a camera does
+
+Each of them takes an array (H, W[, C]), a tensor (H, W), (C, H, W) or (B, C, H, W), a `Picture`, or the name of a
+picture file, and has its options as keywords. Beneath them lie the jobs for a `Picture` and a record of options, with a
+record of how it went:
+
+    Picture         pixels (C, H, W) as they are stored, and all that goes with them
+    restore         restore a picture; what may be chosen: ApplyOptions
+    estimate        find a kernel; what may be chosen: FitOptions
+    remove_noise    remove noise; what may be chosen: DenoiseOptions
+
+`deblur.psf` has kernels, `deblur.ops` the masked convolution and its inverse, `deblur.metrics` the measures.
 
 Example:
     >>> import deblur, numpy
@@ -22,21 +30,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deblur.denoising import DenoiseOptions, denoise
-    from deblur.fitting import FitOptions, fit
-    from deblur.restoring import ApplyOptions, apply, restore
+    from deblur.blurring import blur
+    from deblur.denoising import denoise, remove_noise
+    from deblur.fitting import estimate, fit
+    from deblur.options import ApplyOptions, DenoiseOptions, FitOptions
+    from deblur.picture import Picture
+    from deblur.restoring import apply, restore
 
-__all__ = ["ApplyOptions", "DenoiseOptions", "FitOptions", "__version__", "apply", "denoise", "fit", "restore"]
+__all__ = [
+    "ApplyOptions",
+    "DenoiseOptions",
+    "FitOptions",
+    "Picture",
+    "__version__",
+    "apply",
+    "blur",
+    "denoise",
+    "estimate",
+    "fit",
+    "remove_noise",
+    "restore",
+]
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "ApplyOptions": "deblur.restoring",
-    "DenoiseOptions": "deblur.denoising",
-    "FitOptions": "deblur.fitting",
+    "ApplyOptions": "deblur.options",
+    "DenoiseOptions": "deblur.options",
+    "FitOptions": "deblur.options",
+    "Picture": "deblur.picture",
     "apply": "deblur.restoring",
+    "blur": "deblur.blurring",
     "denoise": "deblur.denoising",
+    "estimate": "deblur.fitting",
     "fit": "deblur.fitting",
+    "remove_noise": "deblur.denoising",
     "restore": "deblur.restoring",
 }
 
@@ -45,3 +73,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

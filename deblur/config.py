@@ -19,20 +19,19 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from deblur.errors import ConfigError, FileError, OptionError
+from deblur.errors import ConfigError, FileError, OptionError, did_you_mean
 
-__all__ = ["build", "from_keywords", "load", "number", "read", "suggestion"]
+__all__ = ["build", "load", "number", "read", "replaced"]
 
 T = TypeVar("T")
 
@@ -75,19 +74,6 @@ def _refuses(cls: type[Any], values: Mapping[str, Any]) -> bool:
 def build(cls: type[T], values: Mapping[str, object]) -> T:
     """Make the dataclass `cls` from plain values, as a YAML file holds them; errors as for `load`."""
     return cls(**_fields(cls, values, "", ""))
-
-
-def from_keywords(cls: type[T], given: Mapping[str, Any]) -> T:
-    """Make the dataclass from keyword arguments.
-
-    Raises:
-        OptionError: an unknown name (the closest known one is named), or a value that `cls` refuses.
-    """
-    known = [field.name for field in dataclasses.fields(typing.cast(Any, cls))]
-    for name in given:
-        if name not in known:
-            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
-    return cls(**given)
 
 
 def read(path: str | Path) -> dict[str, object]:
@@ -134,11 +120,44 @@ def number(text: str) -> float:
     return value
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`, did you mean 'x'? Known: x, y, z`: the end of an error about an unknown name."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {', '.join(names)}"
+def replaced(record: Any, values: Mapping[str, Any], what: str) -> Any:
+    """A copy of a dataclass instance with some of its fields changed from plain values.
+
+    Args:
+        record: the instance; its values say what types its fields have.
+        values: new values by field name; an int serves for a float, a mapping for a field that is itself a record.
+        what: what the record is, for messages.
+
+    Raises:
+        OptionError: an unknown name (the closest known one is named), a value of the wrong type, or one that the record
+            refuses.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Filter:
+        ...     weight: float = 65.0
+        >>> replaced(Filter(), {"weight": 50}, "wiener")
+        Filter(weight=50.0)
+    """
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    changes = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise OptionError(f"unknown setting of {what} {name!r}{did_you_mean(name, fields)}")
+        changes[name] = _like(fields[name], value, f"{what}.{name}")
+    return dataclasses.replace(record, **changes)
+
+
+def _like(present: Any, value: Any, what: str) -> Any:
+    """`value` for a field that now holds `present`: of its type, an int serving for a float; of any type for None."""
+    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
+        return replaced(present, value, what)
+    if type(present) is float and type(value) is int:
+        return float(value)
+    if present is not None and type(value) is not type(present):
+        raise OptionError(f"expected {what} to be a {type(present).__name__} like {present!r}, got {value!r}")
+    return value
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -168,7 +187,7 @@ def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str
     made = {}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{start}unknown key {where + str(key)!r}{suggestion(str(key), known)}")
+            raise ConfigError(f"{start}unknown key {where + str(key)!r}{did_you_mean(str(key), known)}")
         try:
             made[key] = _convert(hints[key], value, where + key)
         except (_MismatchError, ConfigError) as error:

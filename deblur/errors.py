@@ -13,6 +13,9 @@ Example:
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "DeblurError",
@@ -24,6 +27,7 @@ __all__ = [
     "ShapeError",
     "SingularAnchorError",
     "UnstableInverseError",
+    "did_you_mean",
 ]
 
 
@@ -65,3 +69,20 @@ class SingularAnchorError(DeblurError, ValueError):
 
 class UnstableInverseError(DeblurError, ArithmeticError):
     """An exact inverse that exists on paper but amplifies rounding or noise without bound."""
+
+
+def did_you_mean(word: str, known: Iterable[str], listed: str = "") -> str:
+    """The end of an error about an unknown word: the closest known one, if any is close, and all of them.
+
+    Args:
+        word: what was given.
+        known: what would have been right.
+        listed: the known words as a text that says more about them.
+
+    Example:
+        >>> did_you_mean("wienr", ["wiener", "tv"])
+        ", did you mean 'wiener'? Known: tv, wiener"
+    """
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {listed or ', '.join(words)}"

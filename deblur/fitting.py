@@ -1,10 +1,10 @@
-"""Find the blur kernel from Python: from one picture, from several with one blur, or from a sharp and a blurred one.
+"""Find the blur kernel: from one picture, from several with one blur, or from a sharp and a blurred one.
 
-`estimate` is the whole pipeline, for pixels as files store them:
+`estimate` is the whole pipeline, for pictures as files store them:
 
     stored values -> linear light -> mask, noise level -> estimator -> kernel with a confidence
 
-`fit` wraps it for arrays of any common layout. The command line calls `estimate`.
+`fit` wraps it for arrays, tensors and files. The command line calls `estimate`.
 """
 
 from __future__ import annotations
@@ -12,119 +12,40 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deblur import restoring
-from deblur.config import from_keywords
+from deblur.conversion import pictures_from
+from deblur.device import device_named, using_threads
 from deblur.errors import OptionError, ShapeError
-from deblur.estimation import estimator
-from deblur.estimation.estimate import Estimate, Region
-from deblur.light import (
-    Picture,
-    as_numpy,
-    believed_pixels,
-    check_finite,
-    curve_of,
-    device_named,
-    picture_of,
-    sample,
-    saturation_level,
-    slope,
-    threads,
-    to_light,
-)
+from deblur.estimation import Estimate, estimator
+from deblur.estimation.estimate import Region
+from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
 from deblur.noise import estimate_sigma
+from deblur.options import FitOptions
+from deblur.picture import Picture, check_finite
 from deblur.progress import OnStep
 
-__all__ = ["FitOptions", "Picture", "estimate", "fit"]
+__all__ = ["estimate", "fit"]
 
 SMALLEST = 32
 """Pixels a side that a picture has at least."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """What a user may choose of an estimation.
-
-    Args:
-        size: taps a side of the kernel, odd, or `auto`: it grows until its rim carries no light.
-        model: `taps`, every tap free; or `masked`, masked convolutions that are inverted exactly (pairs only).
-        parametric: `motion`, `defocus`, `gaussian`, `auto` for the one with most evidence, or `none` for free taps.
-        noise: standard deviation of the noise as a fraction of full scale, in [0, 1), a number or a text such as
-            `2.5/255`, or `auto`.
-        saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
-            `auto` for the frame's own ceiling, `none` to believe every pixel.
-        transfer: `srgb` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
-            happened; `linear` takes the values as they are.
-        region: x, y, width and height of the part to look at, or None: the estimator chooses.
-        seed: of what is random in the search; the same seed gives the same kernel.
-        threads: processor threads, or None for torch's own number.
-        device: `auto`, `cpu` or `cuda`. The search runs on the processor; a restoration after it on the device.
-        settings: further settings of the estimator, by field name.
-
-    Raises:
-        OptionError: a value outside its range.
-    """
-
-    size: int | str = "auto"
-    model: str = "taps"
-    parametric: str = "none"
-    noise: float | str = "auto"
-    saturation: float | str = "auto"
-    transfer: str = "srgb"
-    region: tuple[int, int, int, int] | None = None
-    seed: int = 0
-    threads: int | None = None
-    device: str = "auto"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        shared = self.restoring()  # checks what both have in common
-        object.__setattr__(self, "noise", shared.noise)
-        object.__setattr__(self, "saturation", shared.saturation)
-        for name, known in (
-            ("model", ("taps", "masked")),
-            ("parametric", ("none", "auto", "motion", "defocus", "gaussian")),
-        ):
-            if getattr(self, name) not in known:
-                raise OptionError(f"expected {name} to be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if self.model == "masked" and self.parametric != "none":
-            raise OptionError("a masked model has no named shape; leave out either the model or parametric")
-        if isinstance(self.size, str):
-            if self.size != "auto":
-                raise OptionError(f"expected a size of an odd number of taps, or auto, got {self.size!r}")
-        elif isinstance(self.size, bool) or self.size < 3 or self.size % 2 == 0:
-            raise OptionError(f"expected an odd size of 3 or more, got {self.size}; the middle tap is the origin")
-        if isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
-            raise OptionError(f"expected a seed from 0 to 2^32 - 1, got {self.seed}")
-
-    def restoring(self) -> restoring.ApplyOptions:
-        """What these options say of a restoration with the kernel that was found."""
-        return restoring.ApplyOptions(
-            noise=self.noise,
-            saturation=self.saturation,
-            transfer=self.transfer,
-            threads=self.threads,
-            device=self.device,
-        )
-
-
 def estimate(
-    pictures: Sequence[Picture],
+    pictures: Picture | Sequence[Picture],
     options: FitOptions | None = None,
     *,
-    sharp: Sequence[Picture] = (),
+    sharp: Picture | Sequence[Picture] = (),
     on_step: OnStep | None = None,
 ) -> Estimate:
     """Find the one kernel that blurred all pictures.
 
     Args:
-        pictures: blurred, one or more.
+        pictures: the blurred one, or several with one blur.
         options: what the user chose.
         sharp: none, one for all pictures, or one for each.
         on_step: told of the progress.
@@ -138,6 +59,8 @@ def estimate(
     """
     options = options or FitOptions()
     start = time.perf_counter()
+    pictures = [pictures] if isinstance(pictures, Picture) else list(pictures)
+    sharp = [sharp] if isinstance(sharp, Picture) else list(sharp)
     if not pictures:
         raise OptionError("expected at least one blurred picture, got none")
     if sharp and len(sharp) not in (1, len(pictures)):
@@ -145,8 +68,8 @@ def estimate(
     if options.model == "masked" and not sharp:
         raise OptionError("a masked model is fitted to a pair; name the sharp picture")
     device_named(options.device)  # refuses one that is not there
-    scenes = list(sharp) * len(pictures) if len(sharp) == 1 else list(sharp)
-    with threads(options.threads):
+    scenes = sharp * len(pictures) if len(sharp) == 1 else sharp
+    with using_threads(options.threads):
         frames = [_prepared(picture, options) for picture in pictures]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
@@ -161,7 +84,6 @@ def estimate(
             parametric=options.parametric,
             pair=bool(scenes),
             size=size,
-            seed=options.seed,
             settings=options.settings,
         )
         light = [frame.light for frame in frames]
@@ -171,7 +93,7 @@ def estimate(
                 for scene, picture in zip(scenes, pictures, strict=True)
             ]
             arguments["masks"] = [_seen(a, b) for a, b in zip(frames, lit, strict=True)]
-            result: Estimate = chosen(light, [scene.light for scene in lit], **arguments)
+            result = chosen(light, [scene.light for scene in lit], **arguments)
         else:
             result = chosen(light, **arguments)
     return dataclasses.replace(
@@ -183,20 +105,44 @@ def estimate(
 
 
 def fit(
-    image: npt.NDArray[Any] | Tensor | Sequence[npt.NDArray[Any] | Tensor],
-    sharp: npt.NDArray[Any] | Tensor | None = None,
-    **options: Any,
+    image: Any,
+    sharp: Any = None,
+    *,
+    size: int | str = "auto",
+    model: str = "taps",
+    parametric: str = "none",
+    noise: float | str = "auto",
+    saturation: float | str = "auto",
+    transfer: str = "srgb",
+    region: tuple[int, int, int, int] | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    on_step: OnStep | None = None,
 ) -> Estimate:
     """Find the blur kernel of a picture.
 
     Args:
-        image: (H, W), or (H, W, C) with C = 1 to 4 (2 and 4: the last channel is alpha), a NumPy array or a tensor,
-            unsigned integers with their full scale or floats with white at 1; or a list of several with one blur.
-        sharp: the sharp picture of the same scene, of the same size or larger by the kernel's size less 1.
-        **options: the fields of `FitOptions`: size, model, parametric, noise, transfer, region, ...
+        image: an array (H, W) or (H, W, C), a tensor (H, W), (C, H, W) or (B, C, H, W), a `Picture`, or the name of a
+            picture file, as `deblur.apply` takes it; a batch, or a list of any of these, is of several with one blur.
+        sharp: the sharp picture of the same scene, of the same size or larger by the kernel's size less 1; or one for
+            each.
+        size: taps a side of the kernel, odd, or `auto`.
+        model: `taps`, `masked` (masked convolutions that are inverted exactly, for a pair), or the name of another
+            estimator.
+        parametric: `motion`, `defocus`, `gaussian`, `auto`, or `none` for free taps.
+        noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
+        saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
+        transfer: `srgb` looks for the blur in light, `linear` in the stored values.
+        region: x, y, width and height of the part to look at, or None: the estimator chooses.
+        threads: processor threads, or None for torch's own number.
+        device: `auto`, `cpu` or `cuda`.
+        settings: further settings of the estimator, by field name.
+        on_step: told of the progress.
 
     Returns:
-        The record: `kernel` (kh, kw), summing to one, `confidence` in [0, 1], `warnings`, `details`, ...
+        The record: `kernel`, a `deblur.psf.Kernel` with its confidence (`deblur.apply` takes the record as it is),
+        `warnings`, `region`, `details`, ...
 
     Raises:
         DeblurError: what was given does not fit; the message says what was expected.
@@ -206,16 +152,31 @@ def fit(
         >>> from deblur.psf.operator import blur
         >>> truth = torch.rand(1, 96, 96, generator=torch.Generator().manual_seed(0))
         >>> taps = np.array([[0.0, 0.2, 0.0], [0.0, 0.5, 0.3], [0.0, 0.0, 0.0]])
-        >>> estimate = fit(blur(truth, taps)[0], truth[0], transfer="linear")
+        >>> estimate = fit(blur(truth, taps), truth, transfer="linear")
         >>> estimate.kernel.round(2)
         array([[0. , 0.2, 0. ],
                [0. , 0.5, 0.3],
                [0. , 0. , 0. ]])
     """
-    chosen = from_keywords(FitOptions, options)
-    images: list[Any] = list(image) if isinstance(image, list | tuple) else [image]
-    scenes = [] if sharp is None else [picture_of(as_numpy(sharp))]
-    return estimate([picture_of(as_numpy(each)) for each in images], chosen, sharp=scenes)
+    chosen = FitOptions(
+        size=size,
+        model=model,
+        parametric=parametric,
+        noise=noise,
+        saturation=saturation,
+        transfer=transfer,
+        region=region,
+        threads=threads,
+        device=device,
+        settings=settings or {},
+    )
+    return estimate(_pictures(image), chosen, sharp=[] if sharp is None else _pictures(sharp), on_step=on_step)
+
+
+def _pictures(image: Any) -> list[Picture]:
+    """The pictures of an image, or of a list of several."""
+    several = image if isinstance(image, list | tuple) else [image]
+    return [picture for each in several for picture in pictures_from(each)]
 
 
 @dataclass(frozen=True)
@@ -230,12 +191,12 @@ class _Frame:
 
 def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = None) -> _Frame:
     """A picture in light; `beside` is the blurred one that a sharp one goes with."""
-    pixels, alpha = picture.pixels, picture.alpha
     if options.region is not None:
-        pixels, alpha = _cropped(pixels, alpha, options.region, pixels if beside is None else beside)
+        picture = _cropped(picture, options.region, picture.pixels if beside is None else beside)
+    pixels = picture.pixels
     check_finite(pixels)
     curve, _ = curve_of(pixels, options.transfer, picture.transfer)
-    mask = believed_pixels(pixels, alpha, saturation_level(options.saturation, picture.ceiling))
+    mask = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
     light, scale = to_light(pixels.double(), curve, None)
     sampled = sample(pixels, mask)
     noise = options.noise if isinstance(options.noise, float | int) else estimate_sigma(*sampled)
@@ -243,15 +204,14 @@ def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = Non
     return _Frame(light, mask, float(sigma), float(noise))
 
 
-def _cropped(pixels: Tensor, alpha: Tensor | None, region: Region, beside: Tensor) -> tuple[Tensor, Tensor | None]:
+def _cropped(picture: Picture, region: Region, beside: Tensor) -> Picture:
     """The part that was asked for of a picture; of a larger sharp one, what goes with that."""
     x, y, width, height = region
     rows, columns = beside.shape[-2:]
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
         raise OptionError(f"region {x},{y},{width},{height} (x,y,w,h) leaves the frame of {columns} x {rows} pixels")
-    further = max(pixels.shape[-2] - rows, 0), max(pixels.shape[-1] - columns, 0)
-    part = (slice(y, y + height + further[0]), slice(x, x + width + further[1]))
-    return pixels[(slice(None), *part)], None if alpha is None else alpha[part]
+    further = max(picture.height - rows, 0), max(picture.width - columns, 0)
+    return picture.window(slice(y, y + height + further[0]), slice(x, x + width + further[1]))
 
 
 def _seen(blurred: _Frame, sharp: _Frame) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 The rule, for every method with a data term:
 
-    sigma_eff = strength * sqrt(sigma_noise^2 + (caution * MISFIT * span)^2)
+    sigma_eff = strength * sqrt(sigma_noise^2 + (caution * misfit * span)^2)
 
 sigma_noise is given, or estimated from the frame's high frequencies; span is the frame's range from its darkest to
 its brightest thousandth, so that a change of exposure changes nothing. No such estimator, and no residual, sees that
@@ -11,9 +11,9 @@ frame by 1 to 2.5 levels of 255, several times the sensor's noise, and weighing 
 dB. Where the kernel is exact and the noise is .01 of full scale, the rule costs .1 dB. The caution is a method's: what
 a kernel's error does to a scene is not white, and a prior that brings back more detail takes more of it for detail.
 
-A kernel that comes with a confidence c (`deblur fit` measures it) has a misfit of MISFIT * 2^(1 - 2 c): half the usual
-one where c is 1, the usual one at a half, twice that at 0. With an exact kernel and little noise this gains 1 to 2 dB;
-less caution than that costs as much where something else is amiss, such as highlights that clip.
+The misfit is the kernel's own (`deblur.psf.kernel`): .006 where nothing is known, and from half to twice that for a
+kernel that comes with a confidence. Half of it, with an exact kernel and little noise, gains 1 to 2 dB; less caution
+than that costs as much where something else is amiss, such as highlights that clip.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 
-__all__ = ["MISFIT", "effective_sigma", "estimate_sigma", "span"]
-
-MISFIT = 0.006
-"""Misfit of the blur model, as a share of the frame's span: 1.5 levels of 255 for a frame that uses them all."""
+__all__ = ["effective_sigma", "estimate_sigma", "span"]
 
 _SAMPLE = 1024  # side of the block of pixels that estimates look at: more does not sharpen them
 _BLOCK = 32  # side of a block, of the estimate from a sharp frame
@@ -110,33 +107,28 @@ def span(frame: Tensor, mask: Tensor | None = None) -> float:
 
 
 def effective_sigma(
-    noise: float,
-    frame_span: float,
-    strength: float = 1.0,
-    confidence: float | None = None,
-    caution: float = 1.0,
+    noise: float, frame_span: float, misfit: float, *, strength: float = 1.0, caution: float = 1.0
 ) -> float:
     """The standard deviation that the data term is weighed with: noise and misfit together, scaled by `strength`.
 
     Args:
         noise: standard deviation of the noise.
         frame_span: range of the frame.
+        misfit: of the kernel, as a share of that (see `deblur.psf.Kernel`).
         strength: a factor.
-        confidence: of the kernel, in [0, 1]; None, where nobody knows, is a half.
         caution: what the misfit counts for a method.
 
     Raises:
         OptionError: a strength that is not above 0.
 
     Example:
-        >>> round(effective_sigma(0.01, 1.0), 5)
+        >>> round(effective_sigma(0.01, 1.0, misfit=0.006), 5)
         0.01166
     """
     if not (math.isfinite(strength) and strength > 0):
         raise OptionError(f"expected a strength above 0, got {strength}")
     floor = 1e-4  # a constant frame, free of noise: keep the equations solvable
-    misfit = caution * MISFIT * 2 ** (1 - 2 * (0.5 if confidence is None else confidence))
-    return strength * max(math.hypot(noise, misfit * frame_span), floor)
+    return strength * max(math.hypot(noise, caution * misfit * frame_span), floor)
 
 
 def _centre(length: int) -> slice:

@@ -1,10 +1,10 @@
-"""The main job from Python: restore an array with a kernel, choosing everything that was not said.
+"""The main job: restore a picture with a kernel, choosing everything that was not said.
 
-`restore` is the whole pipeline, for pixels as a file stores them:
+`restore` is the whole pipeline, for a `Picture` as a file stores it:
 
     stored values -> linear light -> mask, noise level -> restorer (in tiles) -> stored values
 
-`apply` wraps it for arrays of any common layout. The command line calls `restore`.
+`apply` wraps it for arrays, tensors and files. The command line calls `restore`.
 """
 
 from __future__ import annotations
@@ -14,318 +14,261 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deblur import psf as psfs
-from deblur.config import from_keywords, number
-from deblur.errors import OptionError, ShapeError
-from deblur.light import (
-    ArrayT,
-    array_like,
-    as_numpy,
-    believed_pixels,
-    check_finite,
-    curve_of,
-    device_named,
-    picture_of,
-    sample,
-    saturation_level,
-    slope,
-    threads,
-    to_light,
-    with_hidden,
-    without_hidden,
-)
+from deblur import psf
+from deblur.conversion import through
+from deblur.device import device_named, using_threads
+from deblur.errors import DivergedError, ShapeError
+from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
 from deblur.noise import effective_sigma, estimate_sigma, span
+from deblur.options import ApplyOptions
+from deblur.picture import Picture, with_hidden, without_hidden
 from deblur.progress import OnStep, Step
-from deblur.psf.operator import BOUNDARIES, each_channel, of_channel
-from deblur.psf.sidecar import informed
-from deblur.restoration import (
-    LARGE_SETTINGS,
-    PRECONDITIONERS,
-    SMALL_METHOD,
-    Problem,
-    Restoration,
-    Restorer,
-    chosen,
-    configured,
-)
+from deblur.psf import Kernel
+from deblur.psf.operator import each_channel, of_channel
+from deblur.restoration import Problem, Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
-from deblur.transfer import TRANSFERS, Transfer
 
-__all__ = ["ApplyOptions", "apply", "for_frame", "restore"]
-
-TILE = 2048
-"""Pixels a side of a tile of three channels, what it overlaps with others included; of one channel it may have three
-times the pixels. A picture of no more pixels is restored whole, and by a method that is `lean` one of three times as
-many: that takes the memory of 24 megapixels in tiles."""
-
-OVERLAP = 64
-"""Pixels by which a tile's core grows on every side that has a neighbour, beside the reach."""
-
-REACH = 16
-"""How many kernel sizes inside a tile's border its guess of what lies outside may still be seen."""
-
-FURTHEST = 400
-"""Pixels of a reach beyond which four times the kernel's size must do."""
+__all__ = ["KernelLike", "apply", "kernel_of", "restore", "restored"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ApplyOptions:
-    """What a user may choose of a restoration.
-
-    Args:
-        method: a name in `deblur.restoration.RESTORERS`, or `auto`, the one that restores best (`for_frame`).
-        noise: standard deviation of the noise as a fraction of full scale in stored values, in [0, 1), a number or a
-            text such as `2.5/255`, or `auto`.
-        strength: of the regularisation: above 1 smoother, below 1 sharper.
-        boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate`, `circular`.
-        saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
-            `auto` for the frame's own ceiling, `none` to believe every pixel.
-        transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
-            light, where it happened; `linear` takes the values as they are.
-        preconditioner: of the quadratic steps, `four-quadrant` or `circulant`; `auto` chooses.
-        threads: processor threads, or None for torch's own number.
-        device: `auto`, `cpu` or `cuda`.
-        confidence: how far to trust the kernel, in [0, 1] (see `deblur.noise`); None where nobody knows.
-        prior: a checkpoint of `deblur train-prior`, in place of the learned prior that comes with the package; `auto`
-            is then a method that takes one.
-        settings: further settings of the method, by field name.
-
-    Raises:
-        OptionError: a value outside its range, or a prior for a method that takes none.
-        FileError: the prior cannot be used.
-    """
-
-    method: str = "auto"
-    noise: float | str = "auto"
-    strength: float = 1.0
-    boundary: str = "unknown"
-    saturation: float | str = "auto"
-    transfer: str = "srgb"
-    preconditioner: str = "auto"
-    threads: int | None = None
-    device: str = "auto"
-    confidence: float | None = None
-    prior: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("noise", "saturation"):  # "2.5/255"
-            value = getattr(self, name)
-            if isinstance(value, str) and value[:1].isdigit():
-                object.__setattr__(self, name, number(value))
-        for name, kinds in _KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise OptionError(f"expected {name} to be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
-        _ = self.restorer  # refuses what does not fit
-        _one_of("boundary", self.boundary, BOUNDARIES)
-        _one_of("transfer", self.transfer, tuple(TRANSFERS))
-        _one_of("preconditioner", self.preconditioner, ("auto", *PRECONDITIONERS))
-        _one_of("device", self.device, ("auto", "cpu", "cuda"))
-        if isinstance(self.noise, str):
-            _one_of("noise", self.noise, ("auto",))
-        elif not 0 <= self.noise < 1:
-            raise OptionError(
-                f"expected noise as a fraction of full scale in [0, 1), got {self.noise:g}; "
-                f"for {self.noise:g} of 255 levels give {self.noise:g}/255"
-            )
-        if isinstance(self.saturation, str):
-            _one_of("saturation", self.saturation, ("auto", "none"))
-        elif not 0 < self.saturation < 2:
-            raise OptionError(
-                f"expected saturation as a fraction of full scale, above 0 and below 2, got {self.saturation:g}; "
-                f"for {self.saturation:g} of 255 levels give {self.saturation:g}/255"
-            )
-        if not (math.isfinite(self.strength) and self.strength > 0):
-            raise OptionError(f"expected a strength above 0, got {self.strength:g}")
-        if self.confidence is not None and not 0 <= self.confidence <= 1:
-            raise OptionError(f"expected a confidence in [0, 1], got {self.confidence:g}")
-        if self.threads is not None and self.threads < 1:
-            raise OptionError(f"expected at least 1 thread, got {self.threads}")
+class HasKernel(Protocol):
+    """What an estimation returns, among others."""
 
     @property
-    def restorer(self) -> Restorer:
-        """The method with its settings."""
-        return configured(self.method, self.settings, self.prior)
+    def kernel(self) -> Kernel:
+        """The kernel that was found."""
 
 
-LARGE = 2**19
-"""Pixels from which on a method has its `LARGE_SETTINGS`."""
+KernelLike = npt.ArrayLike | HasKernel | str | os.PathLike[str]
+"""A `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name."""
 
 
-def for_frame(options: ApplyOptions, shape: tuple[int, ...]) -> ApplyOptions:
-    """The options with the method that `auto` stands for in a frame (C, H, W), and what its size asks of the method.
+TILE = 2048
+"""Side of a tile in pixels, overlap included, for colour. Gray tiles may hold three times as many pixels. A picture
+that fits into one tile is restored whole; methods that need little memory (`lean`) take pictures three times as large
+whole: that takes the memory of 24 megapixels in tiles."""
 
-    `SMALL_METHOD`, where the frame is small and the learned prior sure to be better: 64 pixels a side at least, 2^16
-    values at most, so that it takes seconds; a kernel that is known; an outside that is not made up; and no settings of
-    another method. Elsewhere what `chosen` says, in a frame of `LARGE` pixels or more with the method's
-    `LARGE_SETTINGS`, where no settings are given.
+OVERLAP = 64
+"""Pixels by which a tile's core grows on every side that has a neighbour, beyond what the kernel's reach asks for."""
 
-    Example:
-        >>> [for_frame(ApplyOptions(), shape).method for shape in ((1, 256, 256), (3, 256, 256))]
-        ['flow', 'hyperlaplacian']
-    """
-    small = min(shape[-2:]) >= 64 and math.prod(shape) <= 2**16
-    plain = options.boundary in ("unknown", "circular") and not options.settings
-    known = options.confidence is None and options.prior is None
-    if options.method == "auto" and small and plain and known:
-        return dataclasses.replace(options, method=SMALL_METHOD)
-    method = chosen(options.method, options.prior)
-    large = math.prod(shape[-2:]) >= LARGE
-    settings = options.settings or (LARGE_SETTINGS.get(method, {}) if large else {})
-    return dataclasses.replace(options, method=method, settings=settings)
+REACH = 16
+"""How far, in kernel sizes, the guess of what lies outside a tile may still be seen inside its border."""
 
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("method", "boundary", "transfer", "preconditioner", "device"), (str,)),
-    **dict.fromkeys(("noise", "saturation"), (int, float, str)),
-    "strength": (int, float),
-    "threads": (int, type(None)),
-    "prior": (str, type(None)),
-    "confidence": (int, float, type(None)),
-    "settings": (Mapping,),
-}
+FURTHEST = 400
+"""The reach in pixels that is enough for large kernels, as long as it is four times their size."""
 
 
 def restore(
-    pixels: Tensor,
-    kernel: npt.ArrayLike,
+    picture: Picture,
+    kernel: KernelLike,
     options: ApplyOptions | None = None,
     *,
-    alpha: Tensor | None = None,
-    ceiling: float | None = None,
-    transfer: Transfer | None = None,
+    whole: Picture | None = None,
     on_step: OnStep | None = None,
 ) -> Restoration:
-    """Restore the pixels of one picture.
+    """Restore one picture.
 
     Args:
-        pixels: (C, H, W) float, in stored values with black 0 and white 1; values beyond are kept.
-        kernel: (kh, kw) or (C, kh, kw); it is checked and normalised.
+        picture: pixels (C, H, W) in stored values with black 0 and white 1, and all that goes with them.
+        kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name.
         options: what the user chose.
-        alpha: (H, W); where it is 0, the pixel's colour is not believed.
-        ceiling: the level at which the frame saturates, for `saturation="auto"`.
-        transfer: the picture's own curve, used unless the options say `linear`; sRGB if None.
+        whole: the frame that the picture is a part of, where it is: what is chosen automatically is chosen for that.
         on_step: told after every step of every tile.
 
     Returns:
-        The record; its image is (C, H, W) in stored values, and `sigma` the noise's standard deviation in those.
+        The record; its image is (C, H, W) in stored values, and `sigma` the noise's standard deviation in those. A
+        method that diverges is a status of the record, not an exception.
 
     Raises:
         ShapeError, KernelError, OptionError, UnstableInverseError: what was given does not fit together.
+        FileError: the kernel's file cannot be read.
 
     Example:
-        >>> restore(torch.full((1, 32, 32), 0.5), np.full((3, 3), 1 / 9)).image.shape
+        >>> gray = Picture(pixels=torch.full((1, 32, 32), 0.5))
+        >>> restore(gray, np.full((3, 3), 1 / 9)).image.shape
         torch.Size([1, 32, 32])
     """
-    options, pixels = for_frame(options or ApplyOptions(), pixels.shape), pixels.detach()
+    options, pixels, alpha = options or ApplyOptions(), picture.pixels.detach(), picture.alpha
     start = time.perf_counter()
-    taps = _checked_kernel(kernel, pixels)
-    restorer = options.restorer
+    kernel = _fitting(kernel_of(kernel), pixels, options)
+    method, restorer = auto.choose(
+        tuple((whole or picture).pixels.shape),
+        kernel,
+        options.method,
+        boundary=options.boundary,
+        prior=options.prior,
+        settings=options.settings,
+    )
     notes = []
-    curve, beyond_white = curve_of(pixels, options.transfer, transfer)
+    curve, beyond_white = curve_of(pixels, options.transfer, picture.transfer)
     if beyond_white:
         notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
-    if ceiling is not None and ceiling < 0.5:
-        notes.append(f"the brightest value is {ceiling:.3g} of full scale and saturated; --white N sets the range")
-    believed = believed_pixels(pixels, alpha, saturation_level(options.saturation, ceiling))
+    if picture.ceiling is not None and picture.ceiling < 0.5:
+        notes.append(
+            f"the brightest value is {picture.ceiling:.3g} of full scale and saturated; --white N sets the range"
+        )
+    believed = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
     stored, pixels = pixels, without_hidden(pixels, alpha)
     if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = device_named(options.device)
-    with threads(options.threads):
+    with using_threads(options.threads):
         sampled = sample(pixels, believed)
         shown = estimate_sigma(*sampled)
         stored_sigma = options.noise if isinstance(options.noise, float | int) else shown
         least = restorer.least_noise * shown
         if stored_sigma < least:
-            method = chosen(options.method, options.prior)
             notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")
         light, scale = to_light(sampled[0], curve, None)
         noise = max(stored_sigma, least) * slope(sampled[0], curve) / scale
         seen = span(light, sampled[1])
-        sigma = effective_sigma(noise, seen, options.strength, options.confidence, restorer.caution)
+        sigma = effective_sigma(noise, seen, kernel.misfit, strength=options.strength, caution=restorer.caution)
         groups = _groups(pixels, restorer)
-        tiles = _tiles(pixels[groups[0]], taps, options, restorer)
+        tiles = _tiles(pixels[groups[0]], kernel, options, restorer)
         parts = [(channels, tile) for channels in groups for tile in tiles]
-        restored = _zeros_like(pixels)
+        image = _zeros_like(pixels)
         records = []
         for index, (channels, tile) in enumerate(parts):
-            mask = None if believed is None else tile.take(of_channel(believed, channels))
             problem = Problem(
                 blurred=to_light(tile.take(pixels[channels]), curve, scale)[0].to(device),
-                psf=taps if taps.ndim == 2 or len(taps) == 1 else taps[channels],
+                kernel=kernel.at(tile.window).of_channels(channels),
                 sigma=sigma,
                 boundary=options.boundary,
-                mask=None if mask is None else mask.to(device),
+                mask=_part(believed, channels, tile, device),
+                weights=_part(picture.weights, channels, tile, device),
                 preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
             )
             record = restorer(problem, _shifted(on_step, index, len(parts)))
-            image = curve.encode(record.image.mul_(scale).cpu())
-            records.append(dataclasses.replace(record, image=image.new_empty(0)))  # a view would keep all of it
+            part = curve.encode(record.image.mul_(scale).cpu())
+            records.append(dataclasses.replace(record, image=part.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
-                restored = pixels.clone()
+                image = pixels.clone()
                 break
-            tile.add(restored[channels], image)
-    restored = with_hidden(restored, stored, alpha)
-    return _summary(records, restored, options, stored_sigma, time.perf_counter() - start, notes)
+            tile.add(image[channels], part)
+    image = with_hidden(image, stored, alpha)
+    return _summary(records, image, method, stored_sigma, time.perf_counter() - start, notes)
 
 
-def apply(image: ArrayT, kernel: npt.ArrayLike | str | os.PathLike[str], **options: Any) -> ArrayT:
+def apply(
+    image: Any,
+    kernel: KernelLike,
+    *,
+    method: str | Restorer = "auto",
+    noise: float | str = "auto",
+    strength: float = 1.0,
+    boundary: str = "unknown",
+    saturation: float | str = "auto",
+    transfer: str = "srgb",
+    preconditioner: str = "auto",
+    threads: int | None = None,
+    device: str = "auto",
+    confidence: float | None = None,
+    prior: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
     """Restore a blurred picture.
 
     Args:
-        image: (H, W), or (H, W, C) with C = 1 to 4 (2 and 4: the last channel is alpha, and kept), a NumPy array or a
-            tensor; unsigned integers with their full scale, or floats with white at 1.
-        kernel: an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name (`motion:length=15,angle=30`).
-        **options: the fields of `ApplyOptions`: method, noise, strength, boundary, saturation, transfer, ...
+        image: an array (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (B, C, H, W), on any device; unsigned
+            integers with their full scale, or floats with white at 1; C = 1 to 4 (2 and 4: the last channel is alpha,
+            and kept). Or a `Picture`, or the name of a picture file.
+        kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name
+            (`motion:length=15,angle=30`).
+        method: `auto` (see `deblur.restoration.auto.choose`), `exact`, `wiener`, `tv`, `hyperlaplacian`, `flow`, `rl`,
+            or a `Restorer` with settings of its own.
+        noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
+        strength: of the regularisation: above 1 smoother, below 1 sharper.
+        boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
+        saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
+        transfer: `srgb` restores in light, `linear` takes stored values as they are.
+        preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
+        threads: processor threads, or None for torch's own number.
+        device: `auto`, `cpu` or `cuda`: where to compute.
+        confidence: how far to trust the kernel, in [0, 1]; None: as far as the kernel itself says.
+        prior: a checkpoint of `deblur train-prior`.
+        settings: further settings of the method, by field name.
 
     Returns:
-        The restored picture: of the kind, shape and dtype of `image`. Integers are rounded and clipped, floats not.
+        The restored picture: of the kind, shape, dtype and device of `image`; for a `Picture` a `Picture`, for a file
+        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not. No gradient
+        flows through it.
 
     Raises:
+        DivergedError: the method diverged.
         DeblurError: what was given does not fit; the message says what was expected.
 
     Example:
-        >>> blurred = np.full((32, 32), 128, np.uint8)
+        >>> blurred = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         >>> apply(blurred, "gaussian:sigma=1").dtype
         dtype('uint8')
     """
-    array = as_numpy(image)
-    taps = psfs.resolve(kernel) if isinstance(kernel, str | os.PathLike) else kernel
-    picture = picture_of(array)
-    check_finite(picture.pixels, picture.alpha)
-    result = restore(
-        picture.pixels,
-        taps,
-        informed(from_keywords(ApplyOptions, options), kernel),
-        alpha=picture.alpha,
-        ceiling=picture.ceiling,
+    chosen = ApplyOptions(
+        method=method,
+        noise=noise,
+        strength=strength,
+        boundary=boundary,
+        saturation=saturation,
+        transfer=transfer,
+        preconditioner=preconditioner,
+        threads=threads,
+        device=device,
+        confidence=confidence,
+        prior=prior,
+        settings=settings or {},
     )
+    known = kernel_of(kernel)
+    return through(image, lambda picture: restored(picture, restore(picture, known, chosen)))
+
+
+def restored(picture: Picture, result: Restoration, advice: str = "another method or a larger strength") -> Picture:
+    """The picture with its restored pixels.
+
+    Raises:
+        DivergedError: the method diverged; the message ends with the advice.
+    """
     if result.status == "diverged":
-        raise OptionError(f"{result.method} diverged; try a larger strength or another method")
-    return array_like(image, result.image, picture.alpha)
+        raise DivergedError(f"{result.method} diverged after {result.steps} steps; try {advice}")
+    return dataclasses.replace(picture, pixels=result.image)
 
 
-def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise OptionError(f"expected {what} to be one of {', '.join(known)}, got {value!r}")
+def kernel_of(kernel: KernelLike) -> Kernel:
+    """The kernel that a user means: a record, what holds one, an array, a file or a name.
+
+    Raises:
+        KernelError: what was given cannot be a kernel.
+        FileError, OptionError: as `deblur.psf.resolve` does.
+
+    Example:
+        >>> kernel_of("box:size=3")
+        Kernel(3 x 3 taps, exactly known, misfit 0.006)
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    if isinstance(kernel, str | os.PathLike):
+        return psf.resolve(kernel)
+    held = getattr(kernel, "kernel", None)
+    if isinstance(held, Kernel):
+        return held
+    return Kernel.of(kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else kernel)  # type: ignore[arg-type]
 
 
-def _checked_kernel(kernel: npt.ArrayLike, pixels: Tensor) -> npt.NDArray[np.float64]:
+def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
+    """The kernel with the user's own confidence, if it can have blurred these pixels."""
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
-    taps = psfs.check(kernel)
-    psfs.fits(taps, tuple(pixels.shape))
-    return taps
+    psf.fits(kernel, tuple(pixels.shape))
+    return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
+
+
+def _part(values: Tensor | None, channels: slice, tile: Tile, device: torch.device) -> Tensor | None:
+    return None if values is None else tile.take(of_channel(values, channels)).to(device)
 
 
 def _zeros_like(pixels: Tensor) -> Tensor:
@@ -338,11 +281,11 @@ def _groups(pixels: Tensor, restorer: Restorer) -> list[slice]:
     return each_channel(pixels) if restorer.apart and pixels.numel() > 3 * TILE**2 else [slice(None)]
 
 
-def _tiles(pixels: Tensor, taps: npt.NDArray[np.float64], options: ApplyOptions, restorer: Restorer) -> list[Tile]:
+def _tiles(pixels: Tensor, kernel: Kernel, options: ApplyOptions, restorer: Restorer) -> list[Tile]:
     """The tiles of a picture, or of the channels of it that are restored together."""
-    (height, width), kernel = pixels.shape[-2:], max(taps.shape[-2:])
+    (height, width), size = pixels.shape[-2:], max(kernel.shape[-2:])
     side = TILE if len(pixels) > 1 else math.isqrt(3 * TILE**2)
-    overlap = max(4 * kernel, min(REACH * kernel, FURTHEST)) + OVERLAP
+    overlap = max(4 * size, min(REACH * size, FURTHEST)) + OVERLAP
     lean = restorer.lean and options.preconditioner != "four-quadrant"  # which works on all channels at once
     fits = height * width <= side**2 or (lean and height * width * max(3, len(pixels)) <= 9 * TILE**2)
     whole = restorer.whole or options.boundary != "unknown" or fits
@@ -359,7 +302,7 @@ def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
 def _summary(
     records: list[Restoration],
     image: Tensor,
-    options: ApplyOptions,
+    method: str,
     sigma: float,
     seconds: float,
     notes: list[str],
@@ -371,7 +314,7 @@ def _summary(
         residual=max(record.residual for record in records),
         steps=max(record.steps for record in records),
         seconds=seconds,
-        method=options.method,
+        method=method,
         sigma=float(sigma),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from deblur.picture import Picture
 
 
 def picture(height: int = 72, width: int = 80) -> Tensor:
@@ -15,6 +19,11 @@ def picture(height: int = 72, width: int = 80) -> Tensor:
     image[:, 2 * width // 3 :] = np.where((x[:, 2 * width // 3 :] // 5) % 2 == 0, 0.1, 0.6)
     image[height // 8 : height // 4, width // 8 : width // 2] = 0.15
     return torch.tensor(image, dtype=torch.float32)[None]
+
+
+def of(pixels: Tensor, **rest: Any) -> Picture:
+    """Pixels (C, H, W) as what `deblur.restore` takes."""
+    return Picture(pixels=pixels, **rest)
 
 
 def psnr(estimate: Tensor, truth: Tensor) -> float:

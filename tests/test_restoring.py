@@ -10,16 +10,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pictures import picture, psnr
+from pictures import of, picture, psnr
 
 import deblur
 from deblur import psf as psfs
 from deblur.errors import DeblurError, DtypeError, KernelError, OptionError, ShapeError
+from deblur.options import ApplyOptions
 from deblur.progress import Step
+from deblur.psf import Kernel
 from deblur.psf.operator import blur
-from deblur.restoration import DEFAULT_METHOD, LARGE_SETTINGS, RESTORERS, SMALL_METHOD, Restoration, configured
+from deblur.restoration import RESTORERS, Restoration
+from deblur.restoration.auto import DEFAULT_METHOD, LARGE_SETTINGS, SMALL_METHOD, choose, configured
 from deblur.restoration.tiles import Tile, cut
-from deblur.restoring import OVERLAP, ApplyOptions, for_frame
+from deblur.restoring import OVERLAP
 from deblur.transfer import TRANSFERS
 
 KERNEL = psfs.make("motion:length=7,angle=30")
@@ -68,28 +71,27 @@ def colour() -> tuple[torch.Tensor, torch.Tensor]:
     ],
 )
 def test_a_small_frame_gets_the_learned_prior(shape: tuple[int, ...], options: dict[str, Any], method: str) -> None:
-    assert for_frame(ApplyOptions(**options), shape).method == method
+    assert choose(shape, Kernel(KERNEL, confidence=options.pop("confidence", None)), **options)[0] == method
 
 
 def test_the_learned_prior_takes_fewer_levels_in_a_large_frame() -> None:
-    settings = {
-        shape: for_frame(ApplyOptions(method="flow"), shape).settings for shape in ((3, 723, 725), (1, 725, 724))
-    }
-    assert settings == {(3, 723, 725): {}, (1, 725, 724): LARGE_SETTINGS["flow"]}
-    assert configured("flow", LARGE_SETTINGS["flow"]).prior.steps < RESTORERS["flow"].prior.steps
+    light = configured("flow", LARGE_SETTINGS["flow"])
+    assert choose((3, 723, 725), Kernel(KERNEL), "flow")[1] == RESTORERS["flow"]
+    assert choose((1, 725, 724), Kernel(KERNEL), "flow")[1] == light
+    assert light.prior.steps < RESTORERS["flow"].prior.steps
     own = {"prior": {"steps": 30}}
-    assert for_frame(ApplyOptions(method="flow", settings=own), (1, 1024, 1024)).settings == own
+    assert choose((1, 1024, 1024), Kernel(KERNEL), "flow", settings=own)[1] == configured("flow", own)
 
 
 def test_a_methods_caution_multiplies_the_misfit() -> None:
     """As no confidence in the kernel doubles it."""
     frame = picture(64, 64)
     cautious, doubted = (
-        deblur.restore(frame, KERNEL, ApplyOptions(method="hyperlaplacian", **options)).image
+        deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian", **options)).image
         for options in ({"settings": {"caution": 2.0}}, {"confidence": 0.0})
     )
     torch.testing.assert_close(cautious, doubted, rtol=0, atol=0)
-    assert not torch.equal(cautious, deblur.restore(frame, KERNEL, ApplyOptions(method="hyperlaplacian")).image)
+    assert not torch.equal(cautious, deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian")).image)
 
 
 @pytest.mark.parametrize("caution", [0.0, -1.0, float("nan")])
@@ -101,8 +103,8 @@ def test_no_caution_is_refused(caution: float) -> None:
 @pytest.mark.parametrize("side", [63, 64])
 def test_auto_restores_as_the_method_for_the_frame_does(side: int) -> None:
     frame = picture(side, side)
-    method = for_frame(ApplyOptions(), frame.shape).method
-    auto, named = (deblur.restore(frame, KERNEL, ApplyOptions(method=name)) for name in ("auto", method))
+    method, _ = choose(tuple(frame.shape), Kernel(KERNEL))
+    auto, named = (deblur.restore(of(frame), KERNEL, ApplyOptions(method=name)) for name in ("auto", method))
     assert auto.method == named.method == method
     torch.testing.assert_close(auto.image, named.image, rtol=0, atol=0)
 
@@ -166,8 +168,8 @@ def test_restoring_in_light_beats_restoring_stored_values() -> None:
 
 def test_values_beyond_white_are_taken_as_light_and_that_is_said() -> None:
     frame = 50 * blur(picture(), KERNEL)
-    default = deblur.restore(frame, KERNEL)
-    linear = deblur.restore(frame, KERNEL, deblur.ApplyOptions(transfer="linear"))
+    default = deblur.restore(of(frame), KERNEL)
+    linear = deblur.restore(of(frame), KERNEL, deblur.ApplyOptions(transfer="linear"))
     torch.testing.assert_close(default.image, linear.image)
     assert "taken as linear light" in default.notes[0]
 
@@ -190,7 +192,9 @@ def test_saturated_pixels_are_left_out_of_the_data() -> None:
     scene[:, 30:34, 20:24] = 4.0  # a light far beyond white
     frame = blur(scene, KERNEL).clamp(max=1)
     masked, believed = (
-        deblur.restore(frame, KERNEL, deblur.ApplyOptions(transfer="linear", saturation=saturation, noise=0.003)).image
+        deblur.restore(
+            of(frame), KERNEL, deblur.ApplyOptions(transfer="linear", saturation=saturation, noise=0.003)
+        ).image
         for saturation in (1.0, "none")
     )
     away = (..., slice(12, 40), slice(34, 44))
@@ -198,7 +202,7 @@ def test_saturated_pixels_are_left_out_of_the_data() -> None:
 
 
 def test_frame_saturated_everywhere_survives() -> None:
-    result = deblur.restore(torch.ones(1, 30, 30), KERNEL, ceiling=1.0)
+    result = deblur.restore(of(torch.ones(1, 30, 30), ceiling=1.0), KERNEL)
     assert bool(torch.isfinite(result.image).all())
     assert "100% of the pixels" in result.notes[0]
 
@@ -208,7 +212,7 @@ def test_transparent_pixels_keep_their_colour_and_do_not_reach_the_others() -> N
     alpha = torch.ones(frame.shape[-2:])
     alpha[:, 40:44] = 0
     spoilt = torch.where(alpha > 0, frame, 0.9)
-    images = [deblur.restore(f, KERNEL, alpha=alpha).image for f in (frame, spoilt)]
+    images = [deblur.restore(of(f, alpha=alpha), KERNEL).image for f in (frame, spoilt)]
     torch.testing.assert_close(images[0][:, alpha > 0], images[1][:, alpha > 0])
     assert bool((images[1][:, alpha == 0] == 0.9).all())
 
@@ -218,10 +222,10 @@ def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> No
     frame = blur(torch.nn.functional.avg_pool2d(picture(640, 600), 3, stride=1), KERNEL)
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
     options = deblur.ApplyOptions(method=method, transfer="linear")
-    whole = deblur.restore(frame, KERNEL, options).image
+    whole = deblur.restore(of(frame), KERNEL, options).image
     monkeypatch.setattr("deblur.restoring.TILE", 240)
     told: list[Step] = []
-    tiled = deblur.restore(frame, KERNEL, options, on_step=told.append).image
+    tiled = deblur.restore(of(frame), KERNEL, options, on_step=told.append).image
     rim = 16  # what lies beyond the frame's own border is a guess, and differs
     difference = (tiled - whole).abs()[:, rim:-rim, rim:-rim]
     assert float(difference.max()) < 0.5 / 255
@@ -236,9 +240,9 @@ def test_tiles_leave_no_seam_in_shadows(monkeypatch: pytest.MonkeyPatch) -> None
     frame = blur(light, kernel)
     frame = SRGB.encode(frame + 0.002 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0)))
     options = deblur.ApplyOptions(method="wiener")
-    whole = deblur.restore(frame, kernel, options).image
+    whole = deblur.restore(of(frame), kernel, options).image
     monkeypatch.setattr("deblur.restoring.TILE", 240)
-    tiled = deblur.restore(frame, kernel, options).image
+    tiled = deblur.restore(of(frame), kernel, options).image
     rim = 16  # of the frame itself, as above
     assert float((tiled - whole).abs()[:, rim:-rim, rim:-rim].max()) < 1 / 255
 
@@ -253,7 +257,7 @@ def test_tiles_of_large_kernels_are_no_larger_than_the_kernels_need(monkeypatch:
     monkeypatch.setattr("deblur.restoring.cut", seen)
     for side in (9, 25, 151):
         taps = np.full((side, side), side**-2)
-        deblur.restore(torch.rand(1, 160, 160), taps, deblur.ApplyOptions(settings={"limit": 1}))
+        deblur.restore(of(torch.rand(1, 160, 160)), taps, deblur.ApplyOptions(settings={"limit": 1}))
     assert overlaps == [16 * 9 + OVERLAP, 16 * 25 + OVERLAP, 4 * 151 + OVERLAP]
 
 
@@ -263,15 +267,15 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     frame[1, 20:24, 30:34] = 1.0
     kernels = np.stack([KERNEL, KERNEL[::-1], np.ones_like(KERNEL) / KERNEL.size])
     options = deblur.ApplyOptions(method="wiener", settings={"tolerance": 1e-6})
-    together = deblur.restore(frame, kernels, options, ceiling=1.0).image
-    alike = deblur.restore(frame, KERNEL, options, ceiling=1.0).image
+    together = deblur.restore(of(frame, ceiling=1.0), kernels, options).image
+    alike = deblur.restore(of(frame, ceiling=1.0), KERNEL, options).image
     assert float((alike[1:] - together[1:]).abs().amin(0).max()) > 0.05  # each by its own kernel
-    unspoilt = deblur.restore(clean, kernels, options, ceiling=1.0).image
+    unspoilt = deblur.restore(of(clean, ceiling=1.0), kernels, options).image
     assert float((unspoilt - together)[1].square().mean().sqrt()) < 0.03  # it would be .06 with the hole believed
     monkeypatch.setattr("deblur.restoring.TILE", 40)  # three channels are too large, one is not
     told: list[Step] = []
-    apart = deblur.restore(frame, kernels, options, ceiling=1.0, on_step=told.append).image
-    assert told[0].total == 3 * options.restorer.limit
+    apart = deblur.restore(of(frame, ceiling=1.0), kernels, options, on_step=told.append).image
+    assert told[0].total == 3 * configured(options.method, options.settings).limit
     torch.testing.assert_close(apart, together, atol=1e-3, rtol=0)
 
 
@@ -295,15 +299,15 @@ def test_three_times_the_pixels_of_a_tile_are_whole_where_the_method_is_lean_or_
     monkeypatch.setattr("deblur.restoring.REACH", 1)
     told: list[Step] = []
     options = deblur.ApplyOptions(method=method, preconditioner=preconditioner, settings={"limit": 1})
-    deblur.restore(torch.rand(*size), KERNEL, options, on_step=told.append)
+    deblur.restore(of(torch.rand(*size)), KERNEL, options, on_step=told.append)
     assert len(told) == tiles
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_pixels_may_ask_for_a_gradient_and_get_none(dtype: torch.dtype) -> None:
     frame = blur(picture(), KERNEL).to(dtype)
-    expected = deblur.restore(frame, KERNEL).image
-    image = deblur.restore(frame.clone().requires_grad_(), KERNEL).image
+    expected = deblur.restore(of(frame), KERNEL).image
+    image = deblur.restore(of(frame.clone().requires_grad_()), KERNEL).image
     assert not image.requires_grad
     torch.testing.assert_close(image, expected)
 
@@ -319,13 +323,13 @@ def test_no_tile_outlives_its_blend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deblur.restoring._summary", summary)
     monkeypatch.setattr("deblur.restoring.TILE", 170)
     monkeypatch.setattr("deblur.restoring.REACH", 1)
-    deblur.restore(torch.rand(3, 310, 310), KERNEL, deblur.ApplyOptions(settings={"limit": 1}))
+    deblur.restore(of(torch.rand(3, 310, 310)), KERNEL, deblur.ApplyOptions(settings={"limit": 1}))
     assert kept == [0] * 4
 
 
 def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
-    deblur.restore(torch.rand(1, 20, 20), KERNEL, deblur.ApplyOptions(threads=1))
+    deblur.restore(of(torch.rand(1, 20, 20)), KERNEL, deblur.ApplyOptions(threads=1))
     assert torch.get_num_threads() == before
 
 
@@ -333,14 +337,14 @@ def test_strength_smooths() -> None:
     frame = blur(picture(), KERNEL)
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
     rough, smooth = (
-        deblur.restore(frame, KERNEL, deblur.ApplyOptions(strength=strength)).image.diff().abs().mean()
+        deblur.restore(of(frame), KERNEL, deblur.ApplyOptions(strength=strength)).image.diff().abs().mean()
         for strength in (0.5, 4.0)
     )
     assert smooth < rough
 
 
 def test_record_says_what_was_done() -> None:
-    result = deblur.restore(torch.rand(1, 24, 24), KERNEL, deblur.ApplyOptions(noise="2.5/255", method="tv"))
+    result = deblur.restore(of(torch.rand(1, 24, 24)), KERNEL, deblur.ApplyOptions(noise="2.5/255", method="tv"))
     assert result.method == "tv"
     assert result.sigma == pytest.approx(2.5 / 255)
     assert result.seconds > 0
@@ -356,7 +360,6 @@ def test_every_method_by_name(method: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strenght": 2}, "unknown option 'strenght', did you mean 'strength'?"),
         ({"method": "winer"}, "unknown method 'winer', did you mean 'wiener'?"),
         ({"noise": 3}, r"expected noise as a fraction of full scale in \[0, 1\), got 3; .* give 3/255"),
         ({"noise": "high"}, "expected noise to be one of auto, got 'high'"),

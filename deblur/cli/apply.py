@@ -69,8 +69,12 @@ def apply(
         typer.Option(metavar="0..1", help="How far to trust the kernel; the default is read from K.json beside K.npy."),
     ] = None,
     preconditioner: Annotated[
-        Literal["auto", "four-quadrant", "circulant"] | None,
-        typer.Option(help="What speeds up the linear steps."),
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Preconditioner of the linear solver (affects speed, not the result): "
+            "auto, circulant or four-quadrant.",
+        ),
     ] = None,
     prior: Prior = None,
     quality: Quality = None,

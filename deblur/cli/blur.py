@@ -21,10 +21,16 @@ def blur(
         Literal["valid", "zero", "reflect", "replicate", "circular"],
         typer.Option(help="What lies outside the picture. valid: nothing is made up, the frame shrinks by k - 1."),
     ] = "valid",
-    sigma: Annotated[
-        str, typer.Option(metavar="SIGMA", help="White noise as a fraction of full scale, 0.01 or 2.5/255.")
+    noise: Annotated[
+        str,
+        typer.Option(
+            "--noise",
+            "--sigma",
+            metavar="SIGMA",
+            help="Standard deviation of the added white noise as a fraction of full scale: 0.01 or 2.5/255.",
+        ),
     ] = "0",
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the added noise.")] = 0,
     transfer: Annotated[
         Color | None, typer.Option(help="srgb: blur in linear light; linear: blur the stored values as they are.")
     ] = None,
@@ -37,16 +43,15 @@ def blur(
 
     By default the frame shrinks to the part that nothing outside the picture blurs into.
     """
-    noise = real(sigma, "--sigma") or 0.0
     from deblur.cli.jobs import blur as job
 
-    report = job.expose(
+    report = job.run(
         image,
         kernel,
         output,
         flip=bool(flip_kernel),
         boundary=boundary,
-        sigma=noise,
+        noise=real(noise, "--noise") or 0.0,
         seed=seed,
         transfer=transfer,
         depth=depth,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,20 +10,9 @@ from deblur.cli import console
 from deblur.cli.options import Json
 from deblur.errors import ShapeError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["evaluate", "score"]
+__all__ = ["evaluate"]
 
 _FORMATS = {"psnr": "PSNR {:.2f} dB", "ssim": "SSIM {:.4f}", "shift_tolerant_psnr": "PSNR at the best shift {:.2f} dB"}
-
-
-def score(metric: Callable[[Tensor, Tensor], float], estimate: Tensor, truth: Tensor) -> float:
-    """The metric of two pictures of one size, or NaN where they are too small to have one."""
-    try:
-        return metric(estimate, truth)
-    except ShapeError:
-        return math.nan
 
 
 def evaluate(
@@ -38,6 +25,7 @@ def evaluate(
     PSNR and SSIM, and the PSNR at the best small shift.
     """
     from deblur import images, metrics
+    from deblur.cli.jobs.scores import score
 
     estimates, truths = images.read_frames(restored), images.read_frames(truth)
     if len(estimates) != len(truths):

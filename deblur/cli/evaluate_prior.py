@@ -35,8 +35,7 @@ def evaluate_prior(
     import dataclasses
     import time
 
-    from deblur.light import device_named
-    from deblur.light import threads as using_threads
+    from deblur.device import device_named, using_threads
     from deblur.training import pictures
     from deblur.training.crops import Tiles
     from deblur.training.prior import load

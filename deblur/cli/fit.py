@@ -44,14 +44,19 @@ def fit(
         str | None, typer.Option(metavar="TAPS", help="Taps a side, odd, or auto: grows until the rim is dark.")
     ] = None,
     model: Annotated[
-        Literal["taps", "masked"] | None,
+        str | None,
         typer.Option(
-            help="taps: a kernel (default); masked: masked convolutions that are inverted exactly, from a pair."
+            metavar="NAME",
+            help="taps: a kernel (default); masked: masked convolutions that are inverted exactly, from a pair.",
         ),
     ] = None,
     parametric: Annotated[
-        Literal["none", "auto", "motion", "defocus", "gaussian"] | None,
-        typer.Option(help="Fit a named blur in place of free taps: robust where there is little texture."),
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Fit a named blur in place of free taps, robust where there is little texture: "
+            "motion, defocus, gaussian, or auto for the one with most evidence.",
+        ),
     ] = None,
     noise: Noise = None,
     saturation: Saturation = None,
@@ -64,7 +69,6 @@ def fit(
     region_: Annotated[
         str | None, typer.Option("--region", metavar="x,y,w,h", help="Look only at this part, one with texture.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of what is random in the search.")] = None,
     threads: Threads = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to restore.")] = None,
     config: Config = None,
@@ -91,7 +95,6 @@ def fit(
         "white": real(white, "--white"),
         "transfer": transfer,
         "region": region(region_),
-        "seed": seed,
         "threads": threads,
         "device": device,
     }

@@ -32,7 +32,7 @@ def plan(
     sources: Sequence[str],
     output: str | None,
     *,
-    made: str = "deblurred",
+    result_label: str = "deblurred",
     compare: bool = False,
     force: bool = False,
     read: Sequence[str] = (),
@@ -41,9 +41,9 @@ def plan(
 
     Args:
         sources: the pictures, as given; `-` is stdin.
-        output: None (`NAME.made.EXT` beside each picture), a file (for one picture), a folder (existing, or ending
+        output: None (`NAME.LABEL.EXT` beside each picture), a file (for one picture), a folder (existing, or ending
             in `/` and then made later) that keeps the names, or `-` for stdout.
-        made: what the pictures become.
+        result_label: the word for what the pictures become, LABEL above.
         compare: also plan `NAME.compare.png` beside the output, NAME being the picture's.
         force: existing files may be overwritten, but never a picture that is being read.
         read: further files that are read and so must not be written (the kernel, the truth).
@@ -60,7 +60,7 @@ def plan(
         raise OptionError(
             f"{len(sources)} images can't go to {what}; give -o a folder, ending in '/' where it is to be made"
         )
-    jobs = [_job(source, output, made, compare) for source in sources]
+    jobs = [_job(source, output, result_label, compare) for source in sources]
     _check_collisions(jobs, read)
     _check_writable(jobs, output, force)
     return jobs
@@ -70,10 +70,10 @@ def _is_folder(output: str) -> bool:
     return output != STREAM and (output.endswith("/") or Path(output).is_dir())
 
 
-def _job(source: str, output: str | None, made: str, compare: bool) -> Job:
+def _job(source: str, output: str | None, result_label: str, compare: bool) -> Job:
     if output is None and source != STREAM:
         path = Path(source)
-        target = str(path.with_name(f"{path.stem}.{made}{path.suffix}"))
+        target = str(path.with_name(f"{path.stem}.{result_label}{path.suffix}"))
     elif output is None or output == STREAM:
         target = STREAM
     elif not _is_folder(output):

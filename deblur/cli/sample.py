@@ -41,8 +41,7 @@ def sample(
     import torch
 
     from deblur import images
-    from deblur.light import device_named
-    from deblur.light import threads as using_threads
+    from deblur.device import device_named, using_threads
     from deblur.training.grid import grid
     from deblur.training.prior import load
 

@@ -15,24 +15,61 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, cast
 
-from deblur.config import suggestion
-from deblur.errors import OptionError
+from torch import Tensor
+
+from deblur.config import replaced
+from deblur.errors import OptionError, did_you_mean
 from deblur.estimation.estimate import Estimate
+from deblur.progress import OnStep
 
-__all__ = ["ESTIMATORS", "Estimate", "estimator"]
+__all__ = ["ESTIMATORS", "Estimate", "Estimator", "check_names", "estimator"]
 
-ESTIMATORS: dict[str, str] = {
+ESTIMATORS: dict[str, str | type] = {
     "blind": "deblur.estimation.blind:BlindEstimator",
     "pair": "deblur.estimation.pair:PairEstimator",
     "masked": "deblur.estimation.masked:MaskedEstimator",
     "parametric": "deblur.estimation.parametric:Parametric",
     "parametric pair": "deblur.estimation.parametric_pair:ParametricPair",
 }
-"""The estimators by name, each loaded when it is first used."""
+"""The estimators by name: dataclasses, or where one is found, to be loaded when it is first used."""
+
+
+class Estimator(Protocol):
+    """What every estimator is: called with blurred frames, and sharp ones for a pair, it returns the kernel."""
+
+    def __call__(
+        self,
+        blurred: Sequence[Tensor],
+        /,
+        *sharp: Sequence[Tensor],
+        masks: Sequence[Tensor | None] | None = None,
+        sigma: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Estimate:
+        """Find the kernel that blurred all frames (C, H, W)."""
+        ...
+
+
+def check_names(model: str, parametric: str) -> None:
+    """Refuse names that no estimator has.
+
+    Raises:
+        OptionError: an unknown name (the closest known one is named), or two that do not go together.
+    """
+    known = ["taps", *ESTIMATORS]
+    if model not in known:
+        raise OptionError(f"unknown model {model!r}{did_you_mean(model, known)}")
+    if parametric == "none":
+        return
+    if model != "taps":
+        raise OptionError(
+            f"expected either model or parametric, got {model} and {parametric}: a {model} model has no named shape"
+        )
+    import_module("deblur.estimation.families").tried(parametric)
 
 
 def estimator(
@@ -41,37 +78,40 @@ def estimator(
     parametric: str = "none",
     pair: bool = False,
     size: int | None = None,
-    seed: int = 0,
     settings: Mapping[str, Any] | None = None,
-) -> Any:
+) -> Estimator:
     """The estimator for what is given.
 
     Args:
-        model: `taps` or `masked`.
-        parametric: `none`, or a name in `deblur.estimation.parametric.MODELS`.
+        model: `taps`, or the name of an estimator in `ESTIMATORS`.
+        parametric: `none`, or a name in `deblur.estimation.families.models`.
         pair: whether the sharp picture is known.
         size: odd, or None: the estimator finds it.
-        seed: of what is random, where something is.
         settings: further fields of the estimator.
 
     Raises:
         OptionError: a setting that the estimator does not have (the closest one is named), or one of a wrong value.
     """
+    check_names(model, parametric)
     if parametric != "none":
         name = "parametric pair" if pair else "parametric"
+    elif model == "taps":
+        name = "pair" if pair else "blind"
     else:
-        name = "masked" if model == "masked" else "pair" if pair else "blind"
-    module, _, kind = ESTIMATORS[name].partition(":")
-    maker = getattr(import_module(module), kind)
-    fields = {item.name: item for item in dataclasses.fields(maker)}
-    given: dict[str, Any] = {"model": parametric} if parametric != "none" else {}
-    given |= {key: value for key, value in (("size", size), ("seed", seed)) if key in fields}
-    for key, value in (settings or {}).items():
-        if key not in fields or key in given:
-            raise OptionError(f"unknown setting of {name} {key!r}{suggestion(key, set(fields) - set(given))}")
-        default = fields[key].default
-        same = type(value) is type(default) or (type(default) is float and type(value) is int)
-        if default is not None and default is not dataclasses.MISSING and not same:
-            raise OptionError(f"expected {name}.{key} to be a {type(default).__name__} like {default!r}, got {value!r}")
-        given[key] = value
-    return maker(**given)
+        name = model
+    made = _loaded(ESTIMATORS[name])()
+    fixed = {"model": parametric} if parametric != "none" else {}
+    known = {item.name for item in dataclasses.fields(made)}
+    given = {**fixed, **({"size": size} if size is not None and "size" in known else {})}
+    for key in settings or {}:
+        if key in fixed or key == "size":
+            raise OptionError(f"unknown setting of {name} {key!r}{did_you_mean(key, known - {*fixed, 'size'})}")
+    made = dataclasses.replace(made, **given)
+    return cast(Estimator, replaced(made, settings or {}, name))
+
+
+def _loaded(entry: str | type) -> type[Any]:
+    if not isinstance(entry, str):
+        return entry
+    module, _, kind = entry.partition(":")
+    return cast("type[Any]", getattr(import_module(module), kind))

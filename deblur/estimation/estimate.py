@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deblur.psf import Kernel
+
 __all__ = ["Estimate", "Region"]
 
 Region = tuple[int, int, int, int]
@@ -21,35 +23,41 @@ class Estimate:
     """What an estimator returns.
 
     Attributes:
-        kernel: (kh, kw) float64, sum 1, its origin at tap (kh // 2, kw // 2).
+        kernel: with all that is known about it: its confidence (1 says that its misfit is that of the noise alone), its
+            source, its factors.
         method: what was run: `pair`, `masked`, `blind`, or the shape that was fitted (`motion`).
         status: `converged`, `limit` (the steps were used up) or `diverged` (a step was not finite; the kernel is the
             last one that was).
         sigma: standard deviation of the frames' noise, full scale 1; NaN where none was needed.
-        confidence: how far to trust the kernel, in [0, 1]; 1 says that its misfit is that of the noise alone.
         tap_confidence: (kh, kw), for each tap the share of it that is not uncertainty, in [0, 1]; or None.
         warnings: one line each, what a user should know before the kernel is used.
         region: the part of the first frame that was used; None for all of it.
         seconds: time taken.
         steps: iterations taken.
-        details: what else is known, by name: numbers, texts, lists and arrays.
+        boundary: what the estimator took to lie outside the frame (see `deblur.psf.operator.BOUNDARIES`).
+        details: what else may interest a reader, by name: numbers, texts, lists and arrays. No code depends on it.
 
     Example:
-        >>> Estimate(kernel=np.ones((1, 1)), method="pair").size
-        (1, 1)
+        >>> Estimate(kernel=Kernel([[1.0]], confidence=0.8), method="pair").confidence
+        0.8
     """
 
-    kernel: npt.NDArray[np.float64]
+    kernel: Kernel
     method: str
     status: str = "converged"
     sigma: float = math.nan
-    confidence: float = 1.0
     tap_confidence: npt.NDArray[np.float64] | None = None
     warnings: tuple[str, ...] = ()
     region: Region | None = None
     seconds: float = 0.0
     steps: int = 0
+    boundary: str = "unknown"
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def confidence(self) -> float:
+        """How sure it is that the kernel is the blur, in [0, 1]."""
+        return 1.0 if self.kernel.confidence is None else self.kernel.confidence
 
     @property
     def size(self) -> tuple[int, int]:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from deblur import psf
+from deblur.errors import OptionError, did_you_mean
 from deblur.estimation.non_negative import Array
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "Family", "models", "tried"]
 
 Spectrum = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -32,6 +33,8 @@ class Family:
         lowest: the smallest value of every parameter; the largest follows from the reach.
         scales: by how much each parameter may change before the spectrum does, at the parameters given: (P,).
         spec: the text that `deblur.psf.make` makes the kernel from.
+        model: the name by which a user asks for it, where that is not its own: several families may share one, and
+            evidence chooses among them.
     """
 
     names: tuple[str, ...]
@@ -40,6 +43,7 @@ class Family:
     lowest: tuple[float, ...]
     scales: Callable[[Array], Array]
     spec: Callable[[Array], str]
+    model: str = ""
 
     def kernel(self, parameters: Array) -> Array:
         """The kernel (kh, kw), of odd sides."""
@@ -131,6 +135,32 @@ FAMILIES: dict[str, Family] = {
         lowest=(0.3, 0.3, -math.inf),
         scales=lambda p: np.array([0.1 * max(p[0], 0.5), 0.1 * max(p[1], 0.5), 5.0]),
         spec=lambda p: f"gaussian:sigma_x={p[0]:.4f},sigma_y={p[1]:.4f},angle={p[2] % 180:.4f}",
+        model="gaussian",
     ),
 }
-"""The families by name; `gaussian` in the option of the command stands for the last two, of which evidence chooses."""
+"""The families by name."""
+
+
+def models() -> list[str]:
+    """The names by which a user may ask for a blur with parameters, `auto` for the one of most evidence.
+
+    Example:
+        >>> models()
+        ['auto', 'motion', 'defocus', 'gaussian']
+    """
+    return list(dict.fromkeys(["auto", *(family.model or name for name, family in FAMILIES.items())]))
+
+
+def tried(model: str) -> tuple[str, ...]:
+    """The families that are tried for a name in `models`.
+
+    Raises:
+        OptionError: an unknown name; the closest known one is named.
+
+    Example:
+        >>> tried("gaussian")
+        ('gaussian', 'elliptic')
+    """
+    if model not in models():
+        raise OptionError(f"unknown parametric blur {model!r}{did_you_mean(model, models())}")
+    return tuple(name for name, family in FAMILIES.items() if model in ("auto", family.model or name))

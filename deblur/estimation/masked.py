@@ -22,7 +22,7 @@ from deblur.ops import masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
 from deblur.ops.minimum_phase import minimum_phase_margin
 from deblur.progress import OnStep, Step
-from deblur.psf.quadrant import MaskedForm
+from deblur.psf import Kernel, MaskedForm
 
 __all__ = ["BOUNDARIES", "MaskedEstimator", "product"]
 
@@ -78,7 +78,7 @@ class MaskedEstimator:
         sigma: float | None = None,
         on_step: OnStep | None = None,
     ) -> Estimate:
-        """Fit the factors to one pair (C, H, W) of equal sizes; the estimate's details hold them as `factors`.
+        """Fit the factors to one pair (C, H, W) of equal sizes; the estimate's kernel holds them.
 
         Raises:
             ShapeError: pictures that cannot belong together.
@@ -226,19 +226,22 @@ def _record(fit: MaskedFit, boundary: str, sigma: float, frame_span: float, step
     if (kernel < -0.05 * kernel.max()).any():
         warnings.append("some taps are negative: this is a filter rather than a blur")
     residual = math.sqrt(fit.loss)
+    forms = (MaskedForm(orientation, weight) for orientation, weight in zip(fit.orientations, taps, strict=True))
     return Estimate(
-        kernel=kernel / kernel.sum(),
+        kernel=Kernel(
+            kernel,
+            confidence=confidence(residual, min(sigma, residual), frame_span),
+            factors=tuple(forms),
+            source="a pair of pictures",
+        ),
         method="masked",
         status="converged" if fit.converged else "limit",
         sigma=sigma,
-        confidence=confidence(residual, min(sigma, residual), frame_span),
         warnings=tuple(warnings),
         seconds=seconds,
         steps=steps,
+        boundary=boundary,
         details={
-            "factors": tuple(
-                MaskedForm(orientation, weight) for orientation, weight in zip(fit.orientations, taps, strict=True)
-            ),
             "orientations": list(fit.orientations),
             "taps": [list(weight.shape) for weight in taps],
             "gain": math.prod(sums),

@@ -16,8 +16,9 @@ from deblur.estimation.least_squares import Fit, Pair, fit
 from deblur.estimation.non_negative import Array
 from deblur.estimation.region import best
 from deblur.estimation.registration import displacement, fraction, moved, shifted
-from deblur.noise import MISFIT, estimate_sigma, span
+from deblur.noise import estimate_sigma, span
 from deblur.progress import OnStep, Step
+from deblur.psf.kernel import MISFIT, Kernel
 
 __all__ = ["LARGEST", "PairEstimator", "Prepared", "confidence", "prepare", "same_scene"]
 
@@ -331,11 +332,14 @@ def _record(
         warnings.append(f"the taps are uncertain by {uncertainty:.0%}; a pair with more texture would tell more")
     sigma = min(prepared.sigma, result.residual)
     return Estimate(
-        kernel=kernel,
+        kernel=Kernel(
+            kernel,
+            confidence=confidence(result.residual, sigma, prepared.span, uncertainty),
+            source="a pair of pictures",
+        ),
         method="pair",
         status="converged" if result.rounds < 60 else "limit",
         sigma=prepared.sigma,
-        confidence=confidence(result.residual, sigma, prepared.span, uncertainty),
         tap_confidence=np.clip(1 - result.deviation / largest, 0, 1),
         warnings=tuple(warnings),
         region=prepared.region,

@@ -11,24 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deblur.errors import OptionError
 from deblur.estimation.estimate import Estimate
-from deblur.estimation.families import FAMILIES
+from deblur.estimation.families import FAMILIES, tried
 from deblur.estimation.marginal import Evidence, periodogram
 from deblur.estimation.newton import descend
 from deblur.estimation.non_negative import Array
 from deblur.noise import estimate_sigma
 from deblur.progress import OnStep, Step
+from deblur.psf import Kernel
 
-__all__ = ["MODELS", "Parametric"]
-
-MODELS: dict[str, tuple[str, ...]] = {
-    "motion": ("motion",),
-    "defocus": ("defocus",),
-    "gaussian": ("gaussian", "elliptic"),
-    "auto": ("motion", "defocus", "gaussian", "elliptic"),
-}
-"""The families that are tried for each value of the option."""
+__all__ = ["Parametric"]
 
 _BATCH = 2_000_000
 """Frequencies times candidates that are looked at at once."""
@@ -39,7 +31,7 @@ _WINDOWS = (512, 256)
 
 @dataclass(frozen=True)
 class _Found:
-    """The best of one family: its parameters, minus its log evidence, and by how much a distant other one is worse."""
+    """The best of one family: its parameters and minus its log evidence."""
 
     family: str
     parameters: Array
@@ -55,7 +47,7 @@ class Parametric:
     log(n) / 2 for n frequencies (Schwarz 1978); no blur at all is a family without parameters.
 
     Args:
-        model: a name in `MODELS`.
+        model: the name of a blur in `deblur.estimation.families`, or `auto`.
         size: odd, the largest kernel that is looked for, or None for what the frame allows: a sixth of its side.
 
     Raises:
@@ -65,15 +57,14 @@ class Parametric:
         >>> Parametric(model="motoin")
         Traceback (most recent call last):
         ...
-        deblur.errors.OptionError: expected a parametric model out of motion, defocus, gaussian, auto, got 'motoin'
+        deblur.errors.OptionError: unknown parametric blur 'motoin', did you mean 'motion'? Known: auto, ...
     """
 
     model: str = "auto"
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise OptionError(f"expected a parametric model out of {', '.join(MODELS)}, got {self.model!r}")
+        tried(self.model)
 
     def __call__(
         self,
@@ -101,7 +92,7 @@ class Parametric:
         power = periodogram(frames, masks, side)
         coarse, fine = Evidence(power, sigma, stride=4), Evidence(power, sigma, stride=2)
         plain = fine(torch.ones(1, fine.count, dtype=torch.float64))
-        families = MODELS[self.model]
+        families = tried(self.model)
         found, steps = [], 0
         for number, name in enumerate(families):
 
@@ -109,9 +100,9 @@ class Parametric:
                 if on_step is not None:
                     on_step(Step.share((number + share) / len(families), name))
 
-            best, tried = _search(name, reach, coarse, fine, tell)
+            best, count = _search(name, reach, coarse, fine, tell)
             found.append(best)
-            steps += tried
+            steps += count
         best = min(found, key=lambda one: _criterion(one, fine.count))
         return _record(best, found, float(plain.cost[0]), fine.count, sigma, steps, time.perf_counter() - start)
 
@@ -178,15 +169,13 @@ def _record(
     if count < 2000:
         warnings.append("the picture is small: much else would explain it as well")
     return Estimate(
-        kernel=kernel,
+        kernel=Kernel(kernel, confidence=_confidence(gain, count), source=spec),
         method=spec.partition(":")[0],
         sigma=sigma,
-        confidence=_confidence(gain, count),
         warnings=tuple(warnings),
         seconds=seconds,
         steps=steps,
         details={
-            "spec": spec,
             **dict(zip(family.names, map(float, best.parameters), strict=True)),
             "evidence": gain,
             "ahead": min(rivals) if rivals else None,

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from deblur.errors import OptionError
 from deblur.estimation.estimate import Estimate
-from deblur.estimation.families import FAMILIES, Family
+from deblur.estimation.families import FAMILIES, Family, tried
 from deblur.estimation.least_squares import Fit, fit
 from deblur.estimation.newton import descend
 from deblur.estimation.non_negative import Array
 from deblur.estimation.pair import LARGEST, confidence, prepare, same_scene
-from deblur.estimation.parametric import MODELS
 from deblur.progress import OnStep, Step
+from deblur.psf import Kernel
 
 __all__ = ["ParametricPair"]
 
@@ -36,7 +35,7 @@ class ParametricPair:
     up to the constraints. Families are compared by that and log(n) / 2 per parameter.
 
     Args:
-        model: a name in `MODELS`.
+        model: the name of a blur in `deblur.estimation.families`, or `auto`.
         size: odd, taps a side of the free kernel, or None to let it grow.
     """
 
@@ -44,8 +43,7 @@ class ParametricPair:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise OptionError(f"expected a parametric model out of {', '.join(MODELS)}, got {self.model!r}")
+        tried(self.model)
 
     def __call__(
         self,
@@ -80,7 +78,7 @@ class ParametricPair:
         pixels = sum(pair.blurred.numel() for pair in prepared.pairs)
         gain = float(np.mean([float(each.mean()) for each in free.gains]))
         found = []
-        names = MODELS[self.model]
+        names = tried(self.model)
         for number, name in enumerate(names):
             tell(Step.share(0.5 + 0.5 * number / len(names), name))
             parameters, distance = _nearest(FAMILIES[name], free)
@@ -92,15 +90,17 @@ class ParametricPair:
         family = FAMILIES[name]
         spec = family.spec(parameters)
         estimate = Estimate(
-            kernel=family.kernel(parameters),
+            kernel=Kernel(
+                family.kernel(parameters),
+                confidence=confidence(residual, min(prepared.sigma, free.residual), prepared.span),
+                source=spec,
+            ),
             method=spec.partition(":")[0],
             sigma=prepared.sigma,
-            confidence=confidence(residual, min(prepared.sigma, free.residual), prepared.span),
             region=prepared.region,
             seconds=time.perf_counter() - start,
             steps=free.rounds,
             details={
-                "spec": spec,
                 **dict(zip(family.names, map(float, parameters), strict=True)),
                 "gain": gain,
                 "residual": residual,

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from deblur import config as configuration
-from deblur.errors import ConfigError
+from deblur.errors import ConfigError, did_you_mean
 from deblur.flows.image_flow import ImageFlow
 from deblur.flows.image_prior import ImagePrior
 from deblur.flows.multiscale import MultiScale
@@ -56,6 +56,6 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     name = config.get("architecture")
     if name not in FLOWS:
         got = "no architecture" if name is None else f"unknown architecture {name!r}"
-        raise ConfigError(f"{got}{configuration.suggestion(str(name), FLOWS)}")
+        raise ConfigError(f"{got}{did_you_mean(str(name), FLOWS)}")
     settings = {key: value for key, value in config.items() if key != "architecture"}
     return configuration.build(FLOWS[name], settings).build()

@@ -16,9 +16,10 @@ from deblur.errors import DtypeError, FileError, OptionError, ShapeError
 from deblur.images.exif import png_gamma, seen_metadata
 from deblur.images.frame import Frame
 from deblur.images.stored import Array, Stored
+from deblur.picture import ceiling_level
 from deblur.transfer import TRANSFERS, transfer_from_icc
 
-__all__ = ["FULL_SCALE", "ceiling_level", "frame_from_stored", "stored_from_frame", "turn"]
+__all__ = ["FULL_SCALE", "frame_from_stored", "stored_from_frame", "turn"]
 
 FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """The white level of each sample type where the user names none."""
@@ -40,7 +41,7 @@ def frame_from_stored(stored: Stored, format: str, black: float | None, white: f
     for plane, stored_plane in zip(pixels, planes, strict=True):
         _scale(stored_plane, low, high, plane)
     level = ceiling_level(array, high)
-    ceiling = math.inf if level is None else float(_scale(np.array([level], np.float32), low, high)[0])
+    ceiling = None if level is None else float(_scale(np.array([level], np.float32), low, high)[0])
     opacity = None
     if alpha is not None:
         full = FULL_SCALE[alpha.dtype.name]
@@ -107,29 +108,6 @@ def turn(array: Array, orientation: int) -> Array:
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     return array
-
-
-def ceiling_level(array: Array, white: float) -> float | None:
-    """The stored value at which a frame saturates, or None.
-
-    The frame's maximum m is its ceiling where it is the end of the scale (the type's largest integer, or `white`), or
-    where samples pile up at it: at least 16, at most half of them, and four times as many as at any level of the 64th
-    part of the range below it. A scene's own highlights thin out towards the maximum; a clipped sensor (12-bit data
-    in a 16-bit file, a pedestal) stacks up there.
-    """
-    largest = array.max()
-    if not largest > 0:
-        return None
-    level = float(largest)
-    if level == white or (array.dtype.kind == "u" and level == np.iinfo(array.dtype).max):
-        return level
-    total, below = 0, np.zeros(0, np.int64)
-    floor = level - max(level / 64, 1 if array.dtype.kind == "u" else 0)
-    tops = [band[band >= floor] for band in _bands(array)]
-    levels, counts = np.unique(np.concatenate(tops), return_counts=True)
-    total, below = int(counts[levels == largest].sum()), counts[levels < largest]
-    piled = 16 <= total <= array.size / 2 and total >= 4 * (below.max() if below.size else 0)
-    return level if piled else None
 
 
 def _bands(array: Array) -> list[Array]:

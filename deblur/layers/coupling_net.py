@@ -7,8 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from deblur.config import suggestion
-from deblur.errors import OptionError
+from deblur.errors import OptionError, did_you_mean
 from deblur.layers.transform import Conditioning
 
 __all__ = ["ACTIVATIONS", "CouplingNet", "halves"]
@@ -52,7 +51,7 @@ class CouplingNet(nn.Module):
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise OptionError(f"unknown activation {activation!r}{suggestion(activation, ACTIVATIONS)}")
+            raise OptionError(f"unknown activation {activation!r}{did_you_mean(activation, ACTIVATIONS)}")
         self.activation = ACTIVATIONS[activation]
         self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
         self.second = nn.Conv2d(hidden, hidden, 1)

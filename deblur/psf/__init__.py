@@ -1,15 +1,17 @@
 """Blur kernels (point spread functions): made by name, read from files, described, and factored for exact solves.
 
-A *psf* is a float64 array (kh, kw) with sum 1, or (C, kh, kw) with one kernel per channel. It blurs by convolution,
+The taps of a kernel are a float64 array (kh, kw) with sum 1, or (C, kh, kw) with one kernel per channel. It blurs by
+convolution,
 
-    y[p] = sum_t psf[t] x[p - (t - origin)],
+    y[p] = sum_t taps[t] x[p - (t - origin)],
 
 so it is the picture of a single point of light. **Its origin is the tap (kh // 2, kw // 2), even sizes included**: a
 restored pixel p shows the scene at the blurred pixel p. Rows count downwards, angles counter-clockwise from the x axis
 as one sees the picture.
 
-    make        a kernel from a text: "motion:length=15,angle=30"; SHAPES lists the makers: one file and one line each
-    read, save  kernels in files; resolve takes either a file or a text
+    Kernel      the record: taps, and what is known about them
+    make        the taps of a kernel from a text: "motion:length=15,angle=30"; SHAPES lists the makers
+    read, save  kernels in files, with what is known about them; resolve takes either a file or a text
     check, fits, flip, trim, origin     the array itself
     describe, draw                      what one wants to know of a kernel, and see
     masked_form                         the blur as a masked convolution, where it is one
@@ -33,8 +35,9 @@ from deblur.psf.box import box
 from deblur.psf.defocus import defocus
 from deblur.psf.draw import draw
 from deblur.psf.exponential import exponential
-from deblur.psf.files import READERS, read, save
+from deblur.psf.files import READERS, check_name, encode, read, save
 from deblur.psf.gaussian import gaussian
+from deblur.psf.kernel import Kernel
 from deblur.psf.laplace import laplace
 from deblur.psf.motion import motion
 from deblur.psf.quadrant import MaskedForm, masked_form
@@ -49,13 +52,16 @@ __all__ = [
     "SHAPES",
     "Description",
     "Factors",
+    "Kernel",
     "MaskedForm",
     "airy",
     "box",
     "check",
+    "check_name",
     "defocus",
     "describe",
     "draw",
+    "encode",
     "exponential",
     "factorize",
     "fits",
@@ -106,12 +112,12 @@ def make(spec: str) -> NDArray[np.float64]:
                [0.111, 0.111, 0.111]])
         >>> make("box:size=0")
         Traceback (most recent call last):
-        deblur.errors.OptionError: box: size should lie within 0.1 to 500 px, 0 came
+        deblur.errors.OptionError: box: expected size in 0.1 to 500 px, got 0
     """
     return make_from(SHAPES, spec)
 
 
-def resolve(text: str | os.PathLike[str], *, flip: bool = False) -> NDArray[np.float64]:
+def resolve(text: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
     """The kernel that a user asks for: a file where the text names one (by a suffix or a folder), else a made one.
 
     Args:
@@ -123,8 +129,8 @@ def resolve(text: str | os.PathLike[str], *, flip: bool = False) -> NDArray[np.f
     """
     if isinstance(text, os.PathLike) or _names_a_file(text):
         return read(text, flip=flip)
-    kernel = make(text)
-    return _flipped(kernel) if flip else kernel
+    kernel = Kernel(make(text), source=text)
+    return kernel.flipped() if flip else kernel
 
 
 def _names_a_file(text: str) -> bool:
@@ -133,9 +139,6 @@ def _names_a_file(text: str) -> bool:
         return True
     head = text.partition(":")[0]
     return head not in SHAPES and (path.suffix[1:].isalpha() or "/" in head or "\\" in text)
-
-
-_flipped = flip
 
 
 def __getattr__(name: str) -> Any:

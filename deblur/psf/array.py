@@ -34,37 +34,41 @@ def check(kernel: ArrayLike) -> Array:
     try:
         array = np.asarray(kernel)
     except ValueError:
-        raise KernelError("a kernel should be a rectangular array of numbers, its rows differ in length") from None
+        raise KernelError(
+            "expected a rectangular array of numbers as a kernel, got rows of different lengths"
+        ) from None
     if array.dtype.kind == "c":
-        raise KernelError(f"a kernel should be real, complex numbers came ({array.dtype}); store its real part")
+        raise KernelError(f"expected a real kernel, got {array.dtype}; store its real part")
     if array.dtype.kind not in "buif":
-        raise KernelError(f"a kernel should be an array of numbers, an array of type {array.dtype} came")
+        raise KernelError(f"expected an array of numbers as a kernel, got one of type {array.dtype}; convert it")
     if array.ndim not in (2, 3):
         shape = f"shape {array.shape}" if array.ndim else "a single number"
-        raise KernelError(f"a kernel should be (rows, columns) or (channels, rows, columns), {shape} came")
+        raise KernelError(f"expected a kernel (rows, columns) or (channels, rows, columns), got {shape}")
     if array.size == 0:
-        raise KernelError(f"a kernel needs at least one tap, an empty array of shape {array.shape} came")
+        raise KernelError(
+            f"expected a kernel of at least one tap, got an empty array of shape {array.shape}; check its file"
+        )
     if array.ndim == 3 and array.shape[0] > 4 and array.shape[2] <= 4:
         raise KernelError(
-            f"one kernel per channel should be (channels, rows, columns), {array.shape} came; transpose it"
+            f"expected one kernel per channel as (channels, rows, columns), got {array.shape}; transpose it"
         )
-    psf = array.astype(np.float64)
-    if not np.isfinite(psf).all():
-        bad = int(np.size(psf) - np.isfinite(psf).sum())
-        raise KernelError(f"a kernel should be finite, {bad} of its {psf.size} taps are NaN or infinite")
-    largest = np.abs(psf).max(axis=(-2, -1), keepdims=True)
+    taps = array.astype(np.float64)
+    if not np.isfinite(taps).all():
+        bad = int(np.size(taps) - np.isfinite(taps).sum())
+        raise KernelError(f"expected finite taps, got NaN or infinity in {bad} of {taps.size}; replace them")
+    largest = np.abs(taps).max(axis=(-2, -1), keepdims=True)
     if not largest.all():
-        which = "its taps" if psf.ndim == 2 else f"the taps of channel {int(np.argmin(largest))}"
-        raise KernelError(f"a kernel needs light to spread, {which} are all zero")
+        which = "its taps" if taps.ndim == 2 else f"the taps of channel {int(np.argmin(largest))}"
+        raise KernelError(f"expected a kernel with light in it, got {which} all zero; check the file")
     exponent = np.frexp(largest)[1]
-    psf = np.ldexp(psf, -exponent)  # the sum of huge taps must not overflow; powers of two round nothing
-    total = psf.sum(axis=(-2, -1), keepdims=True)
-    if (total <= 1e-6 * np.abs(psf).sum(axis=(-2, -1), keepdims=True)).any():
+    taps = np.ldexp(taps, -exponent)  # the sum of huge taps must not overflow; powers of two round nothing
+    total = taps.sum(axis=(-2, -1), keepdims=True)
+    if (total <= 1e-6 * np.abs(taps).sum(axis=(-2, -1), keepdims=True)).any():
         worst = float(np.ldexp(total, exponent).min())
-        raise KernelError(f"a kernel needs a positive sum (it keeps the brightness), this one sums to {worst:.3g}")
+        raise KernelError(f"expected a kernel with a positive sum (it keeps the brightness), got {worst:.3g}")
     one = np.ldexp(1.0, np.clip(-exponent, -99, 99))
     total = np.where(np.abs(total - one) < 1e-14 * one, one, total)  # checking twice changes nothing
-    return np.asarray(psf / total, dtype=np.float64)
+    return np.asarray(taps / total, dtype=np.float64)
 
 
 def origin(shape: Sequence[int]) -> tuple[int, int]:
@@ -88,16 +92,16 @@ def fits(kernel: Array, frame_shape: Sequence[int]) -> None:
         >>> fits(np.ones((3, 3)) / 9, (1, 64, 64))
         >>> fits(np.full((9, 1), 1 / 9), (8, 64))
         Traceback (most recent call last):
-        deblur.errors.KernelError: a kernel should fit into the frame, 9 x 1 taps came for 8 x 64 pixels; crop it
+        deblur.errors.KernelError: expected a kernel no larger than the frame, got 9 x 1 taps for 8 x 64 pixels; ...
     """
     rows, columns = frame_shape[-2:]
     if kernel.shape[-2] > rows or kernel.shape[-1] > columns:
-        size = f"{kernel.shape[-2]} x {kernel.shape[-1]} taps came for {rows} x {columns} pixels"
-        raise KernelError(f"a kernel should fit into the frame, {size}; crop it")
+        got = f"{kernel.shape[-2]} x {kernel.shape[-1]} taps for {rows} x {columns} pixels"
+        raise KernelError(f"expected a kernel no larger than the frame, got {got}; crop the kernel")
     channels = frame_shape[-3] if len(frame_shape) > 2 else 1
     if kernel.ndim == 3 and kernel.shape[0] not in (1, channels):
         raise KernelError(
-            f"one kernel per channel was expected, {kernel.shape[0]} kernels came for {channels} channel(s); "
+            f"expected one kernel per channel, got {kernel.shape[0]} kernels for {channels} channel(s); "
             "give one kernel for all or one for each"
         )
 

@@ -121,9 +121,9 @@ class Factors:
         """The taps as the depthwise weight (C, 1, rows, columns) for this image."""
         if x.ndim != 4 or (factor.ndim == 3 and factor.shape[0] not in (1, x.shape[1])):
             raise ShapeError(
-                f"an image (B, C, H, W) was expected, C as many as the {factor.shape[0]} kernels, {tuple(x.shape)} came"
+                f"expected an image (B, C, H, W), C as many as the {factor.shape[0]} kernels, got {tuple(x.shape)}"
                 if factor.ndim == 3
-                else f"an image (B, C, H, W) was expected, {tuple(x.shape)} came"
+                else f"expected an image (B, C, H, W), got {tuple(x.shape)}"
             )
         weight = factor.to(device=x.device, dtype=x.dtype)
         return weight.reshape(-1, 1, *weight.shape[-2:]).expand(x.shape[1], -1, -1, -1)
@@ -170,19 +170,17 @@ def factorize(
     """
     kernel = torch.from_numpy(np.array(psf, dtype=np.float64, ndmin=2))
     if not 0 <= q < math.inf:
-        raise OptionError(f"the regulariser's weight q should be 0 or more, {q} came")
+        raise OptionError(f"expected the regulariser's weight q to be 0 or more, got {q}")
     if (taps is not None and taps < 1) or max_taps < 1:
         raise OptionError(
-            f"a factor should have one tap a side or more, {max_taps if taps is None else min(taps, max_taps)} came"
+            f"expected a factor of one tap a side or more, got {max_taps if taps is None else min(taps, max_taps)}"
         )
     longest = max(*kernel.shape[-2:], taps or 1)
     if grid is not None and (grid < 2 * longest or grid % 2):
-        raise OptionError(
-            f"the grid should be even and at least {2 * longest}, twice the kernel and the taps, {grid} came"
-        )
+        raise OptionError(f"expected an even grid of at least {2 * longest}, twice the kernel and the taps, got {grid}")
     if isinstance(regulariser, str) and regulariser not in REGULARISERS:
         raise OptionError(
-            f"a regulariser should be one of {', '.join(REGULARISERS)} or a function, {regulariser!r} came"
+            f"expected a regulariser out of {', '.join(REGULARISERS)}, or a function, got {regulariser!r}"
         )
     key = (kernel.numpy().tobytes(), tuple(kernel.shape), q, taps, tolerance, max_taps, grid, regulariser)
     with _lock:

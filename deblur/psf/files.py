@@ -1,4 +1,4 @@
-"""Kernels in files: arrays, pictures, MATLAB files and tables of numbers, read into one normalised array.
+"""Kernels in files: arrays, pictures, MATLAB files and tables of numbers, read into one kernel.
 
 Nothing is ever unpickled. A new format is one function here and one line in `READERS`.
 """
@@ -6,6 +6,7 @@ Nothing is ever unpickled. A new format is one function here and one line in `RE
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import zipfile
@@ -14,38 +15,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deblur.errors import FileError, KernelError
-from deblur.psf.array import check
-from deblur.psf.array import flip as flipped
+from deblur.psf.kernel import Kernel
+from deblur.psf.sidecar import decode_factors, encode_factors, known_of, record_of
 
-__all__ = ["READERS", "read", "save"]
+__all__ = ["READERS", "check_name", "encode", "read", "save"]
 
-Array = NDArray[np.float64]
 _KEYS = ("kernel", "psf")  # the array that is meant where a file holds several
 
 
-def read(path: str | os.PathLike[str], *, flip: bool = False) -> Array:
-    """Read a blur kernel and normalise it to sum 1.
+def read(path: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
+    """Read a blur kernel with what is known about it, and normalise its taps to sum 1.
 
     Args:
         path: .npy, .npz or .mat (one array, or the one called kernel), .png or .tif (8 or 16 bit, float TIFF; gray),
-            .csv or .txt (numbers between commas, semicolons or spaces, one row a line, # starts a comment).
+            .csv or .txt (numbers between commas, semicolons or spaces, one row a line, # starts a comment). Of a .npy
+            or .npz file the JSON file beside it is read too, where there is one, and the masked convolutions in it
+            (see `deblur.psf.sidecar`).
         flip: the file stores a correlation kernel; reverse both axes about the origin tap.
 
     Returns:
-        (kh, kw), or (C, kh, kw) where the file holds one kernel per channel; float64, origin tap (kh // 2, kw // 2).
+        The kernel, (kh, kw), or (C, kh, kw) where the file holds one per channel; origin tap (kh // 2, kw // 2).
 
     Raises:
         FileError: missing, unreadable, of an unknown format, holding pickled objects or several arrays.
         KernelError: what it holds cannot be a blur kernel (see `check`).
     """
     file = Path(path)
-    reader = READERS.get(file.suffix.lower())
+    suffix = file.suffix.lower()
+    reader = READERS.get(suffix)
     if reader is None:
         raise FileError(
-            f"{file}: a kernel file should end in {', '.join(READERS)}, {file.suffix or 'no suffix'!r} came"
+            f"{file}: expected a kernel file that ends in {', '.join(READERS)}, got {file.suffix or 'no suffix'!r}"
         )
     try:
         data = file.read_bytes()
@@ -57,14 +60,24 @@ def read(path: str | os.PathLike[str], *, flip: bool = False) -> Array:
     if not data:
         raise FileError(f"{file}: the kernel file is empty")
     try:
-        psf = check(reader(data))
+        factors = decode_factors(data) if suffix == ".npz" and zipfile.is_zipfile(io.BytesIO(data)) else ()
+        kernel = Kernel(reader(data), source=str(file), factors=factors, **_beside(file))
     except (FileError, KernelError) as error:
         raise type(error)(f"{file}: {error}") from None
-    return flipped(psf) if flip else psf
+    return kernel.flipped() if flip else kernel
 
 
-def save(path: str | os.PathLike[str], kernel: Array, force: bool = False, *, single: bool = False) -> None:
-    """Write a kernel as .npy, atomically; an existing file only with `force`; in float32 with `single`.
+def save(
+    path: str | os.PathLike[str], kernel: ArrayLike, force: bool = False, *, about: Mapping[str, object] | None = None
+) -> None:
+    """Write a kernel, and beside it what is known about it, each file whole or not at all.
+
+    Args:
+        path: .npy, or .npz for a kernel with factors; what is known goes to the .json of the same name, where there
+            is anything to say, or where a file of that name says something else.
+        kernel: a `Kernel`, or an array that can be one.
+        force: overwrite files.
+        about: further entries of the JSON file.
 
     Raises:
         FileError: another suffix, an existing file without `force`, or a folder that cannot be written.
@@ -72,14 +85,45 @@ def save(path: str | os.PathLike[str], kernel: Array, force: bool = False, *, si
     """
     from deblur.files import atomic_write
 
-    file = Path(path)
-    if file.suffix.lower() != ".npy":
-        raise FileError(
-            f"{file}: kernels are written as .npy, {file.suffix or 'no suffix'!r} came; name it {file.stem}.npy"
-        )
+    for target, data in encode(path, kernel, about=about):
+        atomic_write(target, data, force=force)
+
+
+def encode(
+    path: str | os.PathLike[str], kernel: ArrayLike, *, about: Mapping[str, object] | None = None
+) -> list[tuple[Path, bytes]]:
+    """The files that `save` writes and their contents, the kernel last: once it is there, all is."""
+    file, kernel = Path(path), Kernel.of(kernel)
+    check_name(file, factored=bool(kernel.factors))
+    record = {**record_of(kernel), **(about or {})}
+    if not record and "confidence" in _beside(file):
+        record = {"confidence": None}  # of another kernel that stood here
     buffer = io.BytesIO()
-    np.save(buffer, check(kernel).astype(np.float32 if single else np.float64), allow_pickle=False)
-    atomic_write(file, buffer.getvalue(), force=force)
+    np.save(buffer, kernel.taps, allow_pickle=False)
+    data = encode_factors(kernel.factors, kernel.taps) if kernel.factors else buffer.getvalue()
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return [*([(file.with_suffix(".json"), text.encode())] if record else []), (file, data)]
+
+
+def check_name(path: str | os.PathLike[str], *, factored: bool = False) -> None:
+    """Raise FileError unless a kernel, or one with factors, may be written under this name."""
+    file, wanted = Path(path), ".npz" if factored else ".npy"
+    if file.suffix.lower() != wanted:
+        what = "masked convolutions" if factored else "a kernel"
+        raise FileError(
+            f"{file}: expected a file name in {wanted} for {what}, got {file.suffix or 'no suffix'!r}; "
+            f"name it {file.stem}{wanted}"
+        )
+
+
+def _beside(file: Path) -> dict[str, Any]:
+    """What the JSON file beside a kernel file says, as keywords of `Kernel`."""
+    if file.suffix.lower() not in (".npy", ".npz"):
+        return {}
+    try:
+        return known_of(file.with_suffix(".json").read_bytes())
+    except OSError:
+        return {}
 
 
 def _numpy(data: bytes) -> NDArray[Any]:
@@ -150,7 +194,7 @@ def _tiff(data: bytes) -> NDArray[Any]:
     except Exception:  # likewise: tifffile and its codecs raise many kinds on a damaged file
         raise FileError("this is no readable TIFF picture; save the kernel again, or as .npy") from None
     if pages > 1:
-        raise FileError(f"one picture was expected, the TIFF holds {pages} pages; store a stack of kernels as .npy")
+        raise FileError(f"expected one picture, got a TIFF of {pages} pages; store a stack of kernels as .npy")
     return _gray(image)
 
 
@@ -160,9 +204,9 @@ def _gray(image: NDArray[Any]) -> NDArray[Any]:
         return image
     colours, alpha = (image[..., :-1], image[..., -1:]) if image.shape[-1] in (2, 4) else (image, image[..., :0])
     if (colours != colours[..., :1]).any():
-        raise FileError("a kernel picture should be gray, a coloured one came; convert it to gray")
+        raise FileError("expected a gray picture of a kernel, got a coloured one; convert it to gray")
     if alpha.size and (alpha != alpha.max()).any():
-        raise FileError("a kernel picture should be opaque, a transparent one came; flatten it")
+        raise FileError("expected an opaque picture of a kernel, got a transparent one; flatten it")
     return np.asarray(colours[..., 0])
 
 
@@ -171,25 +215,25 @@ def _table(data: bytes) -> NDArray[Any]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise FileError("a table of numbers was expected, this is no text file") from None
+        raise FileError("expected a table of numbers, got bytes that are no text; save it as CSV") from None
     rows: list[list[float]] = []
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
         if ";" in content and re.search(r"\d,\d", content):
-            raise FileError(f"line {number} has commas inside its numbers; decimal points were expected")
+            raise FileError(f"line {number}: expected decimal points, got commas inside numbers; replace them")
         words = content.replace(";", ",").rstrip(",").split(",") if {",", ";"} & set(content) else content.split()
         try:
             row = [float(word) for word in words]
         except ValueError:
             raise FileError(
-                f"line {number} should hold numbers between commas or spaces, {line.strip()[:40]!r} came"
+                f"line {number}: expected numbers between commas or spaces, got {line.strip()[:40]!r}"
             ) from None
         if rows and row and len(row) != len(rows[0]):
-            raise FileError(f"line {number} holds {len(row)} numbers, the lines above {len(rows[0])}; make them equal")
+            raise FileError(f"line {number}: expected {len(rows[0])} numbers like the lines above, got {len(row)}")
         if row:
             rows.append(row)
     if not rows:
-        raise FileError("a table of numbers was expected, the file holds none")
+        raise FileError("expected a table of numbers, got none; check the file")
     return np.array(rows)
 
 
@@ -200,7 +244,7 @@ def _only(arrays: Mapping[str, object]) -> str:
             return name
     if len(arrays) != 1:
         names = ", ".join(list(arrays)[:8]) or "none"
-        raise FileError(f"one array, or one called kernel, was expected, the file holds {len(arrays)} ({names})")
+        raise FileError(f"expected one array, or one called kernel, got {len(arrays)} ({names}); save it alone")
     return next(iter(arrays))
 
 

@@ -5,12 +5,12 @@ The unknown of a restoration, the *scene*, is what the camera looked at; the *fr
     y = M C E x
 
 with E what is assumed outside the frame (the scene's values on a *grid* large enough that nothing wraps around into
-the frame), C the convolution with the psf on that grid (circular, by FFT) and M the cut to the frame. For the
+the frame), C the convolution with the kernel on that grid (circular, by FFT) and M the cut to the frame. For the
 boundaries `unknown` and `circular` E is the identity: the scene *is* the grid, larger than the frame in the first
 case (everything that the frame can see is estimated), equal to it in the second. For `zero`, `reflect` and
 `replicate` the scene is the frame, and E fills the rest of the grid from it.
 
-The origin of a psf of shape (kh, kw) is its tap (kh // 2, kw // 2), so that a scene pixel p shows up around frame
+The origin of a kernel of shape (kh, kw) is its tap (kh // 2, kw // 2), so that a scene pixel p shows up around frame
 pixel p.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["BOUNDARIES", "Blur", "blur", "each_channel", "of_channel", "transfer
 
 SPARE = (32, 128)
 """Least and most pixels of the grid that nothing in the frame sees, between what lies beyond opposite borders of an
-unknown scene: an eighth of the frame, within these. A restoration rings far where the psf's spectrum is near zero."""
+unknown scene: an eighth of the frame, within these. A restoration rings far where a kernel's spectrum is near zero."""
 
 BOUNDARIES = ("unknown", "zero", "reflect", "replicate", "circular")
 
@@ -66,10 +66,10 @@ def transfer_function(taps: Tensor, grid: tuple[int, int], origin: tuple[int, in
 
 
 class Blur:
-    """y = M C E x for one psf and one size of frame.
+    """y = M C E x for one kernel and one size of frame.
 
     Args:
-        psf: (kh, kw), or (C, kh, kw) for one kernel per channel; any real numbers.
+        kernel: (kh, kw), or (C, kh, kw) for one kernel per channel; any real numbers.
         frame: (H, W) of the blurred frame.
         boundary: what the scene is outside the frame: `unknown` (nothing is assumed, the scene is larger than the
             frame), `zero`, `reflect` (about the border pixel's outer edge), `replicate` or `circular`.
@@ -87,7 +87,7 @@ class Blur:
 
     def __init__(
         self,
-        psf: npt.NDArray[np.floating] | Tensor,
+        kernel: npt.NDArray[np.floating] | Tensor,
         frame: tuple[int, int],
         boundary: str = "unknown",
         *,
@@ -96,10 +96,10 @@ class Blur:
     ) -> None:
         if boundary not in BOUNDARIES:
             raise OptionError(f"expected a boundary out of {', '.join(BOUNDARIES)}, got {boundary!r}")
-        taps = torch.as_tensor(psf, dtype=torch.float64)
-        self.psf = (taps if taps.ndim == 3 else taps[None]).to(dtype=dtype, device=device)
+        taps = _tensor(kernel)
+        self.taps = (taps if taps.ndim == 3 else taps[None]).to(dtype=dtype, device=device)
         self.frame, self.boundary = frame, boundary
-        kh, kw = self.psf.shape[-2:]
+        kh, kw = self.taps.shape[-2:]
         if kh > frame[0] or kw > frame[1]:
             raise KernelError(
                 f"expected a kernel no larger than the frame of {frame[0]} x {frame[1]} pixels, "
@@ -117,16 +117,16 @@ class Blur:
 
     @cached_property
     def spectrum(self) -> Tensor:
-        """Half spectrum of the psf on the grid, (1 or C, grid[0], grid[1] // 2 + 1)."""
-        return transfer_function(self.psf, self.grid, self.origin)
+        """Half spectrum of the kernel on the grid, (1 or C, grid[0], grid[1] // 2 + 1)."""
+        return transfer_function(self.taps, self.grid, self.origin)
 
     @cached_property
     def _sources(self) -> tuple[Tensor, Tensor]:
         """For every row and column of the grid, the frame row and column that E takes (-1: zero)."""
         kind = "replicate" if self.free else self.boundary
-        lower, upper = (k // 2 for k in self.psf.shape[-2:]), self.grid
+        lower, upper = (k // 2 for k in self.taps.shape[-2:]), self.grid
         return tuple(  # type: ignore[return-value]
-            torch.as_tensor(_source(g, n, o, after, kind), device=self.psf.device)
+            torch.as_tensor(_source(g, n, o, after, kind), device=self.taps.device)
             for g, n, o, after in zip(upper, self.frame, self.offset, lower, strict=True)
         )
 
@@ -202,6 +202,13 @@ class Blur:
             raise ShapeError(f"expected an image of {size[0]} x {size[1]} pixels, got {tuple(image.shape[-2:])}")
 
 
+def _tensor(kernel: npt.NDArray[np.floating] | Tensor) -> Tensor:
+    """The taps in float64; of an array a copy, since a kernel's may not be written to."""
+    if isinstance(kernel, Tensor):
+        return kernel.to(torch.float64)
+    return torch.from_numpy(np.array(kernel, dtype=np.float64))
+
+
 def _spare(side: int) -> int:
     least, most = SPARE
     return min(max(side // 8, least), most)
@@ -226,12 +233,12 @@ def _source(grid: int, size: int, offset: int, after: int, kind: str) -> npt.NDA
     return np.clip(position, 0, size - 1)
 
 
-def blur(image: Tensor, psf: npt.NDArray[np.floating] | Tensor, boundary: str = "valid") -> Tensor:
+def blur(image: Tensor, kernel: npt.NDArray[np.floating] | Tensor, boundary: str = "valid") -> Tensor:
     """Blur a picture (C, H, W).
 
     Args:
-        image: (C, H, W), or (..., H, W) with a psf for all channels.
-        psf: (kh, kw) or (C, kh, kw).
+        image: (C, H, W), or (..., H, W) with one kernel for all channels.
+        kernel: (kh, kw) or (C, kh, kw).
         boundary: `valid` gives what a camera sees of a scene that goes on outside, (C, H - kh + 1, W - kw + 1);
             `zero`, `reflect`, `replicate`, `circular` assume the outside and keep the size.
 
@@ -248,9 +255,9 @@ def blur(image: Tensor, psf: npt.NDArray[np.floating] | Tensor, boundary: str = 
         raise OptionError(f"expected a boundary out of {', '.join(known)}, got {boundary!r}")
     height, width = image.shape[-2:]
     if boundary != "valid":
-        operator = Blur(psf, (height, width), boundary, dtype=image.dtype, device=image.device)
+        operator = Blur(kernel, (height, width), boundary, dtype=image.dtype, device=image.device)
         return operator(image)
-    operator = Blur(psf, (height, width), "circular", dtype=image.dtype, device=image.device)
-    (kh, kw), (top, left) = operator.psf.shape[-2:], operator.origin
+    operator = Blur(kernel, (height, width), "circular", dtype=image.dtype, device=image.device)
+    (kh, kw), (top, left) = operator.taps.shape[-2:], operator.origin
     top, left = kh - 1 - top, kw - 1 - left
     return operator(image)[..., top : top + height - kh + 1, left : left + width - kw + 1].contiguous()

@@ -9,9 +9,17 @@ from numpy.typing import NDArray
 
 from deblur.psf.array import origin
 
-__all__ = ["MaskedForm", "masked_form"]
+__all__ = ["OPPOSITE", "MaskedForm", "masked_form"]
 
 Array = NDArray[np.float64]
+
+OPPOSITE = {
+    "top_left": "bottom_right",
+    "top_right": "bottom_left",
+    "bottom_left": "top_right",
+    "bottom_right": "top_left",
+}
+"""The corners a masked convolution may read towards, each with the one across."""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Annotated, Any, ParamSpec, get_args, get_type_hints
+from typing import Annotated, ParamSpec, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deblur.errors import OptionError
+from deblur.errors import OptionError, did_you_mean
 from deblur.psf.array import check
 
 __all__ = [
@@ -79,11 +78,11 @@ class Parameter:
     def checked(self, value: object, maker: str) -> float:
         """The value as a number inside the range, else OptionError."""
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise OptionError(f"{maker}: {self.name} should be a number ({self.range}), {value!r} came")
+            raise OptionError(f"{maker}: expected {self.name} as a number ({self.range}), got {value!r}")
         if self.integer and float(value) != int(value if math.isfinite(value) else 0):
-            raise OptionError(f"{maker}: {self.name} should be a whole number ({self.range}), {value:g} came")
+            raise OptionError(f"{maker}: expected {self.name} as a whole number ({self.range}), got {value:g}")
         if not self.range.low <= value <= self.range.high:  # a NaN fails here too
-            raise OptionError(f"{maker}: {self.name} should lie within {self.range}, {value:g} came")
+            raise OptionError(f"{maker}: expected {self.name} in {self.range}, got {value:g}")
         return int(value) if self.integer else float(value)
 
 
@@ -124,18 +123,16 @@ def make_from(shapes: Mapping[str, Maker], spec: str) -> Array:
     name, _, rest = spec.partition(":")
     name = name.strip().lower()
     if name not in shapes:
-        raise OptionError(
-            f"{name!r} names no kernel{_closest(name, shapes)}; there are {', '.join(sorted(shapes))}, or name a file"
-        )
+        raise OptionError(f"unknown kernel {name!r}{did_you_mean(name, shapes)}, or a file")
     maker, given = shapes[name], {}
     known, example = parameters(maker), getattr(maker, "example", name)
     for item in filter(None, (part.strip() for part in rest.split(","))):
         key, equals, text = (part.strip() for part in item.partition("="))
         if not equals or not key or not text:
-            raise OptionError(f"{name}: {item!r} should read parameter=value, as in {example}")
+            raise OptionError(f"{name}: expected parameter=value, got {item!r}; as in {example}")
         if key not in known:
             listed = ", ".join(map(str, known.values()))
-            raise OptionError(f"{name} has no parameter {key!r}{_closest(key, known)}; it takes {listed}")
+            raise OptionError(f"{name}: unknown parameter {key!r}{did_you_mean(key, known, listed)}")
         if key in given:
             raise OptionError(f"{name}: {key} is given twice; keep one")
         given[key] = _number(text, known[key], name)
@@ -157,7 +154,7 @@ def frame(maker: str, reach: tuple[float, float], size: int | None, *, cut: bool
             raise OptionError(f"{maker}: this kernel would be {wide} taps wide, at most {LARGEST} are made; give size=")
         return rows, columns
     if not cut and (size - 1) // 2 < max(rows, columns) // 2:
-        raise OptionError(f"{maker}: this kernel needs size={max(rows, columns)} or more, {size} came")
+        raise OptionError(f"{maker}: expected a size of {max(rows, columns)} or more for this kernel, got {size}")
     return size, size
 
 
@@ -170,10 +167,5 @@ def _number(text: str, parameter: Parameter, maker: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise OptionError(f"{maker}: {parameter.name} should be a number ({parameter.range}), {text!r} came") from None
+        raise OptionError(f"{maker}: expected {parameter.name} as a number ({parameter.range}), got {text!r}") from None
     return parameter.checked(value, maker)
-
-
-def _closest(word: str, known: Mapping[str, Any]) -> str:
-    match = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean {match[0]!r}?)" if match else ""

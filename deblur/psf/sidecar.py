@@ -1,7 +1,14 @@
-"""What is known of a kernel beside its taps: how far it is to be trusted, and the masked convolutions it is made of.
+"""What goes beside the taps of a kernel in files: confidence, misfit, alternatives, and its masked convolutions.
 
-`k.json` beside `k.npy` or `k.npz` holds `confidence`, a number from 0 to 1; `deblur fit` writes it. A `.npz` file may
-hold the blur as masked convolutions, applied one after the other:
+`k.json` beside `k.npy` or `k.npz` holds, each where it is known:
+
+    confidence      a number from 0 to 1, or null
+    misfit          a number of 0 or more; it follows from the confidence where it is missing
+    source          text: what the kernel came from
+    alternatives    a list of objects with `taps` (lists of numbers) and the entries above
+
+and whatever else its writer wants to tell. A `.npz` file may hold the blur as masked convolutions, applied one after
+the other:
 
     format          the text "masked convolutions 1"
     orientations    (n,) text: the corner that each reads towards
@@ -11,75 +18,65 @@ hold the blur as masked convolutions, applied one after the other:
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
-import os
+import math
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deblur.errors import FileError
-from deblur.ops.geometry import ORIENTATIONS
-from deblur.psf.quadrant import MaskedForm
+from deblur.errors import DeblurError, FileError
+from deblur.psf.kernel import Kernel
+from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
-__all__ = ["FORMAT", "Sidecar", "encode_factors", "informed", "read_sidecar"]
-
-OptionsT = TypeVar("OptionsT", bound=Any)
+__all__ = ["FORMAT", "decode_factors", "encode_factors", "known_of", "record_of"]
 
 FORMAT = "masked convolutions 1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sidecar:
-    """What goes with a kernel.
-
-    Attributes:
-        confidence: in [0, 1], or None where nobody said.
-        factors: the masked convolutions whose product the kernel is, in the order in which they are applied; or none.
-    """
-
-    confidence: float | None = None
-    factors: tuple[MaskedForm, ...] = ()
+def record_of(kernel: Kernel) -> dict[str, object]:
+    """What is known of a kernel beside taps and factors, as JSON holds it; empty where there is nothing to say."""
+    if kernel.known and not kernel.alternatives:
+        return {}
+    record: dict[str, object] = {"confidence": kernel.confidence, "misfit": kernel.misfit, "source": kernel.source}
+    if kernel.alternatives:
+        record["alternatives"] = [{"taps": other.tolist(), **record_of(other)} for other in kernel.alternatives]
+    return record
 
 
-def read_sidecar(kernel: str | os.PathLike[str]) -> Sidecar:
-    """What goes with the kernel that a user named; nothing where it is no file.
-
-    Raises:
-        FileError: a .npz file that claims to hold masked convolutions and does not.
+def known_of(text: str | bytes) -> dict[str, Any]:
+    """What a JSON file says of a kernel, as keywords of `Kernel`; empty where the file is none of ours.
 
     Example:
-        >>> read_sidecar("motion:length=15")
-        Sidecar(confidence=None, factors=())
+        >>> known_of('{"confidence": 0.8, "note": "mine"}')
+        {'confidence': 0.8}
     """
-    path = Path(kernel)
-    if path.suffix.lower() not in (".npy", ".npz") or not path.is_file():
-        return Sidecar()
-    return Sidecar(confidence=_confidence(path.with_suffix(".json")), factors=_factors(path))
+    try:
+        values = json.loads(text)
+        return _known(values) if isinstance(values, dict) else {}
+    except ValueError:
+        return {}
 
 
-def informed(options: OptionsT, kernel: object) -> OptionsT:
-    """The options of a restoration with what goes with the kernel, where the user said nothing else.
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if _number(values.get("confidence"), 1.0):
+        known["confidence"] = float(values["confidence"])
+        if _number(values.get("misfit"), math.inf):
+            known["misfit"] = float(values["misfit"])
+    others = values.get("alternatives")
+    try:
+        kernels = [Kernel(other["taps"], **_known(other)) for other in others or ()]
+    except (DeblurError, KeyError, TypeError):  # a list of somebody else's
+        kernels = []
+    return {**known, "alternatives": tuple(kernels)} if kernels else known
 
-    Args:
-        options: a dataclass with `confidence`, `method` and `settings`.
-        kernel: what the user named as the kernel; anything but the name of a file changes nothing.
-    """
-    if not isinstance(kernel, str | os.PathLike):
-        return options
-    known, given = read_sidecar(kernel), options.settings
-    changes: dict[str, object] = {}
-    if options.confidence is None and known.confidence is not None:
-        changes["confidence"] = known.confidence
-    if options.method == "exact" and known.factors and "factors" not in given:
-        changes["settings"] = {**given, "factors": known.factors}
-    return dataclasses.replace(options, **changes)
+
+def _number(value: object, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most and value < math.inf
 
 
 def encode_factors(factors: Sequence[MaskedForm], kernel: NDArray[np.float64]) -> bytes:
@@ -91,32 +88,27 @@ def encode_factors(factors: Sequence[MaskedForm], kernel: NDArray[np.float64]) -
     return buffer.getvalue()
 
 
-def _confidence(path: Path) -> float | None:
-    """The number in the JSON file beside the kernel; another file of that name is none of ours."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8")).get("confidence")
-    except (OSError, ValueError, AttributeError):
-        return None
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    return float(value) if good else None
+def decode_factors(data: bytes) -> tuple[MaskedForm, ...]:
+    """The masked convolutions in the bytes of a .npz file; none where it holds just a kernel.
 
-
-def _factors(path: Path) -> tuple[MaskedForm, ...]:
-    if path.suffix.lower() != ".npz":
-        return ()
+    Raises:
+        FileError: the file claims to hold masked convolutions and does not.
+    """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             if "format" not in archive:
                 return ()
             if str(archive["format"]) != FORMAT:
-                raise FileError(f"{path}: expected the format {FORMAT!r}, got {str(archive['format'])!r}")
+                raise FileError(f"expected the format {FORMAT!r}, got {str(archive['format'])!r}; fit it again")
             names = [str(name) for name in archive["orientations"]]
             weights = [np.asarray(archive[f"weight_{i}"], dtype=np.float64) for i in range(len(names))]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{path}: the masked convolutions in it are damaged or incomplete; fit them again") from None
+        raise FileError("the masked convolutions in it are damaged or incomplete; fit them again") from None
     for name, weight in zip(names, weights, strict=True):
-        if name not in ORIENTATIONS or weight.ndim != 2 or weight.size == 0 or not np.isfinite(weight).all():
-            raise FileError(f"{path}: expected finite weights (kh, kw) and a corner, got {weight.shape} and {name!r}")
+        if name not in OPPOSITE or weight.ndim != 2 or weight.size == 0 or not np.isfinite(weight).all():
+            raise FileError(
+                f"expected finite weights (kh, kw) and a corner, got {weight.shape} and {name!r}; fit them again"
+            )
     return tuple(MaskedForm(name, weight) for name, weight in zip(names, weights, strict=True))

@@ -38,6 +38,9 @@ class Exact(Restorer):
     preconditioned by the four exact inverses of their spectral factors, to the residual. Everything is done in
     float64.
 
+    Where the kernel comes with the masked convolutions whose product it is (`deblur fit --model masked`), they are
+    inverted one after the other, the last first, and nothing else.
+
     With boundary `zero` the result is the scene up to rounding. With an unknown one, what lies outside is guessed
     from the border, and the error of the guess decays into the frame as the inverse's impulse response does: a note
     says how many border pixels cannot be trusted.
@@ -46,8 +49,6 @@ class Exact(Restorer):
         max_gain: the largest amplification of noise that still counts as stable.
         tolerance: relative residual of the conjugate gradients.
         limit: their steps at most.
-        factors: the masked convolutions whose product the blur is, in the order in which it applied them, where they
-            are known (`deblur fit --model masked`): they are then inverted one after the other, and nothing else.
 
     Raises:
         UnstableInverseError: the blur has no stable exact inverse (uniform motion, gaussian, defocus).
@@ -58,7 +59,6 @@ class Exact(Restorer):
     max_gain: float = 1000.0
     tolerance: float = 1e-9
     limit: int = 500
-    factors: tuple[MaskedForm, ...] = ()
 
     def __post_init__(self) -> None:
         check_positive(max_gain=self.max_gain, tolerance=self.tolerance, limit=self.limit)
@@ -80,17 +80,17 @@ class Exact(Restorer):
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield one estimate for a masked convolution, one per step for conjugate gradients."""
         blur = problem.blur
-        if self.factors and problem.boundary in ("zero", "unknown"):
-            yield self._substitute(problem, [self.factors])
+        if problem.factors and problem.boundary in ("zero", "unknown"):
+            yield self._substitute(problem, [problem.factors])
             return
-        forms = [masked_form(trim(psf.double().cpu().numpy())) for psf in blur.psf]
+        forms = [masked_form(trim(taps.double().cpu().numpy())) for taps in blur.taps]
         if all(form is not None for form in forms) and problem.boundary in ("zero", "unknown"):
             yield self._substitute(problem, [[form] for form in forms if form is not None])
             return
         self._refuse_zeros(blur)
-        unmasked = dataclasses.replace(problem, mask=None)
+        unmasked = dataclasses.replace(problem, mask=None, weights=None)
         equations = NormalEquations(unmasked, gradients, 0.0)
-        yield from equations.solve(unmasked.data, blur.extend(problem.blurred))
+        yield from equations.solve(unmasked.right_hand_side, blur.extend(problem.blurred))
 
     def _substitute(self, problem: Problem, chains: Sequence[Sequence[MaskedForm]]) -> Iterate:
         """Undo masked convolutions by wavefront solves, the last first; one chain for all channels or one for each.
@@ -144,9 +144,9 @@ class Exact(Restorer):
 
 
 def _spectrum_on_fine_grid(blur: Blur) -> Tensor:
-    """The psf's transfer function on a square grid four times its size, at least 512."""
-    side = max(512, 4 * max(blur.psf.shape[-2:]))
-    return transfer_function(blur.psf.double(), (side, side), blur.origin)
+    """The kernel's transfer function on a square grid four times its size, at least 512."""
+    side = max(512, 4 * max(blur.taps.shape[-2:]))
+    return transfer_function(blur.taps.double(), (side, side), blur.origin)
 
 
 def _refusal(why: str) -> UnstableInverseError:

@@ -52,6 +52,11 @@ class HalfQuadraticSplitting(Restorer):
         check_positive(caution=self.caution)
 
     @property
+    def learned(self) -> bool:
+        """As the prior is."""
+        return self.prior.learned
+
+    @property
     def lean(self) -> bool:
         """As the prior is: quadratic steps are taken one channel at a time."""
         return self.prior.lean

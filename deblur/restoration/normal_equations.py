@@ -1,8 +1,8 @@
 """The quadratic step that every method shares: (K^T W K + q R) x = right, with an unknown boundary.
 
-K is the blur of a `Problem`, W its mask, R a sum of squared filters given by its symbol R(w) >= 0 on the operator's
-grid, q >= 0 its weight. K^T W K is not a convolution (the frame ends; pixels are masked), so the system is solved
-step by step, preconditioned by an inverse of the convolution P = K^T K + q R.
+K is the blur of a `Problem`, W its mask and weights, R a sum of squared filters given by its symbol R(w) >= 0 on the
+operator's grid, q >= 0 its weight. K^T W K is not a convolution (the frame ends; pixels are masked), so the system is
+solved step by step, preconditioned by an inverse of the convolution P = K^T K + q R.
 
 Where the scene is the grid and the preconditioner P^-1 itself, no eigenvalue of P^-1 (K^T W K + q R) is above 1
 (K^T W K <= K^T K), so constant step lengths serve: Chebyshev's, on half spectra. Elsewhere the eigenvalues are not
@@ -41,7 +41,7 @@ class NormalEquations:
     """The system of one problem, one regulariser and one weight.
 
     Args:
-        problem: blurred frame, psf, boundary, mask and the preconditioner's name.
+        problem: blurred frame, kernel, boundary, mask, weights and the preconditioner's name.
         symbol: the regulariser R.
         q: its weight relative to the data term.
     """
@@ -52,7 +52,7 @@ class NormalEquations:
 
     @cached_property
     def _regulariser(self) -> Tensor:
-        return self.q * on_grid(self.symbol, self.problem.blur.grid, self.problem.blur.psf)
+        return self.q * on_grid(self.symbol, self.problem.blur.grid, self.problem.blur.taps)
 
     @cached_property
     def _inverse(self) -> Tensor:
@@ -62,18 +62,18 @@ class NormalEquations:
     def _precondition(self) -> Precondition:
         return PRECONDITIONERS[self.problem.preconditioner](self.problem.blur, self.symbol, self.q)
 
-    def apply(self, scene: Tensor) -> Tensor:
+    def __call__(self, scene: Tensor) -> Tensor:
         """(K^T W K + q R) x."""
         blur = self.problem.blur
-        return blur.from_grid(self._scene(self._apply_to_spectrum(rfft2(blur.to_grid(scene)))))
+        return blur.from_grid(self._from_spectrum(self._apply_to_spectrum(rfft2(blur.to_grid(scene)))))
 
     def _apply_to_spectrum(self, spectrum: Tensor, channel: slice = ALL) -> Tensor:
         """The same from half spectrum to half spectrum of the grid, for all channels or one."""
         blur = self.problem.blur
-        kernel = of_channel(blur.spectrum, channel)
-        blurred = blur.hide(self._scene(kernel * spectrum))
+        transfer = of_channel(blur.spectrum, channel)
+        blurred = blur.hide(self._from_spectrum(transfer * spectrum))
         self.problem.masked(blur.visible(blurred), channel)
-        data: Tensor = rfft2(blurred).mul_(kernel.conj())
+        data: Tensor = rfft2(blurred).mul_(transfer.conj())
         return data.addcmul_(self._regulariser, spectrum)
 
     @property
@@ -84,7 +84,7 @@ class NormalEquations:
     def solve(self, right: Tensor, start: Tensor) -> Iterator[Iterate]:
         """Iterate from `start`, one estimate per step; the residuals are relative to `right`."""
         if not self._spectral:
-            yield from conjugate_gradients(self.apply, right, start, self._precondition)
+            yield from conjugate_gradients(self, right, start, self._precondition)
             return
         iterates = [
             self._iterate(channel, rfft2(right[channel]), rfft2(start[channel])) for channel in each_channel(right)
@@ -93,7 +93,7 @@ class NormalEquations:
         for estimates in zip(*iterates, strict=True):
             scene = estimates[0].scene.real.new_empty(len(estimates), *self.problem.blur.grid)
             for plane, estimate in zip(scene, estimates, strict=True):
-                plane.copy_(self._scene(estimate.scene)[0])
+                plane.copy_(self._from_spectrum(estimate.scene)[0])
             yield Iterate(scene, max(estimate.residual for estimate in estimates))
             del scene
 
@@ -119,21 +119,21 @@ class NormalEquations:
         blur = self.problem.blur
         if not self._spectral:
             right = blur.from_grid(pull).mul_(self.q).add_(blur.adjoint(misfit))
-            scale = self.problem.size[:, None, None]
+            scale = self.problem.scale[:, None, None]
             start = torch.zeros_like(right)
-            last = _last(conjugate_gradients(self.apply, right, start, self._precondition, scale=scale), steps)
+            last = _last(conjugate_gradients(self, right, start, self._precondition, scale=scale), steps)
             misfit.sub_(self.problem.masked(blur(last.scene)))
             return Iterate(scene + last.scene, last.residual)
-        if blur.boundary == "circular" and self.problem.mask is None:
+        if blur.boundary == "circular" and self.problem.mask is None and self.problem.weights is None:
             steps = 1  # the preconditioner is the inverse
-        residual, scale = 0.0, self.problem.size * math.sqrt(math.prod(blur.grid))  # of a spectrum
+        residual, scale = 0.0, self.problem.scale * math.sqrt(math.prod(blur.grid))  # of a spectrum
         for channel in each_channel(scene):
-            kernel = of_channel(blur.spectrum, channel)
-            right = rfft2(blur.embed(misfit[channel])).mul_(kernel.conj()).add_(rfft2(pull[channel]), alpha=self.q)
+            transfer = of_channel(blur.spectrum, channel)
+            right = rfft2(blur.embed(misfit[channel])).mul_(transfer.conj()).add_(rfft2(pull[channel]), alpha=self.q)
             last = _last(self._iterate(channel, right, None, scale[channel]), steps)
             residual = max(residual, last.residual)
-            torch.add(scene[channel], self._scene(last.scene), out=pull[channel])
-            change = blur.visible(self._scene(last.scene.mul_(kernel)))
+            torch.add(scene[channel], self._from_spectrum(last.scene), out=pull[channel])
+            change = blur.visible(self._from_spectrum(last.scene.mul_(transfer)))
             misfit[channel].sub_(self.problem.masked(change, channel))
         return Iterate(pull, residual)
 
@@ -144,7 +144,7 @@ class NormalEquations:
         inverse = of_channel(self._inverse, channel)
         return chebyshev(partial(self._apply_to_spectrum, channel=channel), right, start, inverse.mul, scale=scale)
 
-    def _scene(self, spectrum: Tensor) -> Tensor:
+    def _from_spectrum(self, spectrum: Tensor) -> Tensor:
         scene: Tensor = irfft2(spectrum, s=self.problem.blur.grid)
         return scene
 

@@ -30,7 +30,7 @@ def _inner(blur: Blur, inverse: Callable[[Tensor], Tensor]) -> Precondition:
 
 def inverse_symbol(blur: Blur, symbol: Symbol, q: float) -> Tensor:
     """1 / (|K|^2 + q R) on the half spectrum of the operator's grid."""
-    return 1 / (blur.spectrum.abs().square() + q * on_grid(symbol, blur.grid, blur.psf))
+    return 1 / (blur.spectrum.abs().square() + q * on_grid(symbol, blur.grid, blur.taps))
 
 
 def circulant(blur: Blur, symbol: Symbol, q: float) -> Precondition:
@@ -44,7 +44,7 @@ def four_quadrant(blur: Blur, symbol: Symbol, q: float) -> Precondition:
 
     Falls back to `circulant` where a factor's inverse is not proved stable.
     """
-    factors = factorize(blur.psf.double().cpu().numpy(), q, tolerance=TOLERANCE, regulariser=symbol)
+    factors = factorize(blur.taps.double().cpu().numpy(), q, tolerance=TOLERANCE, regulariser=symbol)
     if not factors.stable:
         return circulant(blur, symbol, q)
     return lambda residual: factors.solve(residual[None])[0]

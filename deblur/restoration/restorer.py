@@ -71,6 +71,11 @@ class Restorer(ABC):
     """What the kernel's misfit counts, beside noise (`deblur.noise`)."""
 
     @property
+    def learned(self) -> bool:
+        """Whether the method's prior comes from a file, which another may take the place of."""
+        return False
+
+    @property
     def lean(self) -> bool:
         """Whether most of the memory it works in is that of one channel, so that three may be larger."""
         return False

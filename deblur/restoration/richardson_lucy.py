@@ -34,7 +34,7 @@ class RichardsonLucy(Restorer):
 
     Example:
         >>> import numpy as np
-        >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), psf=np.full((3, 3), 1 / 9))
+        >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), kernel=np.full((3, 3), 1 / 9))
         >>> round(RichardsonLucy()(problem).image.mean().item(), 4)
         0.5
     """

@@ -33,9 +33,14 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Its rows and columns of the frame."""
+        return slice(self.rows.start, self.rows.stop), slice(self.columns.start, self.columns.stop)
+
     def take(self, frame: Tensor) -> Tensor:
         """The tile's part of a frame (..., H, W), a view."""
-        return frame[..., self.rows.start : self.rows.stop, self.columns.start : self.columns.stop]
+        return frame[(..., *self.window)]
 
     def add(self, frame: Tensor, restored: Tensor) -> None:
         """Add the restored tile, weighed, to the frame that is being put together."""

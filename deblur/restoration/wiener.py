@@ -32,7 +32,7 @@ class Wiener(Restorer):
 
     Example:
         >>> import torch, numpy as np
-        >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), psf=np.full((3, 3), 1 / 9))
+        >>> problem = Problem(blurred=torch.full((1, 16, 16), 0.5), kernel=np.full((3, 3), 1 / 9))
         >>> round(Wiener()(problem).image.mean().item(), 4)
         0.5
     """
@@ -50,7 +50,7 @@ class Wiener(Restorer):
         """Yield the scene after every step, with the largest change of a pixel that the frame shows."""
         equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
-        for estimate in equations.solve(problem.data, scene):
+        for estimate in equations.solve(problem.right_hand_side, scene):
             change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
             scene = estimate.scene
             yield Iterate(scene, change)

@@ -19,7 +19,8 @@ from skimage import data
 
 from deblur import images, restoring
 from deblur.cli import main
-from deblur.restoration import DEFAULT_METHOD, RESTORERS, SMALL_METHOD
+from deblur.restoration import RESTORERS
+from deblur.restoration.auto import DEFAULT_METHOD, SMALL_METHOD
 
 KERNEL = "motion:length=5,angle=30"
 
@@ -285,8 +286,8 @@ def test_a_restoration_that_diverged_is_not_written(refuse: Any, monkeypatch: py
         (["--config", "bad.yaml"], "bad.yaml: unknown key 'metod', did you mean 'method'?"),
         (["--config", "steps.yaml"], "steps.yaml: unknown setting of wiener 'weigt', did you mean 'weight'?"),
         (["--config", "quality.yaml"], "quality.yaml: expected a quality of 1 to 100, got 101"),
-        (["--kernel", "box:size=79"], "79 x 79 taps came for 76 x 90 pixels"),
-        (["--kernel", "three.npy"], "3 kernels came for 1 channel(s)"),
+        (["--kernel", "box:size=79"], "79 x 79 taps for 76 x 90 pixels"),
+        (["--kernel", "three.npy"], "3 kernels for 1 channel(s)"),
         (["--method", "exact"], ""),
         (["-o", "blurred.png"], "blurred.png: is read and would be written too"),
         (["-o", "truth.png", "--truth", "truth.png", "--force"], "truth.png: is read and would be written too"),

@@ -100,8 +100,8 @@ def test_hidden_colours_do_not_spread(run: Any, folder: Path) -> None:
     ("words", "message"),
     [
         (["none.png", "--kernel", "k.npy", "-o", "x.png"], "none.png: there is no such file"),
-        (["sharp.png", "--kernel", "box:size=41", "-o", "x.png"], "taps came for 40 x 50 pixels"),
-        (["sharp.png", "--kernel", "box:size=51", "--boundary", "zero", "-o", "x.png"], "taps came for 40 x 50 pixels"),
+        (["sharp.png", "--kernel", "box:size=41", "-o", "x.png"], "taps for 40 x 50 pixels"),
+        (["sharp.png", "--kernel", "box:size=51", "--boundary", "zero", "-o", "x.png"], "taps for 40 x 50 pixels"),
         (["sharp.png", "--kernel", "k4.npy", "-o", "x.png"], "one kernel per channel"),
         (["sharp.png", "--kernel", "k.npy", "--sigma", "-1", "-o", "x.png"], "--sigma of 0 or more"),
         (["sharp.png", "--kernel", "k.npy", "-o", "sharp.png", "--force"], "sharp.png: is read and would be written"),

@@ -8,7 +8,8 @@ import pytest
 
 from deblur import config
 from deblur.cli.jobs.apply import Settings
-from deblur.restoration import RESTORERS, configured
+from deblur.restoration import RESTORERS
+from deblur.restoration.auto import configured
 
 CONFIGS = [
     path for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")) if not path.stem.startswith("fit")

@@ -222,7 +222,7 @@ def test_one_kernel_per_channel() -> None:
         torch.testing.assert_close(solved[:, channel : channel + 1], alone, atol=1e-2, rtol=1e-2)
     with pytest.raises(ShapeError, match="C as many as the 3 kernels"):
         factors.solve(x[:, :2])
-    with pytest.raises(ShapeError, match=r"an image \(B, C, H, W\) was expected"):
+    with pytest.raises(ShapeError, match=r"expected an image \(B, C, H, W\)"):
         factorize(SHAKE, 0.05).solve(x[0])
 
 
@@ -248,13 +248,13 @@ def test_cache_forgets_the_oldest() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"q": -1.0}, "the regulariser's weight q should be 0 or more, -1.0 came"),
-        ({"q": math.nan}, "the regulariser's weight q should be 0 or more, nan came"),
-        ({"q": 1.0, "taps": 0}, "a factor should have one tap a side or more, 0 came"),
-        ({"q": 1.0, "max_taps": 0}, "a factor should have one tap a side or more, 0 came"),
-        ({"q": 1.0, "grid": 20}, "the grid should be even and at least 30, twice the kernel and the taps, 20 came"),
-        ({"q": 1.0, "grid": 33}, "the grid should be even and at least 30, twice the kernel and the taps, 33 came"),
-        ({"q": 1.0, "regulariser": "tv"}, "a regulariser should be one of gradient, identity or a function, 'tv' came"),
+        ({"q": -1.0}, "expected the regulariser's weight q to be 0 or more, got -1.0"),
+        ({"q": math.nan}, "expected the regulariser's weight q to be 0 or more, got nan"),
+        ({"q": 1.0, "taps": 0}, "expected a factor of one tap a side or more, got 0"),
+        ({"q": 1.0, "max_taps": 0}, "expected a factor of one tap a side or more, got 0"),
+        ({"q": 1.0, "grid": 20}, "expected an even grid of at least 30, twice the kernel and the taps, got 20"),
+        ({"q": 1.0, "grid": 33}, "expected an even grid of at least 30, twice the kernel and the taps, got 33"),
+        ({"q": 1.0, "regulariser": "tv"}, "expected a regulariser out of gradient, identity, or a function, got 'tv'"),
     ],
 )
 def test_bad_setting_is_named(options: dict[str, object], message: str) -> None:

@@ -11,7 +11,7 @@ from deblur.errors import KernelError
 
 def test_kernel_larger_than_the_frame_does_not_fit() -> None:
     psf.fits(np.ones((5, 7)), (5, 7))
-    message = "a kernel should fit into the frame, 5 x 7 taps came for 5 x 6 pixels; crop it"
+    message = "expected a kernel no larger than the frame, got 5 x 7 taps for 5 x 6 pixels; crop the kernel"
     with pytest.raises(KernelError) as caught:
         psf.fits(np.ones((5, 7)), (3, 5, 6))
     assert str(caught.value) == message
@@ -21,7 +21,7 @@ def test_kernels_per_channel_match_the_channels() -> None:
     psf.fits(np.ones((3, 5, 5)), (3, 9, 9))
     psf.fits(np.ones((1, 5, 5)), (3, 9, 9))
     for frame in ((1, 9, 9), (9, 9)):
-        with pytest.raises(KernelError, match="3 kernels came for 1 channel"):
+        with pytest.raises(KernelError, match="3 kernels for 1 channel"):
             psf.fits(np.ones((3, 5, 5)), frame)
 
 

@@ -26,4 +26,4 @@ def case(kernel: np.ndarray) -> tuple[Problem, Tensor]:
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
     top, left = ((k - 1 - k // 2) for k in kernel.shape)
     truth = scene[:, top : top + frame.shape[1], left : left + frame.shape[2]]
-    return Problem(blurred=frame, psf=kernel, sigma=0.012), truth
+    return Problem(blurred=frame, kernel=kernel, sigma=0.012), truth

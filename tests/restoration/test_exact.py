@@ -14,7 +14,8 @@ from deblur.errors import UnstableInverseError
 from deblur.ops import masked_conv2d
 from deblur.psf.operator import blur
 from deblur.psf.quadrant import MaskedForm
-from deblur.restoration import RESTORERS, Problem, configured
+from deblur.restoration import RESTORERS, Problem
+from deblur.restoration.auto import configured
 from deblur.restoration.exact import Exact
 
 
@@ -35,7 +36,7 @@ def _stored(frame: torch.Tensor) -> torch.Tensor:
 )
 def test_above_60_db_on_a_noise_free_frame_with_a_zero_boundary(spec: str) -> None:
     truth, kernel = picture(80, 90), psfs.make(spec)
-    result = RESTORERS["exact"](Problem(blurred=_stored(blur(truth, kernel, "zero")), psf=kernel, boundary="zero"))
+    result = RESTORERS["exact"](Problem(blurred=_stored(blur(truth, kernel, "zero")), kernel=kernel, boundary="zero"))
     assert psnr(result.image, truth) > 60
     assert result.status == "converged"
     assert result.notes == ()
@@ -47,7 +48,7 @@ def test_unknown_border_is_restored_inside_and_says_where_not(spec: str) -> None
     frame = _stored(blur(scene, kernel))
     top, left = ((k - 1 - k // 2) for k in kernel.shape)
     truth = scene[:, top : top + frame.shape[1], left : left + frame.shape[2]]
-    result = RESTORERS["exact"](Problem(blurred=frame, psf=kernel))
+    result = RESTORERS["exact"](Problem(blurred=frame, kernel=kernel))
     (note,) = result.notes
     reach = int(re.search(r"about (\d+) pixels", note).group(1))  # type: ignore[union-attr]
     assert 1 <= reach < 30
@@ -61,14 +62,14 @@ def test_unknown_border_is_restored_inside_and_says_where_not(spec: str) -> None
 def test_other_boundaries_go_through_the_normal_equations(boundary: str) -> None:
     truth, kernel = picture(60, 60), psfs.make("exponential:decay=2,angle=200")
     frame = _stored(blur(truth, kernel, boundary))
-    result = RESTORERS["exact"](Problem(blurred=frame, psf=kernel, boundary=boundary))
+    result = RESTORERS["exact"](Problem(blurred=frame, kernel=kernel, boundary=boundary))
     assert psnr(result.image, truth) > 60
 
 
 @pytest.mark.parametrize("spec", ["motion:length=15,angle=30", "gaussian:sigma=2", "defocus:radius=4"])
 @pytest.mark.parametrize("boundary", ["unknown", "zero"])
 def test_unstable_inverse_is_refused(spec: str, boundary: str) -> None:
-    problem = Problem(blurred=picture(), psf=psfs.make(spec), boundary=boundary)
+    problem = Problem(blurred=picture(), kernel=psfs.make(spec), boundary=boundary)
     with pytest.raises(UnstableInverseError, match=r"not stable \(its spectrum falls to .* use --method wiener"):
         RESTORERS["exact"](problem)
 
@@ -77,18 +78,18 @@ def test_a_causal_kernel_that_amplifies_is_refused() -> None:
     kernel = torch.zeros(1, 3)
     kernel[0, 1], kernel[0, 2] = 0.4, 0.6  # the later tap is the larger: the inverse grows along the row
     with pytest.raises(UnstableInverseError, match="amplifies noise"):
-        RESTORERS["exact"](Problem(blurred=picture(), psf=kernel.numpy(), boundary="zero"))
+        RESTORERS["exact"](Problem(blurred=picture(), kernel=kernel.numpy(), boundary="zero"))
 
 
 def test_largest_gain_is_a_setting() -> None:
-    problem = Problem(blurred=picture(), psf=psfs.make("exponential:decay=4,angle=0"), boundary="zero")
+    problem = Problem(blurred=picture(), kernel=psfs.make("exponential:decay=4,angle=0"), boundary="zero")
     with pytest.raises(UnstableInverseError):
         configured("exact", {"max_gain": 1.5})(problem)
 
 
 def test_mask_is_not_used_and_that_is_said() -> None:
     frame = picture()
-    problem = Problem(blurred=frame, psf=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=frame < 0)
+    problem = Problem(blurred=frame, kernel=psfs.make("exponential:decay=1,angle=0"), boundary="zero", mask=frame < 0)
     assert "as they are" in RESTORERS["exact"](problem).notes[0]
 
 
@@ -102,7 +103,7 @@ def test_factors_are_undone_from_the_last_to_the_first() -> None:
     for form in factors:
         weight = torch.as_tensor(form.weight)[None, None]
         blurred = masked_conv2d(blurred[None], weight, orientation=form.orientation)[0]
-    problem = Problem(blurred=blurred, psf=np.ones((1, 1)), boundary="zero")
+    problem = Problem(blurred=blurred, kernel=np.ones((1, 1)), boundary="zero")
     result = Exact(factors=factors)(problem)
     torch.testing.assert_close(result.image, scene, rtol=0, atol=1e-9)
     assert result.residual < 1e-9

@@ -13,7 +13,8 @@ from pictures import picture
 
 from deblur import psf as psfs
 from deblur.errors import OptionError
-from deblur.noise import MISFIT, effective_sigma, estimate_sigma, span
+from deblur.noise import effective_sigma, estimate_sigma, span
+from deblur.psf.kernel import MISFIT
 from deblur.psf.operator import BOUNDARIES, blur
 from deblur.restoration import PRECONDITIONERS, RESTORERS, Problem
 from deblur.restoration.chebyshev import chebyshev
@@ -49,7 +50,7 @@ def _equations(boundary: str, preconditioner: str = "circulant", q: float = 0.01
     mask = torch.rand(2, 20, 22, generator=torch.Generator().manual_seed(3)) > 0.1
     problem = Problem(
         blurred=torch.rand(2, 20, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(4)),
-        psf=psf, boundary=boundary, mask=mask, preconditioner=preconditioner,
+        kernel=psf, boundary=boundary, mask=mask, preconditioner=preconditioner,
     )  # fmt: skip
     return NormalEquations(problem, gradients, q)
 
@@ -60,8 +61,8 @@ def test_normal_equations_are_those_of_the_blur(boundary: str) -> None:
     blur, mask = equations.problem.blur, equations.problem.mask
     assert mask is not None
     x = torch.rand(2, *blur.scene, dtype=torch.float64)
-    torch.testing.assert_close(equations.apply(x), blur.adjoint(mask * blur(x)))
-    torch.testing.assert_close(equations.problem.data, blur.adjoint(mask * equations.problem.blurred))
+    torch.testing.assert_close(equations(x), blur.adjoint(mask * blur(x)))
+    torch.testing.assert_close(equations.problem.right_hand_side, blur.adjoint(mask * equations.problem.blurred))
 
 
 @pytest.mark.parametrize("preconditioner", PRECONDITIONERS)
@@ -71,7 +72,7 @@ def test_system_and_preconditioner_are_symmetric_and_positive(boundary: str, pre
     generator = torch.Generator().manual_seed(0)
     u, v = torch.randn(2, 2, *equations.problem.blur.scene, dtype=torch.float64, generator=generator)
     inverse = PRECONDITIONERS[preconditioner](equations.problem.blur, gradients, equations.q)
-    for operator in (equations.apply, inverse):
+    for operator in (equations, inverse):
         torch.testing.assert_close((operator(u) * v).sum(), (u * operator(v)).sum(), rtol=1e-8, atol=1e-8)
         assert float((operator(u) * u).sum()) > 0
 
@@ -206,9 +207,9 @@ def test_noise_of_a_constant_or_tiny_frame_is_zero() -> None:
 def test_misfit_follows_the_exposure() -> None:
     frame = picture()
     assert span(3 * frame) == pytest.approx(3 * span(frame))
-    assert effective_sigma(0.0, span(frame)) == pytest.approx(MISFIT * span(frame))
-    assert effective_sigma(0.01, 0.5, strength=2) == pytest.approx(2 * math.hypot(0.01, MISFIT * 0.5))
-    assert effective_sigma(0.01, 0.5, caution=3.0) == pytest.approx(math.hypot(0.01, 3 * MISFIT * 0.5))
+    assert effective_sigma(0.0, span(frame), MISFIT) == pytest.approx(MISFIT * span(frame))
+    assert effective_sigma(0.01, 0.5, MISFIT, strength=2) == pytest.approx(2 * math.hypot(0.01, MISFIT * 0.5))
+    assert effective_sigma(0.01, 0.5, MISFIT, caution=3.0) == pytest.approx(math.hypot(0.01, 3 * MISFIT * 0.5))
     assert span(frame, torch.zeros_like(frame)) == 0
 
 
@@ -220,7 +221,7 @@ def test_strength_must_be_positive(strength: float) -> None:
 
 def test_problem_without_a_mask_believes_every_pixel() -> None:
     frame = torch.rand(1, 6, 6)
-    problem = Problem(blurred=frame, psf=np.ones((1, 1)))
+    problem = Problem(blurred=frame, kernel=np.ones((1, 1)))
     assert problem.masked(frame) is frame
 
 
@@ -270,7 +271,7 @@ def test_a_correction_is_what_the_solver_adds(boundary: str, preconditioner: str
     misfit = problem.masked(problem.blurred - operator(scene))
     symbol = on_grid(gradients, grid, scene)
     wanted, off = (torch.fft.irfft2(symbol * torch.fft.rfft2(operator.to_grid(x)), s=grid) for x in (target, scene))
-    right = problem.data + equations.q * operator.from_grid(wanted)
+    right = problem.right_hand_side + equations.q * operator.from_grid(wanted)
     expected = _after(equations.solve(right, scene), 5)
     found = equations.refine(scene, misfit, wanted - off, 5)
     torch.testing.assert_close(found.scene, expected, rtol=0, atol=1e-9)
@@ -282,7 +283,9 @@ def test_corrections_keep_single_precision() -> None:
     frame = blur(picture(200, 200).double(), psfs.make("shake:size=13,seed=1"))
     wiggle = 0.003 * torch.randn(frame.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     exact, rough = (
-        RESTORERS["tv"](Problem(blurred=(frame + wiggle).to(dtype), psf=psfs.make("shake:size=13,seed=1"), sigma=0.005))
+        RESTORERS["tv"](
+            Problem(blurred=(frame + wiggle).to(dtype), kernel=psfs.make("shake:size=13,seed=1"), sigma=0.005)
+        )
         for dtype in (torch.float64, torch.float32)
     )
     assert float((rough.image - exact.image).abs().max()) < 2e-6
@@ -294,9 +297,9 @@ def test_both_solvers_reach_the_same_scene(boundary: str, preconditioner: str) -
     equations = _equations(boundary, preconditioner, q=0.05)
     problem = equations.problem
     start = problem.blur.extend(problem.blurred)
-    scene = _after(equations.solve(problem.data, start), 400)
-    residual = equations.apply(scene) - problem.data
-    assert float(residual.norm() / problem.data.norm()) < 1e-4  # the unseen outside comes last
+    scene = _after(equations.solve(problem.right_hand_side, start), 400)
+    residual = equations(scene) - problem.right_hand_side
+    assert float(residual.norm() / problem.right_hand_side.norm()) < 1e-4  # the unseen outside comes last
 
 
 def test_a_pixel_depends_on_its_surroundings_alone() -> None:
@@ -305,8 +308,8 @@ def test_a_pixel_depends_on_its_surroundings_alone() -> None:
     other[..., 250:] = 1 - other[..., 250:]
     scenes = []
     for blurred in (frame, other):
-        problem = Problem(blurred=blurred, psf=psfs.make("gaussian:sigma=1"))
+        problem = Problem(blurred=blurred, kernel=psfs.make("gaussian:sigma=1"))
         equations = NormalEquations(problem, gradients, 0.05)
-        steps = equations.solve(problem.data, problem.blur.extend(blurred))
+        steps = equations.solve(problem.right_hand_side, problem.blur.extend(blurred))
         scenes.append(problem.blur.crop(_after(steps, 4)))
     torch.testing.assert_close(scenes[0][..., 50:100], scenes[1][..., 50:100], rtol=0, atol=1e-9)

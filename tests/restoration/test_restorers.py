@@ -17,7 +17,8 @@ from deblur import psf as psfs
 from deblur.errors import OptionError
 from deblur.progress import Step
 from deblur.psf.operator import BOUNDARIES, blur
-from deblur.restoration import DEFAULT_METHOD, PRECONDITIONERS, RESTORERS, Problem, configured
+from deblur.restoration import PRECONDITIONERS, RESTORERS, Problem
+from deblur.restoration.auto import DEFAULT_METHOD, configured
 from deblur.restoration.restorer import Iterate, Restorer
 
 SPLITTINGS = ["tv", "hyperlaplacian", "flow"]
@@ -42,14 +43,14 @@ def test_restores_a_known_boundary(method: str, boundary: str, kernel: np.ndarra
     truth = picture(48, 56)
     frame = blur(truth, kernel, boundary)
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
-    result = RESTORERS[method](Problem(blurred=frame, psf=kernel, sigma=0.012, boundary=boundary))
+    result = RESTORERS[method](Problem(blurred=frame, kernel=kernel, sigma=0.012, boundary=boundary))
     assert psnr(result.image, truth) > psnr(frame, truth) + 2.5
 
 
 @pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("method", WITH_PRIOR)
 def test_constant_frame_stays_constant(method: str, level: float, kernel: np.ndarray) -> None:
-    result = RESTORERS[method](Problem(blurred=torch.full((3, 24, 30), level), psf=kernel))
+    result = RESTORERS[method](Problem(blurred=torch.full((3, 24, 30), level), kernel=kernel))
     error = (result.image - level).abs()
     if method == "flow":  # what is learnt is nearly so
         assert float(error.mean()) < 0.5 / 255
@@ -63,7 +64,7 @@ def test_small_frames_and_any_number_of_channels_stay_finite(
     method: str, shape: tuple[int, int, int], kernel: np.ndarray
 ) -> None:
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    result = RESTORERS[method](Problem(blurred=0.5 + 0.1 * noise, psf=kernel, sigma=0.1))
+    result = RESTORERS[method](Problem(blurred=0.5 + 0.1 * noise, kernel=kernel, sigma=0.1))
     assert result.image.shape == shape
     assert bool(result.image.isfinite().all())
 
@@ -72,7 +73,7 @@ def test_small_frames_and_any_number_of_channels_stay_finite(
 @pytest.mark.parametrize("method", WITH_PRIOR)
 def test_noise_alone_is_not_amplified(method: str, sigma: float, kernel: np.ndarray) -> None:
     noise = sigma * torch.randn(1, 40, 44, generator=torch.Generator().manual_seed(0))
-    result = RESTORERS[method](Problem(blurred=0.5 + noise, psf=kernel, sigma=sigma))
+    result = RESTORERS[method](Problem(blurred=0.5 + noise, kernel=kernel, sigma=sigma))
     assert float((result.image - 0.5).square().mean().sqrt()) < (4 if method == "rl" else 1) * sigma
 
 
@@ -103,9 +104,9 @@ def test_masked_pixels_do_not_matter(method: str, case: tuple[Problem, Tensor]) 
 def test_one_kernel_per_channel_equals_each_channel_alone(method: str) -> None:
     kernels = np.stack([psfs.make(f"motion:length=7,angle={angle},size=9") for angle in (0, 60, 120)])
     frame = blur(picture(40, 44).expand(3, -1, -1), kernels)
-    together = RESTORERS[method](Problem(blurred=frame, psf=kernels)).image
+    together = RESTORERS[method](Problem(blurred=frame, kernel=kernels)).image
     alone = torch.cat(
-        [RESTORERS[method](Problem(blurred=f[None], psf=k)).image for f, k in zip(frame, kernels, strict=True)]
+        [RESTORERS[method](Problem(blurred=f[None], kernel=k)).image for f, k in zip(frame, kernels, strict=True)]
     )
     rim = 8  # the grid of three kernels is larger than that of one
     torch.testing.assert_close(together[:, rim:-rim, rim:-rim], alone[:, rim:-rim, rim:-rim], atol=5e-3, rtol=0)
@@ -115,7 +116,7 @@ def test_one_kernel_per_channel_equals_each_channel_alone(method: str) -> None:
 def test_progress_is_told_after_every_step(method: str, case: tuple[Problem, Tensor]) -> None:
     problem = case[0]
     if method == "exact":
-        problem = dataclasses.replace(problem, psf=psfs.make("exponential:decay=1,angle=0"))
+        problem = dataclasses.replace(problem, kernel=psfs.make("exponential:decay=1,angle=0"))
     told: list[Step] = []
     result = RESTORERS[method](problem, told.append)
     assert [step.index for step in told] == list(range(1, result.steps + 1))

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from deblur import config
+from deblur.device import using_threads
 from deblur.errors import ConfigError, DivergedError
 from deblur.flows import checkpoint
-from deblur.light import threads
 from deblur.training.optimizers import OPTIMIZERS
 from deblur.training.pictures import Pictures, Stack
 from deblur.training.ranks import Ranks
@@ -29,7 +29,7 @@ FLOW = {"architecture": "multiscale", "shape": [1, 8, 8], "levels": 2, "steps": 
 @pytest.fixture(autouse=True)
 def alone() -> Any:
     """One thread, as many small tensors are fastest, and torch's generator as it was."""
-    with torch.random.fork_rng(), threads(1):
+    with torch.random.fork_rng(), using_threads(1):
         yield
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from deblur import psf, restoring
 from deblur.cli.jobs import batch
 from deblur.images import Frame
+from deblur.options import ApplyOptions
 from deblur.progress import OnStep
-from deblur.psf.sidecar import informed
 from deblur.restoration import Restoration
 
 __all__ = ["Settings", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(batch.FileOptions, restoring.ApplyOptions):
+class Settings(batch.FileOptions, ApplyOptions):
     """What a configuration file for `apply` may hold: the options of a restoration and how files are read and written.
 
     Attributes:
@@ -30,7 +30,7 @@ class Settings(batch.FileOptions, restoring.ApplyOptions):
 
     def __post_init__(self) -> None:
         """Check both."""
-        restoring.ApplyOptions.__post_init__(self)
+        ApplyOptions.__post_init__(self)
         batch.FileOptions.__post_init__(self)
 
 
@@ -54,29 +54,20 @@ def run(
         settings: how to restore, read and write.
         sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
-    taps = psf.resolve(kernel, flip=settings.flip_kernel)
-    settings = informed(settings, kernel)
+    known = psf.resolve(kernel, flip=settings.flip_kernel)
 
-    def restore(frame: Frame, whole: Frame, on_step: OnStep) -> Restoration:
-        return restoring.restore(
-            frame.pixels,
-            taps,
-            restoring.for_frame(settings, tuple(whole.pixels.shape)),
-            alpha=frame.alpha,
-            ceiling=frame.ceiling,
-            transfer=frame.transfer,
-            on_step=on_step,
-        )
+    def process(part: Frame, whole: Frame, on_step: OnStep) -> Restoration:
+        return restoring.restore(part, known, settings, whole=whole, on_step=on_step)
 
     # a restored pixel depends on all others, less with every kernel width
-    rows, columns = (max(3 * side, 48) for side in taps.shape[-2:])
+    rows, columns = (max(3 * side, 48) for side in known.shape[-2:])
     task = batch.Task(
-        restore=restore,
-        made="deblurred",
-        came="blurred",
-        context=(rows, columns),
-        kernel=taps,
-        advice="a larger --strength or another --method",
+        process=process,
+        result_label="deblurred",
+        source_label="blurred",
+        margin=(rows, columns),
+        kernel=known,
+        hint="a larger --strength or another --method",
     )
     read = [*read, kernel, *([] if settings.prior is None else [settings.prior])]
     return batch.run(sources, task, settings, output=output, truth=truth, force=force, as_json=as_json, read=read)

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur import images, metrics
+from deblur import images, metrics, restoring
 from deblur.cli import console
-from deblur.cli.evaluate import score
-from deblur.cli.jobs import comparison
-from deblur.cli.jobs.window import Window, crop
+from deblur.cli.jobs import figures
+from deblur.cli.jobs.scores import Scores
+from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job, plan
-from deblur.errors import DeblurError, OptionError, ShapeError
+from deblur.errors import OptionError, ShapeError
 from deblur.images import Frame
 from deblur.progress import OnStep
+from deblur.psf import Kernel
 from deblur.restoration import Restoration
 
-__all__ = ["FileOptions", "Report", "Scores", "Task", "run"]
+__all__ = ["FileOptions", "Report", "Task", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,43 +58,20 @@ class Task:
     """What is done to every picture, and how it is spoken of.
 
     Attributes:
-        restore: the record of a frame, or of a part of the frame that comes second; the third argument is told after
-            every step.
-        made: what the picture is then: it goes to `NAME.made.EXT`.
-        came: what it was before.
-        context: rows and columns around a part of a frame that what becomes of it depends on.
+        process: process(part, whole, on_step) processes `part`, which is `whole` or a region of it.
+        result_label: the word for the result, `deblurred`: the file is NAME.deblurred.EXT.
+        source_label: the word for what came in, `blurred`; used in comparisons.
+        margin: rows and columns of surroundings that a region needs to come out as in the whole picture.
         kernel: shown in a comparison, or None.
-        advice: what to try where it diverges.
+        hint: what to try where it diverges.
     """
 
-    restore: Callable[[Frame, Frame, OnStep], Restoration]
-    made: str
-    came: str
-    context: tuple[int, int]
-    kernel: NDArray[np.float64] | None = None
-    advice: str
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How near the truth a picture is, as restored and as it came; see `deblur.metrics`."""
-
-    psnr: float
-    ssim: float
-    psnr_before: float
-    ssim_before: float
-
-    def __str__(self) -> str:
-        gain = self.psnr - self.psnr_before
-        return (
-            f"PSNR {self.psnr_before:.2f} -> {self.psnr:.2f} dB ({gain:+.2f}), "
-            f"SSIM {self.ssim_before:.4f} -> {self.ssim:.4f}"
-        )
-
-    def record(self, came: str) -> dict[str, float]:
-        """The same for a program to read; what the picture came as is in the names."""
-        before = {f"psnr_{came}": self.psnr_before, f"ssim_{came}": self.ssim_before}
-        return {"psnr": self.psnr, "ssim": self.ssim, **before}
+    process: Callable[[Frame, Frame, OnStep], Restoration]
+    result_label: str
+    source_label: str
+    margin: tuple[int, int]
+    kernel: Kernel | None = None
+    hint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +80,7 @@ class Report:
 
     image: str
     output: str
-    came: str
+    source_label: str
     restoration: Restoration
     scores: Scores | None = None
     notes: tuple[str, ...] = ()
@@ -131,7 +108,7 @@ class Report:
             "residual": result.residual,
             "steps": result.steps,
             "seconds": round(result.seconds, 4),
-            **({} if self.scores is None else self.scores.record(self.came)),
+            **({} if self.scores is None else self.scores.record(self.source_label)),
             "notes": self.notes,
         }
 
@@ -161,7 +138,7 @@ def run(
         read: further files that the command has read and so must not be written.
     """
     read = [*read, *([] if truth is None else [truth])]
-    jobs = plan(sources, output, made=task.made, compare=options.compare, force=force, read=read)
+    jobs = plan(sources, output, result_label=task.result_label, compare=options.compare, force=force, read=read)
     streaming = any(job.output == STREAM for job in jobs)
     if streaming and sys.stdout.isatty():
         raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
@@ -196,33 +173,36 @@ def _file(
         raise OptionError(f"a comparison shows one picture, this file has {len(frames)} pages; leave --compare out")
     shown, reports = [], []
     for page, frame in enumerate(frames):
-        window = Window.around(options.region, (frame.height, frame.width), task.context)
-        before = crop(frame, window.shown)
+        window = Window.around(options.region, (frame.height, frame.width), task.margin)
+        before = frame.window(*window.shown)
         truth = None if truths is None else _part_of_truth(truths[page], frame, before, window)
         name = job.source if len(frames) == 1 else f"{job.source} page {page + 1}"
-        result = _restored(crop(frame, window.seen), frame, task, Path(name).name)
+        result = _restored(frame.window(*window.seen), frame, task, Path(name).name)
         restored = dataclasses.replace(before, pixels=result.image[(slice(None), *window.inside)])
-        scores = None if truth is None else _scores(before.pixels, restored.pixels, truth)
-        notes = (*frame.notes, *result.notes)
-        report = Report(image=name, output=job.output, came=task.came, restoration=result, scores=scores, notes=notes)
+        scores = None if truth is None else Scores.of(before.pixels, restored.pixels, truth)
+        report = Report(
+            image=name,
+            output=job.output,
+            source_label=task.source_label,
+            restoration=result,
+            scores=scores,
+            notes=(*frame.notes, *result.notes),
+        )
         reports.append(report)
         shown.append(restored)
     if job.output != STREAM:
         Path(job.output).parent.mkdir(exist_ok=True)  # a folder that -o asked for
     images.write_frames(job.output, shown, quality=options.quality, force=force)
     if job.compare is not None:
-        shown_both = comparison.side_by_side(before, shown[0], task.kernel)
+        shown_both = figures.side_by_side(before, shown[0], task.kernel)
         images.write_frames(job.compare, [shown_both], force=force)
     return reports
 
 
 def _restored(frame: Frame, whole: Frame, task: Task, name: str) -> Restoration:
     with console.Bar(name) as bar:
-        result = task.restore(frame, whole, bar)
-    if result.status == "diverged":
-        raise DeblurError(
-            f"{result.method} diverged after {result.steps} steps, nothing was written; try {task.advice}"
-        )
+        result = task.process(frame, whole, bar)
+    restoring.restored(frame, result, f"{task.hint}; nothing was written")
     return result
 
 
@@ -236,13 +216,6 @@ def _part_of_truth(truth: Frame, frame: Frame, before: Frame, window: Window) ->
     pixels = metrics.common_part(truth.pixels, frame.pixels)[0][(slice(None), *window.shown)] if whole else truth.pixels
     metrics.common_part(before.pixels, pixels)  # refuses sizes that can't belong together, before the work
     return pixels
-
-
-def _scores(came: Tensor, restored: Tensor, truth: Tensor) -> Scores:
-    after, before = metrics.common_part(restored, truth), metrics.common_part(came, truth)
-    return Scores(
-        metrics.psnr(*after), score(metrics.ssim, *after), metrics.psnr(*before), score(metrics.ssim, *before)
-    )
 
 
 def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:

@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from deblur import denoising
 from deblur.cli.jobs import batch
 from deblur.images import Frame
+from deblur.options import DenoiseOptions
 from deblur.progress import OnStep
 from deblur.restoration import Restoration
 
 __all__ = ["Settings", "run"]
 
-_CONTEXT = 64  # pixels: what a denoised one sees reaches less far
+_MARGIN = 64  # pixels: what a denoised one sees reaches less far
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(batch.FileOptions, denoising.DenoiseOptions):
+class Settings(batch.FileOptions, DenoiseOptions):
     """What a configuration file for `denoise` may hold: how to denoise, and how files are read and written."""
 
     def __post_init__(self) -> None:
         """Check both."""
-        denoising.DenoiseOptions.__post_init__(self)
+        DenoiseOptions.__post_init__(self)
         batch.FileOptions.__post_init__(self)
 
 
@@ -46,15 +47,15 @@ def run(
         sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
 
-    def restore(frame: Frame, _: Frame, on_step: OnStep) -> Restoration:
-        return denoising.remove_noise(frame.pixels, settings, alpha=frame.alpha, ceiling=frame.ceiling, on_step=on_step)
+    def process(part: Frame, _: Frame, on_step: OnStep) -> Restoration:
+        return denoising.remove_noise(part, settings, on_step=on_step)
 
     task = batch.Task(
-        restore=restore,
-        made="denoised",
-        came="noisy",
-        context=(_CONTEXT, _CONTEXT),
-        advice="another --prior",
+        process=process,
+        result_label="denoised",
+        source_label="noisy",
+        margin=(_MARGIN, _MARGIN),
+        hint="another --prior",
     )
     read = [*read, *([] if settings.prior is None else [settings.prior])]
     return batch.run(sources, task, settings, output=output, truth=truth, force=force, as_json=as_json, read=read)

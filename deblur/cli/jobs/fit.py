@@ -6,10 +6,10 @@ Imported when the command runs, not before: it needs torch.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,18 @@ import torch
 import deblur
 from deblur import fitting, images, psf, restoring
 from deblur.cli import console
-from deblur.cli.jobs import panels
+from deblur.cli.jobs import figures
 from deblur.errors import DeblurError, FileError, OptionError
-from deblur.estimation.estimate import Estimate
+from deblur.estimation import Estimate
 from deblur.files import atomic_write, check_writable
 from deblur.images import Frame
-from deblur.psf.sidecar import encode_factors
-from deblur.restoration import Restoration
+from deblur.options import FitOptions
 
 __all__ = ["Settings", "Targets", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(fitting.FitOptions):
+class Settings(FitOptions):
     """What a configuration file for `fit` may hold: the options of an estimation and how files are read.
 
     Attributes:
@@ -58,10 +57,7 @@ class Targets:
 
     def check(self, masked: bool, force: bool, read: Sequence[str]) -> None:
         """Refuse names that could not be written, before any work."""
-        wanted = ".npz" if masked else ".npy"
-        if Path(self.kernel).suffix.lower() != wanted:
-            what = "masked convolutions are written as .npz" if masked else "kernels are written as .npy"
-            raise FileError(f"{self.kernel}: {what}; name it {Path(self.kernel).stem}{wanted}")
+        psf.check_name(self.kernel, factored=masked)
         pictures = [path for path in (self.restored, self.report, self.picture) if path is not None]
         for path in pictures:
             images.output_format(path)
@@ -103,9 +99,7 @@ def run(
     blurred = [_frame(source, settings) for source in sources]
     scenes = [] if sharp is None else [_frame(sharp, settings)]
     with console.Bar(Path(sources[0]).name) as bar, _naming(sources, sharp):
-        found = fitting.estimate(
-            [_picture(frame) for frame in blurred], settings, sharp=[_picture(frame) for frame in scenes], on_step=bar
-        )
+        found = fitting.estimate(blurred, settings, sharp=scenes, on_step=bar)
     restored = None
     if targets.restored is not None or targets.report is not None:
         restored = _restored(blurred[0], found, settings, Path(sources[0]).name)
@@ -127,10 +121,6 @@ def _frame(source: str, settings: Settings) -> Frame:
     return frames[0]
 
 
-def _picture(frame: Frame) -> fitting.Picture:
-    return fitting.Picture(pixels=frame.pixels, alpha=frame.alpha, ceiling=frame.ceiling, transfer=frame.transfer)
-
-
 @contextmanager
 def _naming(sources: Sequence[str], sharp: str | None) -> Iterator[None]:
     """Let an error about the pictures name their files."""
@@ -141,63 +131,47 @@ def _naming(sources: Sequence[str], sharp: str | None) -> Iterator[None]:
         raise type(error)(f"{names}: {error}") from error
 
 
-def _restored(frame: Frame, found: Estimate, settings: Settings, name: str) -> Restoration:
-    options = dataclasses.replace(settings.restoring(), confidence=found.confidence)
-    factors = found.details.get("factors")
-    if factors:
-        boundary = found.details.get("boundary", "unknown")
-        options = dataclasses.replace(options, method="exact", settings={"factors": factors}, boundary=boundary)
+def _restored(frame: Frame, found: Estimate, settings: Settings, name: str) -> Frame:
+    options = settings.restoring()
+    if found.kernel.factors:
+        options = dataclasses.replace(options, method="exact", boundary=found.boundary)
     with console.Bar(f"{name}, restored") as bar:
-        result = restoring.restore(
-            frame.pixels,
-            found.kernel,
-            options,
-            alpha=frame.alpha,
-            ceiling=frame.ceiling,
-            transfer=frame.transfer,
-            on_step=bar,
-        )
-    if result.status == "diverged":
-        raise DeblurError(f"{result.method} diverged with this kernel, nothing was written; leave --restore out")
-    return result
+        result = restoring.restore(frame, found, options, on_step=bar)
+    restoring.restored(frame, result, "leaving --restore out; nothing was written")
+    return dataclasses.replace(frame, pixels=result.image)
 
 
 def _outputs(
-    found: Estimate, blurred: Frame, restored: Restoration | None, targets: Targets, settings: Settings
-) -> list[tuple[str, Callable[[bool], None]]]:
+    found: Estimate, blurred: Frame, restored: Frame | None, targets: Targets, settings: Settings
+) -> list[tuple[str, Callable[..., None]]]:
     """What to write, the kernel last: once it is there, all is."""
-    outputs: list[tuple[str, Callable[[bool], None]]] = []
+    outputs: list[tuple[str, Callable[..., None]]] = []
 
     def frame_to(path: str, frame: Frame) -> None:
         images.check_storable([frame], images.output_format(path))
-        outputs.append((path, lambda force: images.write_frames(path, [frame], force=force)))
+        outputs.append((path, partial(images.write_frames, path, [frame])))
 
     if targets.picture is not None:
         drawn = torch.from_numpy(psf.draw(found.kernel)).float()[None] / 255
         frame_to(targets.picture, Frame(pixels=drawn))
     if restored is not None and targets.restored is not None:
-        frame_to(targets.restored, dataclasses.replace(blurred, pixels=restored.image))
+        frame_to(targets.restored, restored)
     if restored is not None and targets.report is not None:
         light = settings.transfer == "linear"
-        frame_to(targets.report, panels.panels(blurred, restored.image, found.kernel, linear=light))
-    text = json.dumps(console.finite(_record(found)), indent=2, ensure_ascii=False) + "\n"
-    outputs.append((targets.sidecar, lambda force: atomic_write(targets.sidecar, text.encode(), force=force)))
-    factors = found.details.get("factors")
-    if factors:
-        data = encode_factors(factors, found.kernel)
-        outputs.append((targets.kernel, lambda force: atomic_write(targets.kernel, data, force=force)))
-    else:
-        outputs.append((targets.kernel, lambda force: psf.save(targets.kernel, found.kernel, force, single=True)))
+        frame_to(targets.report, figures.panels(blurred, restored.pixels, found.kernel, linear=light))
+    about = {str(key): console.finite(value) for key, value in _record(found).items()}
+    for path, data in psf.encode(targets.kernel, found.kernel, about=about):
+        outputs.append((str(path), partial(atomic_write, path, data)))
     return outputs
 
 
-def _write(outputs: Sequence[tuple[str, Callable[[bool], None]]], force: bool) -> None:
+def _write(outputs: Sequence[tuple[str, Callable[..., None]]], force: bool) -> None:
     """Write all; where one fails or Ctrl-C comes, those that are new go again."""
     made = []
     try:
         for path, write in outputs:
             new = not Path(path).exists()
-            write(force)
+            write(force=force)
             made += [path] if new else []
     except BaseException:
         for path in made:
@@ -207,19 +181,20 @@ def _write(outputs: Sequence[tuple[str, Callable[[bool], None]]], force: bool) -
 
 def _record(found: Estimate) -> dict[str, object]:
     """What the sidecar and --json say."""
-    details = {key: value for key, value in found.details.items() if key != "factors"}
     return {
         "method": found.method,
         "size": list(found.size),
         "sigma": found.sigma,
-        "confidence": round(found.confidence, 4),
+        "confidence": found.confidence,
+        "misfit": found.kernel.misfit,
+        "source": found.kernel.source,
         "status": found.status,
         "warnings": list(found.warnings),
         "region": None if found.region is None else list(found.region),
         "steps": found.steps,
         "seconds": round(found.seconds, 3),
         "version": deblur.__version__,
-        "details": {key: _plain(value) for key, value in details.items()},
+        "details": {key: _plain(value) for key, value in found.details.items()},
     }
 
 
@@ -238,7 +213,7 @@ def _plain(value: object) -> object:
 
 def _summary(found: Estimate, output: str) -> str:
     rows, columns = found.size
-    parts = [f"{columns} x {rows} taps", str(found.details.get("spec", found.method))]
+    parts = [f"{columns} x {rows} taps", found.kernel.source if ":" in found.kernel.source else found.method]
     if np.isfinite(found.sigma):
         parts.append(f"sigma {found.sigma:.4f} ({255 * found.sigma:.2f}/255)")
     if found.region is not None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 from deblur.cli import console
+from deblur.device import device_named, using_threads
 from deblur.errors import ConfigError
-from deblur.light import device_named
-from deblur.light import threads as using_threads
 from deblur.training import pictures, ranks
 from deblur.training.outputs import Outputs
 from deblur.training.recipe import Recipe

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from deblur.errors import OptionError
-from deblur.images import Frame
 
-__all__ = ["Window", "crop"]
+__all__ = ["Window"]
 
 _SLICES = tuple[slice, slice]
 
@@ -28,13 +26,11 @@ class Window:
     inside: _SLICES
 
     @classmethod
-    def around(
-        cls, region: tuple[int, int, int, int] | None, size: tuple[int, int], context: tuple[int, int]
-    ) -> Window:
+    def around(cls, region: tuple[int, int, int, int] | None, size: tuple[int, int], margin: tuple[int, int]) -> Window:
         """The window for `region` (x, y, width, height; None for everything) in a frame of `size` rows and columns.
 
-        So many rows and columns of `context` are seen on each side where the frame has them; the border of the frame
-        stays what it is.
+        `margin` rows and columns more are seen on each side where the frame has them; the border of the frame stays
+        what it is.
 
         Raises:
             OptionError: the region does not lie in the frame.
@@ -46,17 +42,11 @@ class Window:
             raise OptionError(
                 f"region {x},{y},{width},{height} (x,y,w,h) leaves the frame of {size[1]} x {size[0]} pixels"
             )
-        spans = [_span(*edge) for edge in zip((y, x), (height, width), size, context, strict=True)]
+        spans = [_span(*edge) for edge in zip((y, x), (height, width), size, margin, strict=True)]
         (seen_y, shown_y, inside_y), (seen_x, shown_x, inside_x) = spans
         return cls((seen_y, seen_x), (shown_y, shown_x), (inside_y, inside_x))
 
 
-def crop(frame: Frame, part: _SLICES) -> Frame:
-    """The frame's rectangle of these rows and columns, with all that goes with a frame."""
-    alpha = None if frame.alpha is None else frame.alpha[part]
-    return dataclasses.replace(frame, pixels=frame.pixels[(slice(None), *part)], alpha=alpha)
-
-
-def _span(start: int, length: int, size: int, context: int) -> tuple[slice, slice, slice]:
-    first, last = max(start - context, 0), min(start + length + context, size)
+def _span(start: int, length: int, size: int, margin: int) -> tuple[slice, slice, slice]:
+    first, last = max(start - margin, 0), min(start + length + margin, size)
     return slice(first, last), slice(start, start + length), slice(start - first, start - first + length)

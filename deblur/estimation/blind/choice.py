@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from deblur.device import using_threads
 from deblur.estimation.blind.candidates import Candidate, Judge, short_list
 from deblur.estimation.blind.descent import Descent
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 from deblur.estimation.blind.variational import Variational
-from deblur.light import threads
 
 __all__ = ["Choice", "Scored", "choose"]
 
@@ -120,5 +120,5 @@ def _refinements(planes: Sequence[Plane], refine: bool, descent: int) -> list[Re
 
 
 def _each(function: Callable[[A], Scored], items: Sequence[A], workers: int) -> list[Scored]:
-    with threads(1), ThreadPoolExecutor(max(min(workers, len(items)), 1)) as pool:  # one of torch's for each
+    with using_threads(1), ThreadPoolExecutor(max(min(workers, len(items)), 1)) as pool:  # one of torch's for each
         return list(pool.map(function, items))

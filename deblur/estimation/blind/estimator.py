@@ -27,6 +27,7 @@ from deblur.estimation.blind.support import CUT, asked, cut_off, ladder, support
 from deblur.estimation.blind.uniformity import DIFFERENT, exchanged
 from deblur.estimation.estimate import Estimate, Region
 from deblur.progress import OnStep, Step
+from deblur.psf import Kernel
 
 __all__ = ["BlindEstimator"]
 
@@ -67,7 +68,6 @@ class BlindEstimator:
         descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
         area: pixels of a frame that are used at most.
         compare: how many further regions of a large frame to compare the kernel with.
-        seed: nothing in this method is random; taken for the sake of a common interface.
 
     Example:
         >>> BlindEstimator(size=4)
@@ -84,7 +84,6 @@ class BlindEstimator:
     descent: int = 0
     area: int = AREA
     compare: int = 2
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.size is not None and (self.size < 3 or self.size % 2 == 0):
@@ -207,11 +206,15 @@ class BlindEstimator:
         used = places[0][0]
         height, width = whole[0].values.shape
         result = taps.centred(kernel, loss=0.01).astype(np.float64)
+        alternatives = tuple(
+            Kernel(one.candidate.kernel) for one in choice.listed if one.origin is not choice.best.origin
+        )
         return Estimate(
-            kernel=result / result.sum(),
+            kernel=Kernel(
+                result / result.sum(), confidence=value, source="one picture alone", alternatives=alternatives
+            ),
             method="blind",
             sigma=float(np.mean([one.sigma / one.scale for one in whole])),
-            confidence=value,
             warnings=tuple(warnings),
             region=None if used[2:] == (width, height) else used,
             seconds=time.perf_counter() - begin,

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deblur.device import using_threads
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.gradients import Gradients, kernel_step
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import RANGE
 from deblur.estimation.blind.pyramid import Plane
-from deblur.light import threads
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors.flow import FlowPrior
 from deblur.restoration.problem import Problem
@@ -94,10 +94,10 @@ def _restored(plane: Plane, kernel: Array) -> tuple[Problem, Tensor]:
     mask = None if believed is None else torch.from_numpy(believed > 0)[None]
     problem = Problem(
         blurred=values if mask is None else torch.where(mask, values, values[mask].mean()),
-        psf=kernel,
+        kernel=torch.from_numpy(np.asarray(kernel, dtype=np.float64)),
         sigma=math.hypot(plane.sigma, MISFIT * RANGE),
         mask=mask,
     )
-    with threads(1), torch.no_grad():
+    with using_threads(1), torch.no_grad():
         *_, last = HalfQuadraticSplitting(prior=_PRIOR, inner=_INNER).estimates(problem)
     return problem, last.scene

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
-from deblur.restoration.priors.splitting import Level
+from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol, curvature, gradients
 
@@ -52,7 +52,7 @@ def shrink(magnitude: Tensor, beta: float, power: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparseDerivatives:
+class SparseDerivatives(SplittingPrior):
     """Minimise weight / (2 sigma^2) ||W (K x - y)||^2 + sum over pixels of |grad x|^p + |c hess x|^p.
 
     It is the negative logarithm of an image density whose derivatives have heavy tails; p = 0.8 is that of

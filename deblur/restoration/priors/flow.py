@@ -20,7 +20,7 @@ from deblur.flows.image_flow import NoiseConditional
 from deblur.flows.image_prior import ImagePriorFlow
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA, SIDE, denoise
 from deblur.layers.masked_whitening import MEAN
-from deblur.restoration.priors.splitting import Level
+from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol
 from deblur.restoration.tiles import cut
@@ -37,7 +37,7 @@ _OVERLAP = 32  # leaves a hundredth of sigma of seams where a tile starts on the
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowPrior:
+class FlowPrior(SplittingPrior):
     """Minimise ||W (K x - y)||^2 / (2 sigma^2) - weight * log p(x), p a flow's density of photographs.
 
     With F the identity, z = prox(x) is what a denoiser does (Venkatakrishnan et al. 2013), and the flow has the best
@@ -68,7 +68,7 @@ class FlowPrior:
         [51.0, 11.4, 2.6]
     """
 
-    lean: ClassVar[bool] = False  # a denoiser's tile, beside all three channels of it
+    learned: ClassVar[bool] = True
 
     file: str = ""
     steps: int = 24

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -27,26 +28,28 @@ class Level:
     index: int = 0
 
 
-class SplittingPrior(Protocol):
+class SplittingPrior(ABC):
     """A prior sum of rho(F x) over a bank of filters F, each with its own prox.
 
     The splitting introduces z = F x and alternates z = prox(F x) with a quadratic step that pulls F x to z.
 
     Attributes:
         lean: whether a pull needs little memory beside the image and itself.
+        learned: whether it comes from a file, which its field `file` names.
     """
 
-    lean: ClassVar[bool]
+    lean: ClassVar[bool] = False
+    learned: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def symbol(self) -> Symbol:
         """Sum of |F(w1, w2)|^2 over the filters."""
-        ...
 
+    @abstractmethod
     def schedule(self, sigma: float) -> list[Level]:
         """The steps for a noise level sigma in (0, 1)."""
-        ...
 
+    @abstractmethod
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """F^T (prox(F x) - F x) of an image (C, H, W) on a circular grid: a small difference, exactly."""
-        ...

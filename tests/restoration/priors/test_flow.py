@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import of
 from scenes import noisy, photograph
 from torch import Tensor
 
@@ -18,12 +19,14 @@ from deblur.flows import build, checkpoint
 from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
 from deblur.noise import estimate_sigma
-from deblur.restoration import RESTORERS, Problem, configured
+from deblur.options import ApplyOptions
+from deblur.restoration import RESTORERS, Problem
+from deblur.restoration.auto import configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors import flow
 from deblur.restoration.priors.flow import FlowPrior, denoised
 from deblur.restoration.priors.splitting import Level
-from deblur.restoring import ApplyOptions, restore
+from deblur.restoring import restore
 
 SMALL = {"architecture": "image_prior", "steps": 1, "features": 4, "taps": 3}
 
@@ -186,7 +189,7 @@ class _Recorded:
 
 
 def test_the_scene_is_pulled_to_what_the_prior_makes_of_it() -> None:
-    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular")
+    problem = Problem(blurred=noisy(_photograph(12), 0.1), kernel=np.ones((1, 1)), boundary="circular")
     prior = _Recorded()
     scenes = [e.scene for e in HalfQuadraticSplitting(prior=prior).estimates(problem)]
     for shown, scene in zip(prior.shown, [problem.blurred, *scenes], strict=False):
@@ -197,7 +200,7 @@ def test_the_scene_is_pulled_to_what_the_prior_makes_of_it() -> None:
 
 @pytest.mark.parametrize(("denoise_from", "share"), [(0.01, 1.0), (0.02, 1.0), (0.04, 0.25), (np.inf, 0.0)])
 def test_the_more_noise_the_more_of_a_last_denoising(denoise_from: float, share: float) -> None:
-    problem = Problem(blurred=noisy(_photograph(12), 0.1), psf=np.ones((1, 1)), boundary="circular", sigma=0.02)
+    problem = Problem(blurred=noisy(_photograph(12), 0.1), kernel=np.ones((1, 1)), boundary="circular", sigma=0.02)
     made = HalfQuadraticSplitting(prior=_Recorded(), denoise_from=denoise_from)(problem)
     before = (problem.blurred + 0.5) / 2
     torch.testing.assert_close(made.image, before + share * (0.5 - before))
@@ -213,15 +216,17 @@ def test_denoising_from_no_level_is_refused(level: float) -> None:
 def test_less_noise_than_a_frame_shows_is_not_believed() -> None:
     """The flow lets through what it is not told of; it takes three quarters of what the frame shows."""
     blurred, taps = noisy(_photograph(64), 0.02), np.full((3, 3), 1 / 9)
-    runs = {n: restore(blurred, taps, ApplyOptions(method="flow", noise=n, transfer="linear")) for n in (0.001, 0.1)}
+    runs = {
+        n: restore(of(blurred), taps, ApplyOptions(method="flow", noise=n, transfer="linear")) for n in (0.001, 0.1)
+    }
     shown = estimate_sigma(blurred)
-    least = restore(blurred, taps, ApplyOptions(method="flow", noise=0.75 * shown, transfer="linear"))
+    least = restore(of(blurred), taps, ApplyOptions(method="flow", noise=0.75 * shown, transfer="linear"))
     torch.testing.assert_close(runs[0.001].image, least.image)
     told = f"the frame shows noise of {shown:.2g}: flow takes {0.75 * shown:.2g}, not 0.001"
     assert runs[0.001].notes == (told,)
     assert not runs[0.1].notes
     assert not least.notes
-    assert not restore(blurred, taps, ApplyOptions(method="wiener", noise=0.001, transfer="linear")).notes
+    assert not restore(of(blurred), taps, ApplyOptions(method="wiener", noise=0.001, transfer="linear")).notes
 
 
 def test_no_pixel_is_moved_further_than_noise_can() -> None:

@@ -1,25 +1,42 @@
-"""The picture of `deblur fit --report`: kernel, blurred, restored and residual, side by side."""
+"""The pictures that commands draw: before and after side by side (`--compare`), and the report of an estimation."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deblur import psf
 from deblur.images import Frame
+from deblur.psf import Kernel
 from deblur.psf.operator import Blur
 from deblur.transfer import TRANSFERS
 
-__all__ = ["panels"]
+__all__ = ["panels", "side_by_side"]
 
-_GAP = 4  # pixels between two panels
+_GAP = 4  # pixels between two pictures
 _LARGEST = 640  # pixels that the longer side of a panel has at most
 _GAIN = 8.0  # of the residual, on middle gray
 
 
-def panels(blurred: Frame, restored: Tensor, kernel: NDArray[np.float64], *, linear: bool = False) -> Frame:
+def side_by_side(before: Frame, restored: Frame, kernel: Kernel | None) -> Frame:
+    """One 8-bit picture of both, on white where they are transparent, the kernel inset at the bottom left.
+
+    Args:
+        before, restored: frames of one size, C = 1 or 3.
+        kernel: (kh, kw) or (C, kh, kw); None for no inset.
+
+    Returns:
+        frame (3, H, 2 W + 4) where the pictures or the kernel's channels are coloured, else (1, H, 2 W + 4).
+    """
+    left, right = _opaque(before), _opaque(restored)
+    if kernel is not None:
+        left = _inset(left.clone(), kernel)
+    gap = torch.ones(left.shape[0], left.shape[1], _GAP)
+    return Frame(pixels=torch.cat((left, gap, right), dim=2))
+
+
+def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, linear: bool = False) -> Frame:
     """One 8-bit picture of four panels of one height.
 
     The residual is the restored picture, blurred again, less the blurred one, eight times as strong on middle gray:
@@ -31,7 +48,7 @@ def panels(blurred: Frame, restored: Tensor, kernel: NDArray[np.float64], *, lin
         kernel: (kh, kw).
         linear: whether stored values are light.
     """
-    curve = TRANSFERS["linear"] if linear else blurred.transfer
+    curve = TRANSFERS["linear"] if linear else blurred.transfer or TRANSFERS["srgb"]
     light = curve.decode(restored.clamp(0, 1))
     operator = Blur(kernel, (blurred.height, blurred.width), "replicate")
     again = curve.encode(operator(light.float()))
@@ -45,6 +62,22 @@ def panels(blurred: Frame, restored: Tensor, kernel: NDArray[np.float64], *, lin
     square[:, top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     gap = torch.ones(len(square), height, _GAP)
     return Frame(pixels=torch.cat([square, gap, parts[0], gap, parts[1], gap, parts[2]], dim=2))
+
+
+def _opaque(frame: Frame) -> Tensor:
+    pixels = frame.pixels.clamp(0, 1)
+    return pixels if frame.alpha is None else pixels * frame.alpha + (1 - frame.alpha)
+
+
+def _inset(pixels: Tensor, kernel: Kernel) -> Tensor:
+    """Draw the kernel, a quarter of the picture high at most and with a white frame, over the bottom left corner."""
+    height, width = pixels.shape[1:]
+    drawn = psf.draw(kernel, size=max(min(height, width) // 5, 1))
+    inset = torch.from_numpy(np.pad(drawn, 1, constant_values=255).astype(np.float32) / 255)
+    rows, columns = inset.shape
+    if rows <= height // 2 and columns <= width:
+        pixels[:, height - rows :, :columns] = inset
+    return pixels
 
 
 def _small(image: Tensor) -> Tensor:

@@ -1,0 +1,244 @@
+"""One picture, from file or array to solver and back.
+
+A `Picture` holds pixels as they are stored, with what goes with them: transparency, what is not to be believed, the
+level at which it saturates, its transfer curve, how its file coded it. `deblur.images.Frame` extends it by what
+belongs to the file. One layout holds for arrays and tensors (`deblur.layout`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deblur.coding import Coding
+from deblur.errors import DtypeError, ShapeError
+from deblur.layout import channels_first
+from deblur.transfer import Transfer
+
+__all__ = [
+    "ArrayT",
+    "Picture",
+    "array_like",
+    "ceiling_level",
+    "check_finite",
+    "full_scale",
+    "picture_of",
+    "pictures_of",
+    "with_hidden",
+    "without_hidden",
+]
+
+ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
+
+_PictureT = TypeVar("_PictureT", bound="Picture")
+
+_BAND = 256  # rows looked at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Pixels as a file stores them, with what goes with them.
+
+    Args:
+        pixels: (C, H, W) float, black 0 and white 1; values beyond are kept.
+        alpha: (H, W) in [0, 1]; where it is 0 the pixel's colour is not believed. None: opaque.
+        ceiling: the pixel value at and above which the picture is saturated; None where nothing shows that it is.
+        transfer: the curve between pixels and linear light; sRGB if None.
+        notes: lines the user should see, such as a profile that was not understood.
+        mask: (1 or C, H, W) bool, False where a pixel is not to be believed; None: every one is.
+        weights: (1 or C, H, W) in [0, 1], how much a pixel's error counts beside the others'; None: all alike.
+        coding: how the file coded the pixels, where that loses something (JPEG); None where it does not.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    ceiling: float | None = None
+    transfer: Transfer | None = None
+    notes: tuple[str, ...] = ()
+    mask: Tensor | None = None
+    weights: Tensor | None = None
+    coding: Coding | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows, as the picture is seen."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Columns, as the picture is seen."""
+        return int(self.pixels.shape[2])
+
+    def window(self: _PictureT, rows: slice, columns: slice) -> _PictureT:
+        """The rectangle of these rows and columns, with all that goes with it.
+
+        Example:
+            >>> Picture(pixels=torch.zeros(3, 8, 9)).window(slice(2, 6), slice(0, 5)).pixels.shape
+            torch.Size([3, 4, 5])
+        """
+        part = (..., rows, columns)
+        top, left = rows.indices(self.height)[0], columns.indices(self.width)[0]
+        return dataclasses.replace(
+            self,
+            pixels=self.pixels[part],
+            alpha=None if self.alpha is None else self.alpha[part],
+            mask=None if self.mask is None else self.mask[part],
+            weights=None if self.weights is None else self.weights[part],
+            coding=None if self.coding is None else self.coding.at(top, left),
+        )
+
+
+def full_scale(array: npt.NDArray[Any]) -> float:
+    """The value that is white in an array of this dtype.
+
+    Raises:
+        DtypeError: neither unsigned integers nor floats.
+    """
+    if array.dtype.kind == "u":
+        return float(np.iinfo(array.dtype).max)
+    if array.dtype.kind == "f":
+        return 1.0
+    raise DtypeError(f"expected unsigned integers or floats, got {array.dtype}; convert the picture first")
+
+
+def picture_of(image: npt.ArrayLike | Tensor) -> Picture:
+    """An array or a tensor as a picture.
+
+    Args:
+        image: an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W), with C = 1 to 4 (2 and 4: the last channel
+            is alpha); unsigned integers with their full scale, or floats with white at 1.
+
+    Raises:
+        DtypeError: neither unsigned integers nor floats.
+        ShapeError: another layout.
+
+    Example:
+        >>> picture_of(np.full((8, 9, 4), 255, np.uint8)).pixels.shape
+        torch.Size([3, 8, 9])
+        >>> picture_of(torch.ones(4, 8, 9)).alpha.shape
+        torch.Size([8, 9])
+    """
+    array, planes = _planes(image)
+    white = full_scale(array)
+    colours = len(planes) - (len(planes) in (2, 4))
+    dtype: type[np.floating] = np.float64 if array.dtype == np.float64 else np.float32
+    stored = torch.from_numpy(np.ascontiguousarray(planes, dtype=dtype) / white)
+    level = ceiling_level(planes[:colours], white)
+    return Picture(
+        pixels=stored[:colours],
+        alpha=stored[-1] if colours < len(stored) else None,
+        ceiling=None if level is None else level / white,
+    )
+
+
+def pictures_of(image: npt.ArrayLike | Tensor) -> list[Picture]:
+    """The pictures of a batch (B, C, H, W), which only a tensor can be, or the one of anything else."""
+    batch = isinstance(image, Tensor) and image.ndim == 4
+    return [picture_of(one) for one in image] if batch and len(image) else [picture_of(image)]  # type: ignore[union-attr,arg-type]
+
+
+def array_like(image: ArrayT, pictures: Sequence[Picture]) -> ArrayT:
+    """Pictures as an array or a tensor of the layout, dtype and device of the image that they came from.
+
+    Integers are rounded and clipped, floats not.
+
+    Example:
+        >>> int(array_like(np.zeros((8, 9), np.uint8), [Picture(pixels=torch.full((1, 8, 9), 0.5))])[0, 0])
+        128
+    """
+    array = _as_numpy(image)
+    white = full_scale(array)
+    parts = [
+        picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha[None]])
+        for picture in pictures
+    ]
+    values = (
+        torch.stack(parts) if array.ndim == 4 else parts[0] if isinstance(image, Tensor) else parts[0].movedim(0, -1)
+    )
+    stored = values.mul(white).numpy()
+    if array.ndim == 2:
+        stored = stored[0] if isinstance(image, Tensor) else stored[..., 0]
+    if array.dtype.kind == "u":
+        stored = np.clip(np.rint(stored), 0, white)
+    typed = stored.astype(array.dtype)
+    return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
+
+
+def _planes(image: npt.ArrayLike | Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """An image as an array in its own layout, and as planes (C, H, W)."""
+    array = _as_numpy(image)
+    if isinstance(image, Tensor):
+        channels_first(image)
+        planes, layout = array[None] if array.ndim == 2 else array, "(H, W) or (C, H, W)"
+    else:
+        planes, layout = array[..., None] if array.ndim == 2 else array, "(H, W) or (H, W, C)"
+        planes = np.moveaxis(planes, -1, 0) if planes.ndim == 3 else planes
+    if planes.ndim != 3 or not 1 <= planes.shape[0] <= 4 or 0 in planes.shape:
+        kind = "tensor" if isinstance(image, Tensor) else "picture"
+        raise ShapeError(f"expected a {kind} {layout} with C = 1 to 4, got {array.shape}; reorder its axes")
+    return array, planes
+
+
+def _as_numpy(image: npt.ArrayLike | Tensor) -> npt.NDArray[Any]:
+    """A tensor or array as an array; bfloat16, which NumPy has not, as float32."""
+    if not isinstance(image, Tensor):
+        return np.asarray(image)
+    image = image.detach().cpu()
+    return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
+
+
+def without_hidden(pixels: Tensor, alpha: Tensor | None) -> Tensor:
+    """The pixels with the mean of those that are seen wherever alpha (H, W) is 0.
+
+    Colours that nobody sees must not reach those that are seen.
+    """
+    if alpha is None or bool((alpha > 0).all()):
+        return pixels
+    seen = (alpha > 0).to(pixels)
+    mean = (pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1)
+    return torch.where(alpha > 0, pixels, mean[:, None, None])
+
+
+def with_hidden(pixels: Tensor, stored: Tensor, alpha: Tensor | None) -> Tensor:
+    """The pixels as they were stored wherever alpha (H, W) is 0."""
+    return pixels if alpha is None else torch.where(alpha > 0, pixels, stored)
+
+
+def check_finite(*values: Tensor | None) -> None:
+    """Raise ShapeError where pixels are NaN or infinite."""
+    if not all(value is None or bool(torch.isfinite(value).all()) for value in values):
+        raise ShapeError("expected finite pixel values, got NaN or infinity; replace them first")
+
+
+def ceiling_level(array: npt.NDArray[Any], white: float) -> float | None:
+    """The stored value at which a frame saturates, or None.
+
+    The frame's maximum m is its ceiling where it is the end of the scale (the type's largest integer, or `white`), or
+    where samples pile up at it: at least 16, at most half of them, and four times as many as at any level of the 64th
+    part of the range below it. A scene's own highlights thin out towards the maximum; a clipped sensor (12-bit data
+    in a 16-bit file, a pedestal) stacks up there.
+    """
+    largest = array.max()
+    if not largest > 0:
+        return None
+    level = float(largest)
+    if level == white or (array.dtype.kind == "u" and level == np.iinfo(array.dtype).max):
+        return level
+    total, below = 0, np.zeros(0, np.int64)
+    floor = level - max(level / 64, 1 if array.dtype.kind == "u" else 0)
+    tops = [band[band >= floor] for band in _bands(array)]
+    levels, counts = np.unique(np.concatenate(tops), return_counts=True)
+    total, below = int(counts[levels == largest].sum()), counts[levels < largest]
+    piled = 16 <= total <= array.size / 2 and total >= 4 * (below.max() if below.size else 0)
+    return level if piled else None
+
+
+def _bands(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    return [array[start : start + _BAND] for start in range(0, array.shape[0], _BAND)]
