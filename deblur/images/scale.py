@@ -15,8 +15,9 @@ from torch import Tensor
 from deblur.errors import DtypeError, FileError, OptionError, ShapeError
 from deblur.images.exif import png_gamma, seen_metadata
 from deblur.images.frame import Frame
+from deblur.images.icc import transfer_from_icc
 from deblur.images.stored import Array, Stored
-from deblur.transfer import TRANSFERS, transfer_from_icc
+from deblur.transfer import TRANSFERS
 
 __all__ = ["FULL_SCALE", "ceiling_level", "frame_from_stored", "stored_from_frame", "turn"]
 
