@@ -48,7 +48,6 @@ class Metadata:
         icc: the bytes of the ICC profile, or None.
         resolution: pixels per unit, or None.
         png: the PNG chunks about colour other than the profile (gAMA, cHRM, sRGB, cICP), in their order.
-        description: the ImageDescription of a TIFF, or None.
         compressed: whether the samples were stored compressed (TIFF).
         lossless: whether the file kept every value (WebP knows both kinds).
         extra_sample: TIFF's code of the fourth channel: 0 unspecified, 1 premultiplied alpha, 2 alpha.
@@ -58,7 +57,6 @@ class Metadata:
     icc: bytes | None = None
     resolution: Resolution | None = None
     png: tuple[tuple[bytes, bytes], ...] = ()
-    description: str | None = None
     compressed: bool = True
     lossless: bool = False
     extra_sample: int = 2
