@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from deblur.flows.flow import Flow
-from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
+from deblur.flows.noise_conditional import SIDE, mixings, noise_features, whitening_of
 from deblur.layers.affine_coupling import AffineCoupling
 from deblur.layers.composition import Composition
 from deblur.layers.squeeze import Squeeze
 from deblur.layers.transform import Shape, check_counts
+from deblur.noise import LEAST_SIGMA
 
 __all__ = ["ImageFlow", "NoiseConditional"]
 

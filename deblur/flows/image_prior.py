@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import OptionError, ShapeError
-from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
+from deblur.flows.noise_conditional import SIDE, mixings, noise_features, whitening_of
 from deblur.layers.actnorm import ActNorm
 from deblur.layers.feature_coupling import FeatureCoupling
 from deblur.layers.transform import Shape, Transform, check_counts
+from deblur.noise import LEAST_SIGMA
 
 __all__ = ["ImagePrior", "ImagePriorFlow"]
 

@@ -21,15 +21,13 @@ from deblur.layers.inverse_conv import InverseConv
 from deblur.layers.invertible_conv1x1 import InvertibleConv1x1
 from deblur.layers.masked_whitening import MaskedWhitening
 from deblur.layers.transform import Transform
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA
 from deblur.ops.geometry import ORIENTATIONS
 
-__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "SIDE", "denoise", "mixings", "noise_features", "whitening_of"]
+__all__ = ["SIDE", "denoise", "mixings", "noise_features", "whitening_of"]
 
 SIDE = 4
 """Pixels a side of what becomes one pixel of 16 channels."""
-
-LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
-"""The noise levels that a prior is trained for."""
 
 
 def whitening_of(kind: str, taps: int, context_features: int) -> Transform:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError, ShapeError
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA
 
 __all__ = ["Spectrum"]
 
 _POWER_LAW = (-3.84, -3.25, 0.55)  # of gray photographs on [0, 1]
 _FREQUENCIES = 8  # knots along each axis
 _LEVELS = 6  # knots in log sigma
-_LEAST_SIGMA, _MOST_SIGMA = 1 / 255, 60 / 255
 
 
 class Spectrum(nn.Module):
@@ -86,7 +86,7 @@ def _between(frequencies: Tensor) -> Tensor:
 
 def _between_levels(log_sigma: Tensor) -> Tensor:
     """Return the weights (B, knots) of linear interpolation at these noise levels; constant beyond the last ones."""
-    least, most = math.log(_LEAST_SIGMA), math.log(_MOST_SIGMA)
+    least, most = math.log(LEAST_SIGMA), math.log(MOST_SIGMA)
     return _hats((log_sigma.clamp(least, most) - least) / (most - least) * (_LEVELS - 1), _LEVELS)
 
 

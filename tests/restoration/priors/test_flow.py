@@ -15,9 +15,8 @@ import deblur
 from deblur import psf as psfs
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
-from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
-from deblur.noise import estimate_sigma
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA, estimate_sigma
 from deblur.restoration import RESTORERS, Problem, configured
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors import flow
