@@ -4,7 +4,8 @@ A file is told by its content, read into a `Stored` picture (the file's own numb
 `Frame` (float32 channels). Writing goes the same way back: same size, depth, channels and alpha, with EXIF block, ICC
 profile and resolution carried over and the orientation reset, because the pixels are upright already.
 
-A new format is one module with `SUFFIXES`, `read` and `write`, and one line in `FORMATS`.
+A new format is one module with `SUFFIXES`, `matches`, `read` and `write`, and one line in `FORMATS`, in
+`deblur.images.formats`.
 
 Example:
     >>> import tempfile, torch
@@ -23,13 +24,11 @@ from __future__ import annotations
 import io
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.files import atomic_write, check_writable
-from deblur.images import bmp, jpeg, png, tiff, webp
+from deblur.images.formats import FORMATS, Format, output_format
 from deblur.images.frame import Frame
 from deblur.images.recognise import recognise
 from deblur.images.scale import frame_from_stored, stored_from_frame
@@ -52,27 +51,6 @@ __all__ = [
 
 _SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
 """The errors by which decoders describe a broken file; others are accidents of theirs whose words help nobody."""
-
-
-class Format(NamedTuple):
-    """One file format: its suffixes, how it is read and written, and what it can hold."""
-
-    suffixes: tuple[str, ...]
-    read: Callable[[bytes], list[Stored]]
-    write: Callable[[BinaryIO, list[Stored], int | None], None]
-    depths: tuple[str, ...]
-    alpha: bool
-    pages: bool = False
-
-
-FORMATS: dict[str, Format] = {
-    "PNG": Format(png.SUFFIXES, png.read, png.write, ("uint8", "uint16"), alpha=True),
-    "TIFF": Format(tiff.SUFFIXES, tiff.read, tiff.write, ("uint8", "uint16", "float32"), alpha=True, pages=True),
-    "JPEG": Format(jpeg.SUFFIXES, jpeg.read, jpeg.write, ("uint8",), alpha=False),
-    "WebP": Format(webp.SUFFIXES, webp.read, webp.write, ("uint8",), alpha=True),
-    "BMP": Format(bmp.SUFFIXES, bmp.read, bmp.write, ("uint8",), alpha=True),
-}
-"""The formats that are read and written, by name."""
 
 
 def read_frames(source: str | Path | bytes, *, black: float | None = None, white: float | None = None) -> list[Frame]:
@@ -148,20 +126,6 @@ def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> byte
     file = io.BytesIO()
     FORMATS[format].write(file, _storable(frames, format, quality), quality)
     return file.getvalue()
-
-
-def output_format(path: str | Path) -> str:
-    """The format that a file name's suffix stands for.
-
-    Raises:
-        FileError: an unknown suffix, or none.
-    """
-    suffix = Path(path).suffix.lower()
-    for name, format in FORMATS.items():
-        if suffix in format.suffixes:
-            return name
-    known = " ".join(format.suffixes[0] for format in FORMATS.values())
-    raise FileError(f"{path}: the suffix '{suffix}' names no format that is written; use one of {known}")
 
 
 def _load(source: str | Path | bytes) -> tuple[bytes, str]:

@@ -8,13 +8,18 @@ from deblur.images.exif import sized_exif
 from deblur.images.stored import Stored
 from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 _QUALITY = 95
 _FULL_COLOUR = 90  # from this quality on colour is stored at full size (4:4:4), below at half (4:2:0)
 _MOST_EXIF = 65533 - 6
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a JPEG, by its first bytes."""
+    return data.startswith(b"\xff\xd8\xff")
 
 
 def read(data: bytes) -> list[Stored]:

@@ -22,7 +22,7 @@ from deblur.images.exif import exif_orientation, strip_exif_header
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".png",)
 
@@ -31,6 +31,11 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BAND_BYTES = 1 << 22
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a PNG, by its first bytes."""
+    return data.startswith(_SIGNATURE)
 
 
 def read(data: bytes) -> list[Stored]:

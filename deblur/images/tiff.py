@@ -20,14 +20,16 @@ import tifffile
 from deblur.errors import FileError
 from deblur.images.exif import sized_exif
 from deblur.images.ifd import EXIF, GPS, Directory, Entry, read_directory, write_directory
+from deblur.images.raw import is_raw
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 from deblur.images.tiff_segments import decode_page
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".tif", ".tiff")
 
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little- and big-endian
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 34925, 32946
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
@@ -39,6 +41,11 @@ _UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
 _EXPORT = "export 8 or 16 bits or 32-bit floats"
 _PLACEHOLDERS = {EXIF: EXIF - 1, GPS: GPS - 1}  # unused tags that sort alike: tifffile writes no directory tags
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is written
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a TIFF, by its first bytes, and not a camera's RAW file in TIFF's clothes."""
+    return data.startswith(_SIGNATURES) and not is_raw(data, name)
 
 
 def read(data: bytes) -> list[Stored]:

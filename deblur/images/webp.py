@@ -11,12 +11,17 @@ from deblur.images.exif import sized_exif
 from deblur.images.stored import Stored
 from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".webp",)
 
 _QUALITY = 95
 _LARGEST = 16383
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a WebP, by its first bytes."""
+    return data.startswith(b"RIFF") and data[8:12] == b"WEBP"
 
 
 def read(data: bytes) -> list[Stored]:

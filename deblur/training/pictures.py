@@ -32,7 +32,6 @@ OnSkip: TypeAlias = Callable[[str], None]
 """Told of every file that is left out, with the reason, in one line."""
 
 _REC_601 = np.array([0.299, 0.587, 0.114], np.float32)
-_SUFFIXES = {suffix for format in images.FORMATS.values() for suffix in format.suffixes}
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def read(paths: Sequence[str], data: Data, on_skip: OnSkip | None = None) -> Pic
     kept, held = ([stack for split in splits for stack in split[part]] for part in (0, 1))
     if not kept and not held:
         raise FileError(
-            f"{', '.join(paths)}: no picture that can be used was found; expected {' '.join(sorted(_SUFFIXES))}"
+            f"{', '.join(paths)}: no picture that can be used was found; expected {' '.join(sorted(_suffixes()))}"
         )
     _check_names(data, held)
     if not kept:
@@ -147,7 +146,12 @@ def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     found = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-    return [str(file) for file in sorted(found) if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")]
+    known = _suffixes()
+    return [str(file) for file in sorted(found) if file.suffix.lower() in known and not file.name.startswith(".")]
+
+
+def _suffixes() -> set[str]:
+    return {suffix for format in images.FORMATS.values() for suffix in format.suffixes}
 
 
 def _stored(frame: Frame, channels: int) -> Array:
