@@ -28,6 +28,7 @@ from pathlib import Path
 
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.files import atomic_write, check_writable
+from deblur.images.coding import Coding
 from deblur.images.formats import FORMATS, Format, output_format
 from deblur.images.frame import Frame
 from deblur.images.recognise import recognise
@@ -36,6 +37,7 @@ from deblur.images.stored import Metadata, Resolution, Stored
 
 __all__ = [
     "FORMATS",
+    "Coding",
     "Format",
     "Frame",
     "Metadata",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from deblur.images.coding import Coding
 from deblur.images.stored import Metadata
 from deblur.transfer import TRANSFERS, Transfer
 
@@ -32,6 +33,8 @@ class Frame:
         notes: lines the user should see, such as a profile that was not understood.
         metadata: EXIF, ICC profile, resolution.
         format: the name of the file format, such as `PNG`.
+        coding: how the file rounded the pixels (a JPEG does); None where it did not or nobody knows. It speaks of the
+            pixels that were read, and is not written.
     """
 
     pixels: Tensor
@@ -44,6 +47,7 @@ class Frame:
     notes: tuple[str, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
     format: str = "PNG"
+    coding: Coding | None = None
 
     @property
     def height(self) -> int:

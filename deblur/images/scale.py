@@ -65,6 +65,7 @@ def frame_from_stored(stored: Stored, format: str, black: float | None, white: f
         notes=stored.notes + ((note,) if note else ()),
         metadata=metadata,
         format=format,
+        coding=stored.coding and stored.coding.turned(stored.orientation, *stored.array.shape[:2]),
     )
 
 

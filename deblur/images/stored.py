@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur.images.coding import Coding
+
 __all__ = ["Array", "Metadata", "Resolution", "Stored"]
 
 Array: TypeAlias = NDArray[Any]
@@ -72,6 +74,7 @@ class Stored:
         metadata: what is carried over.
         orientation: the EXIF orientation that the array still has to be turned by, 1 to 8.
         notes: lines for the user.
+        coding: how the file rounded the array, before it is turned; None where it did not or nobody knows.
     """
 
     array: Array
@@ -79,6 +82,7 @@ class Stored:
     metadata: Metadata = field(default_factory=Metadata)
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    coding: Coding | None = None
 
     @classmethod
     def from_samples(cls, samples: Array, **rest: Any) -> Stored:

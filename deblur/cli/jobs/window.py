@@ -54,7 +54,8 @@ class Window:
 def crop(frame: Frame, part: _SLICES) -> Frame:
     """The frame's rectangle of these rows and columns, with all that goes with a frame."""
     alpha = None if frame.alpha is None else frame.alpha[part]
-    return dataclasses.replace(frame, pixels=frame.pixels[(slice(None), *part)], alpha=alpha)
+    coding = frame.coding and frame.coding.at(part[0].start or 0, part[1].start or 0)
+    return dataclasses.replace(frame, pixels=frame.pixels[(slice(None), *part)], alpha=alpha, coding=coding)
 
 
 def _span(start: int, length: int, size: int, context: int) -> tuple[slice, slice, slice]:
