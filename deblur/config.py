@@ -21,18 +21,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from deblur.errors import ConfigError, OptionError
+from deblur.strict_yaml import read
 
-from deblur.errors import ConfigError, FileError, OptionError
-
-__all__ = ["build", "from_keywords", "load", "number", "read", "suggestion"]
+__all__ = ["build", "from_keywords", "load", "number", "read", "replaced", "suggestion"]
 
 T = TypeVar("T")
 
@@ -90,28 +88,53 @@ def from_keywords(cls: type[T], given: Mapping[str, Any]) -> T:
     return cls(**given)
 
 
-def read(path: str | Path) -> dict[str, object]:
-    """The mapping a YAML file holds; an empty file is an empty mapping. Errors as for `load`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise FileError(f"{path}: no such configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected a YAML text file, found bytes that are no UTF-8 text") from None
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        values = yaml.load(text, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ConfigError(f"{path}: {line}not valid YAML, {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML, {' '.join(str(error).split())}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, found {_kind(values)}")
-    return values
+def replaced(record: T, changes: Mapping[str, Any], what: str, *, fixed: Collection[str] = ()) -> T:
+    """A copy of a record with some fields changed, from plain values.
+
+    A value must be of the type that the field holds now; an int serves for a float, a mapping changes a field that is
+    itself a record, and a field that holds None takes anything, which the record itself has to check.
+
+    Args:
+        record: an instance of a dataclass.
+        changes: new values by field name.
+        what: the record's name in messages.
+        fixed: the fields that may not be changed; they count as unknown.
+
+    Raises:
+        OptionError: an unknown field (the closest known one is named), a value of another type, or one that the record
+            refuses.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Prior:
+        ...     weight: float = 1.0
+        >>> replaced(Prior(), {"weight": 2}, "prior")
+        Prior(weight=2.0)
+        >>> replaced(Prior(), {"weight": "much"}, "prior")
+        Traceback (most recent call last):
+        ...
+        deblur.errors.OptionError: expected prior.weight to be a float like 1.0, got 'much'
+    """
+    kept = {field.name: getattr(record, field.name) for field in dataclasses.fields(typing.cast(Any, record))}
+    known = [name for name in kept if name not in fixed]
+    made = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise OptionError(f"unknown setting of {what} {name!r}{suggestion(name, known)}")
+        made[name] = _of_the_kind(kept[name], value, f"{what}.{name}")
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, record), **made))
+
+
+def _of_the_kind(present: Any, value: Any, what: str) -> Any:
+    """`value` for a field that now holds `present`, or OptionError."""
+    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
+        return replaced(present, value, what)
+    if type(present) is float and type(value) is int:
+        return float(value)
+    if present is not None and type(value) is not type(present):
+        raise OptionError(f"expected {what} to be a {type(present).__name__} like {present!r}, got {value!r}")
+    return value
 
 
 def number(text: str) -> float:
@@ -139,26 +162,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {', '.join(names)}"
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML values only; a key given twice is an error, not a silent last word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # an unhashable key: refused below
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# PyYAML follows YAML 1.1, to which 1e-3 is text for want of a point.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str) -> dict[str, Any]:

@@ -158,3 +158,29 @@ def test_numbers_as_people_write_them(text: str, value: float) -> None:
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected a number like"):
         config.number(text)
+
+
+def test_a_record_is_changed_from_plain_values() -> None:
+    record = Options(strength=2.0)
+    changed = config.replaced(record, {"strength": 3, "inner": {"depth": 5}, "threads": 4}, "options")
+    assert changed == Options(strength=3.0, inner=Inner(depth=5), threads=4)
+    assert type(changed.strength) is float
+    assert record == Options(strength=2.0)
+    assert config.replaced(record, {"inner": Inner(name="b")}, "options").inner.name == "b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strenght": 1.0}, "unknown setting of options 'strenght', did you mean 'strength'? Known: boundary"),
+        ({"inner": {"dept": 1}}, "unknown setting of options.inner 'dept', did you mean 'depth'? Known: depth, name"),
+        ({"compare": True}, "unknown setting of options 'compare'; Known: boundary"),
+        ({"strength": "1"}, "expected options.strength to be a float like 1.0, got '1'"),
+        ({"inner": {"depth": True}}, "expected options.inner.depth to be a int like 2, got True"),
+        ({"strength": -1}, "expected a strength above 0, got -1"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        config.replaced(Options(), changes, "options", fixed=["compare"])
+    assert str(caught.value).startswith(message)

@@ -17,11 +17,10 @@ Example:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from deblur.config import suggestion
+from deblur.config import replaced, suggestion
 from deblur.errors import OptionError
 from deblur.restoration.exact import Exact
 from deblur.restoration.hqs import HalfQuadraticSplitting
@@ -111,31 +110,10 @@ def configured(method: str, settings: Mapping[str, Any] | None = None, prior: st
         50.0
     """
     name = chosen(method, prior)
-    restorer: Restorer = _changed(RESTORERS[name], settings or {}, name)
-    return restorer if prior is None else _changed(restorer, {"prior": {"file": prior}}, name)
+    restorer = replaced(RESTORERS[name], settings or {}, name)
+    return restorer if prior is None else replaced(restorer, {"prior": {"file": prior}}, name)
 
 
 def _learned(restorer: Any) -> bool:
     """Whether a method's prior comes from a file."""
     return hasattr(getattr(restorer, "prior", None), "file")
-
-
-def _changed(record: Any, settings: Mapping[str, Any], path: str) -> Any:
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    changes = {}
-    for name, value in settings.items():
-        if name not in fields:
-            raise OptionError(f"unknown setting of {path} {name!r}{suggestion(name, fields)}")
-        changes[name] = _fitting(fields[name], value, f"{path}.{name}")
-    return dataclasses.replace(record, **changes)
-
-
-def _fitting(present: Any, value: Any, path: str) -> Any:
-    """`value` for a field that now holds `present`: of its type, an int serving for a float."""
-    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
-        return _changed(present, value, path)
-    if type(present) is float and type(value) is int:
-        return float(value)
-    if type(value) is not type(present):
-        raise OptionError(f"expected {path} to be a {type(present).__name__} like {present!r}, got {value!r}")
-    return value
