@@ -64,7 +64,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         deblur.deblurr  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["deblur", "deblur.errors", "deblur.config", "deblur.files", "deblur.cli"])
+@pytest.mark.parametrize(
+    "module", ["deblur", "deblur.errors", "deblur.layout", "deblur.config", "deblur.files", "deblur.cli"]
+)
 def test_a_light_module_imports_nothing_heavy(module: str) -> None:
     heavy = ("torch", "numpy", "cv2", "scipy", "skimage")
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
