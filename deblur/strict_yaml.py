@@ -24,9 +24,11 @@ def read(path: str | Path) -> dict[str, object]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise FileError(f"{path}: no such configuration file") from None
+        raise FileError(f"{path}: there is no such configuration file; check the name") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected a YAML text file, found bytes that are no UTF-8 text") from None
+        raise ConfigError(
+            f"{path}: expected a YAML text file, got bytes that are no UTF-8 text; save it as text"
+        ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from error
     try:
@@ -40,7 +42,7 @@ def read(path: str | Path) -> dict[str, object]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: expected `key: value` lines, found {'a list' if isinstance(values, list) else repr(values)}"
+            f"{path}: expected `key: value` lines, got {'a list' if isinstance(values, list) else repr(values)}"
         )
     return values
 

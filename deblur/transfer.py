@@ -98,7 +98,9 @@ class Table:
 
     def __post_init__(self) -> None:
         if len(self.samples) < 2 or not self.samples[-1] > self.samples[0]:
-            raise OptionError("a transfer table needs at least two samples that rise from the first to the last")
+            raise OptionError(
+                f"expected at least two samples that rise from the first to the last, got {len(self.samples)} samples"
+            )
         rising, step = [0.0], 1 / (len(self.samples) - 1)
         for sample in self.samples[1:]:
             # Slope at least 1/16 of the height: float32 keeps 6e-8 of the height, hence 1e-6 of the stored value.
@@ -152,7 +154,7 @@ class Transfer:
     def _map(self, values: Tensor, out: Tensor | None, direction: str) -> Tensor:
         out = torch.empty_like(values, memory_format=torch.contiguous_format) if out is None else out
         if out.shape != values.shape or not out.is_contiguous():
-            raise ShapeError(f"out must be a contiguous tensor of shape {tuple(values.shape)}, got {tuple(out.shape)}")
+            raise ShapeError(f"expected a contiguous out of shape {tuple(values.shape)}, got {tuple(out.shape)}")
         if len(self.curves) == 1:
             _map_pieces(self.curves[0], direction, values, out)
         elif values.ndim >= 3 and values.shape[-3] == len(self.curves):
@@ -164,7 +166,7 @@ class Transfer:
                     target.copy_(_map_pieces(curve, direction, plane, torch.empty_like(plane)))
         else:
             raise ShapeError(
-                f"the transfer '{self.name}' has {len(self.curves)} curves and needs (..., {len(self.curves)}, H, W), "
+                f"expected (..., {len(self.curves)}, H, W) for the curves of the transfer '{self.name}', "
                 f"got {tuple(values.shape)}; use another transfer"
             )
         return out

@@ -66,7 +66,7 @@ def test_pieces_join_and_only_one_tensor_is_made(monkeypatch):
 def test_a_wrong_out_is_refused():
     x = torch.rand(3, 5, 7)
     for out in (torch.empty(3, 7, 5), torch.empty(3, 7, 5).transpose(1, 2)):
-        with pytest.raises(ShapeError, match=r"out must be a contiguous tensor of shape \(3, 5, 7\)"):
+        with pytest.raises(ShapeError, match=r"expected a contiguous out of shape \(3, 5, 7\)"):
             TRANSFERS["srgb"].decode(x, out=out)
 
 

@@ -84,7 +84,7 @@ class Flow(nn.Module):
         self.dequantisation = dequantisation
         if len(self.splits) != len(self.stages) - 1:
             raise OptionError(
-                f"a flow of {len(self.stages)} stages needs a split between each two, got {len(self.splits)} splits"
+                f"expected a split between each two of {len(self.stages)} stages, got {len(self.splits)} splits"
             )
 
     def forward(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -164,7 +164,7 @@ class Flow(nn.Module):
         if n < 1:
             raise OptionError(f"expected at least 1 sample, got {n}")
         if not (temperature >= 0 and math.isfinite(temperature)):
-            raise OptionError(f"temperature must be at least 0, got {temperature}; 1 samples the density itself")
+            raise OptionError(f"expected a temperature of at least 0, got {temperature}; 1 samples the density itself")
         like = next(self.parameters())
         latents = [
             temperature * torch.randn((n, *one), generator=generator, dtype=like.dtype, device=like.device)

@@ -80,7 +80,9 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
         except Exception as error:  # decoders raise whatever a broken file makes them trip over
             said = " ".join(str(error).split()) if isinstance(error, _SPEAKING) else ""
             reason = said or "its header makes no sense"
-            raise FileError(f"is a damaged or cut-off {format} file ({reason}); export it again") from error
+            raise FileError(
+                f"expected a whole {format} file, got a damaged or cut-off one ({reason}); export it again"
+            ) from error
         del data
         return [frame_from_stored(page, format, black, white) for page in stored]
     except FileError as error:
@@ -138,7 +140,7 @@ def _load(source: str | Path | bytes) -> tuple[bytes, str]:
     path = Path(source)
     try:
         if path.is_dir():
-            raise FileError(f"{path}: is a folder, expected a picture file; name the files in it")
+            raise FileError(f"{path}: expected a picture file, got a folder; name the files in it")
         return path.read_bytes(), str(path)
     except FileNotFoundError as error:
         raise FileError(f"{path}: there is no such file; check the name") from error
@@ -162,16 +164,18 @@ def check_storable(frames: list[Frame], name: str, quality: int | None = None) -
     """
     format = FORMATS[name]
     if quality is not None and not 1 <= quality <= 100:
-        raise OptionError(f"--quality must be 1 to 100, got {quality}")
+        raise OptionError(f"expected --quality from 1 to 100, got {quality}")
     if not frames:
-        raise FileError("there is no picture to write")
+        raise FileError("expected a picture to write, got none")
     if len(frames) > 1 and not format.pages:
-        raise FileError(f"{name} holds one picture, these are {len(frames)} pages; name the output .tif")
+        raise FileError(f"expected one picture for {name}, got {len(frames)} pages; name the output .tif")
     for frame in frames:
         if frame.dtype == "float32" and "float32" not in format.depths:
-            raise FileError(f"{name} holds no float values; name the output .tif")
+            raise FileError(f"expected integer samples for {name}, got float values; name the output .tif")
         if frame.alpha is not None and not format.alpha:
-            raise FileError(f"{name} holds no alpha; name the output .png or .tif")
+            raise FileError(
+                f"expected a picture without alpha for {name}, got one with it; name the output .png or .tif"
+            )
 
 
 def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:

@@ -66,4 +66,4 @@ def output_format(path: str | Path) -> str:
         if suffix in format.suffixes:
             return name
     known = " ".join(format.suffixes[0] for format in FORMATS.values())
-    raise FileError(f"{path}: the suffix '{suffix}' names no format that is written; use one of {known}")
+    raise FileError(f"{path}: expected a suffix like {known}, got '{suffix}'; rename the output")

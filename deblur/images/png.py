@@ -48,7 +48,7 @@ def read(data: bytes) -> list[Stored]:
     _check_rows(chunks)
     texts = {kind: bytes(content) for kind, content in chunks if kind not in (b"IDAT", b"fdAT")}
     if b"acTL" in texts and struct.unpack_from(">I", texts[b"acTL"])[0] > 1:
-        raise FileError("is an animation, expected one picture; export the frame you want")
+        raise FileError("expected one picture, got an animation; export the frame you want")
     exif = strip_exif_header(texts.get(b"eXIf"))
     metadata = Metadata(
         exif=exif,

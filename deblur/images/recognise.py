@@ -40,16 +40,16 @@ def recognise(data: bytes, name: str) -> str:
         FileError: no format matches: what the file is instead and what to export, without its name.
     """
     if not data:
-        raise FileError(f"the file is empty, expected a picture ({_readable()})")
+        raise FileError(f"expected a picture ({_readable()}), got an empty file; copy it again")
     for format, entry in FORMATS.items():
         if entry.matches(data, name):
             return format
     if is_raw(data, name):
-        raise FileError(f"is a camera's RAW file, expected {_readable()}; {_EXPORT}")
+        raise FileError(f"expected {_readable()}, got a camera's RAW file; {_EXPORT}")
     for offset, signatures, what in _REFUSED:
         if data[offset : offset + 16].startswith(signatures):
-            raise FileError(f"is {what}, expected {_readable()}; {_EXPORT}")
-    raise FileError(f"is not a picture this program knows, expected {_readable()}; {_EXPORT}")
+            raise FileError(f"expected {_readable()}, got {what}; {_EXPORT}")
+    raise FileError(f"expected {_readable()}, got a file of another kind; {_EXPORT}")
 
 
 def _readable() -> str:

@@ -29,7 +29,7 @@ def halves(channels: int) -> list[int]:
         OptionError: Fewer than two channels.
     """
     if channels < 2:
-        raise OptionError(f"couplings and splits need at least 2 channels, got {channels}; squeeze first")
+        raise OptionError(f"expected at least 2 channels for a coupling or split, got {channels}; squeeze first")
     return [channels - channels // 2, channels // 2]
 
 

@@ -89,7 +89,7 @@ def _log_steepness(logit: Tensor) -> Tensor:
 
 def _levels_and_noise(levels: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     if levels.dtype != torch.uint8:
-        raise DtypeError(f"dequantisation needs levels 0 to 255 as uint8, got {levels.dtype}; floats need none")
+        raise DtypeError(f"expected levels 0 to 255 as uint8, got {levels.dtype}; floats need no dequantisation")
     k = levels.to(torch.get_default_dtype())
     return k, torch.rand(k.shape, generator=generator, dtype=k.dtype, device=k.device)
 

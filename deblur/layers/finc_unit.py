@@ -55,7 +55,7 @@ class FIncUnit(Transform):
     ) -> None:
         super().__init__()
         if direction not in _KINDS:
-            raise OptionError(f"direction must be conv or inverse, got {direction!r}")
+            raise OptionError(f"expected a direction of conv or inverse, got {direction!r}")
         kind = _KINDS[direction]
         parts = min(4, channels)
         self.sizes = [channels // parts + (i < channels % parts) for i in range(parts)]

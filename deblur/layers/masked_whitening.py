@@ -63,7 +63,7 @@ class MaskedWhitening(Transform):
     def __init__(self, channels: int, *, taps: int = 15, grid: int = 128, context_features: int = 0) -> None:
         super().__init__()
         if taps < 1 or grid < 4 * taps or grid % 2:
-            raise OptionError(f"expected a tap or more and an even grid of 4 taps or more, got {taps} and {grid}")
+            raise OptionError(f"expected at least 1 tap and an even grid of at least 4, got {taps} and {grid}")
         self.taps, self.grid = taps, grid
         self.spectrum = Spectrum(channels, context_features=context_features)
         self.mean = nn.Parameter(torch.full((channels, 1, 1), MEAN))

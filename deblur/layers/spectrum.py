@@ -46,7 +46,9 @@ class Spectrum(nn.Module):
     def __init__(self, channels: int, *, context_features: int = 0) -> None:
         super().__init__()
         if channels < 1 or context_features < 0:
-            raise OptionError(f"expected channels and no negative context, got {channels} and {context_features}")
+            raise OptionError(
+                f"expected at least 1 channel and no negative context, got {channels} and {context_features}"
+            )
         self.context_features = context_features
         self.power_law = nn.Parameter(torch.tensor(_POWER_LAW).repeat(channels, 1))
         levels = _LEVELS if context_features else 1
@@ -75,7 +77,7 @@ class Spectrum(nn.Module):
     def _log_sigma(self, context: Tensor | None) -> Tensor:
         if context is None or context.dim() != 2 or context.shape[1] != self.context_features:
             got = "none" if context is None else str(tuple(context.shape))
-            raise ShapeError(f"context must have the shape (B, {self.context_features}), log sigma first, got {got}")
+            raise ShapeError(f"expected a context (B, {self.context_features}), log sigma first, got {got}")
         return context[:, 0]
 
 

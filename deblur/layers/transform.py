@@ -77,7 +77,7 @@ class Conditioning(nn.Module):
         if context is None or context.dim() != 2 or context.shape[1] != self.context_features:
             got = "none" if context is None else str(tuple(context.shape))
             raise ShapeError(
-                f"context must have the shape (B, {self.context_features}), which this layer is made for, got {got}"
+                f"expected a context (B, {self.context_features}), which this layer is made for, got {got}"
             )
         return nn.functional.linear(context, self.weight)
 
@@ -86,4 +86,4 @@ def check_counts(**counts: int) -> None:
     """Raise OptionError for the first number that is below 1."""
     for name, count in counts.items():
         if count < 1:
-            raise OptionError(f"{name} must be at least 1, got {count}")
+            raise OptionError(f"expected {name} of at least 1, got {count}")

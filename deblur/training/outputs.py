@@ -57,7 +57,9 @@ class Outputs:
             FileError: a file is there and neither is asked for; nothing is there to be resumed.
         """
         if self.prior.suffix != ".pt":
-            raise FileError(f"{self.prior}: priors are written as .pt; name it {self.prior.stem}.pt")
+            raise FileError(
+                f"{self.prior}: expected a name ending in .pt, got {self.prior.suffix!r}; name it {self.prior.stem}.pt"
+            )
         check_writable(self.prior, force or resume)
         if resume:
             if not self.found():

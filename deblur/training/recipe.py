@@ -166,7 +166,7 @@ class Recipe:
         values = config.read(path)
         for part in ("model", "objective"):
             if part not in values:
-                raise ConfigError(f"{path}: expected a part `{part}:`, found none; configs/priors holds files to copy")
+                raise ConfigError(f"{path}: expected a part `{part}:`, got none; configs/priors holds files to copy")
         recipe = config.load(cls, path)
         try:  # what only the model and the optimizer themselves can tell, before any picture is read
             with torch.random.fork_rng():

@@ -93,9 +93,9 @@ def check_same(recipe: Recipe, pictures: Pictures, state: dict[str, Any], *, fre
     found = difference(here, before)
     if found is not None:
         key, mine, other = found
-        raise ConfigError(f"{key} is {mine} here and {other} in the run to be resumed; make them equal")
+        raise ConfigError(f"expected {key} = {other} as in the run to be resumed, got {mine}; make them equal")
     if state["pictures"] != pictures.fingerprint():
-        raise FileError("the pictures are others than in the run to be resumed; name the same ones")
+        raise FileError("expected the pictures of the run to be resumed, got others; name the same ones")
 
 
 class _Run:

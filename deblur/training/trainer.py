@@ -101,7 +101,7 @@ class Trainer:
         found = difference(self._recipe.plain()["model"], read.config)
         if found is not None:
             key, mine, other = found
-            raise ConfigError(f"model.{key} is {mine} here and {other} in {path}; make them equal")
+            raise ConfigError(f"expected model.{key} = {other} as in {path}, got {mine}; make them equal")
         self.model.load_state_dict(read.model.state_dict())
 
     def advance(self, stop: bool = False) -> tuple[dict[str, float], bool]:

@@ -64,9 +64,11 @@ def test_a_new_format_is_read_and_written(tmp_path: Path, gray: Frame) -> None:
 
 @pytest.mark.usefixtures("pgm")
 def test_a_new_format_is_named_where_formats_are_listed(gray: Frame) -> None:
-    with pytest.raises(FileError, match="expected PNG, TIFF, JPEG, WebP, BMP or PGM; export it"):
+    with pytest.raises(
+        FileError, match="expected PNG, TIFF, JPEG, WebP, BMP or PGM, got a file of another kind; export it"
+    ):
         read_frames(b"no picture at all, but long enough to be one")
-    with pytest.raises(FileError, match=r"use one of \.png \.tif \.jpg \.webp \.bmp \.pgm"):
+    with pytest.raises(FileError, match=r"a suffix like \.png \.tif \.jpg \.webp \.bmp \.pgm, got '\.xyz'; rename"):
         images.output_format("x.xyz")
 
 
@@ -91,7 +93,7 @@ def test_training_takes_a_new_format(tmp_path: Path, gray: Frame) -> None:
 
 
 def test_it_is_gone_without_its_line(tmp_path: Path, gray: Frame) -> None:
-    with pytest.raises(FileError, match="names no format that is written"):
+    with pytest.raises(FileError, match="expected a suffix like"):
         write_frames(tmp_path / "old.pgm", [gray])
 
 

@@ -21,7 +21,7 @@ def test_three_curves_serve_three_channels():
     torch.testing.assert_close(transfer.decode(x), expected, rtol=0, atol=2e-5)
     torch.testing.assert_close(transfer.encode(transfer.decode(x)), x, rtol=0, atol=1e-6)
     torch.testing.assert_close(transfer.decode(x[0]), transfer.decode(x)[0])
-    with pytest.raises(ShapeError, match=r"the transfer 'Three' has 3 curves and needs \(\.\.\., 3, H, W\), got"):
+    with pytest.raises(ShapeError, match=r"expected \(\.\.\., 3, H, W\) for the curves of the transfer 'Three', got"):
         transfer.decode(x[:, :1])
 
 

@@ -133,7 +133,7 @@ def test_another_file_is_used_and_read_again_when_it_changes(tmp_path: Path) -> 
 
 
 def test_a_bad_file_is_refused_as_a_setting(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"none\.pt: no such checkpoint"):
+    with pytest.raises(FileError, match=r"none\.pt: there is no such checkpoint"):
         FlowPrior(file="none.pt")
     other = tmp_path / "other.pt"
     config = {"architecture": "multiscale", "shape": [1, 8, 8], "levels": 1, "steps": 1, "hidden": 4}
