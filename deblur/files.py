@@ -41,7 +41,7 @@ def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[s
     Args:
         path: the file to be written.
         force: whether an existing file may be replaced.
-        sources: the files being read. None of them is ever overwritten, with `force` neither: the only copy of a
+        sources: the files being read. None of them is ever overwritten, not even with `force`: the only copy of a
             photograph would be gone.
 
     Raises:

@@ -64,7 +64,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     """Make the model of a configuration: `architecture`, a name in `FLOWS`, and the fields of its dataclass.
 
     Raises:
-        ConfigError: no or an unknown architecture, an unknown key, a value of the wrong type.
+        ConfigError: an architecture that is missing or unknown, an unknown key, a value of the wrong type.
         OptionError: a value the architecture refuses.
     """
     name = config.get("architecture")

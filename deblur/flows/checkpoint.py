@@ -1,4 +1,4 @@
-"""A trained flow in one file: its weights, the configuration that builds it, and what is worth keeping beside them.
+"""A trained flow in one file: its weights, the configuration that builds it, and further facts about it.
 
 The file is torch's own archive of a dictionary with plain data and tensors only, so it is read with
 `weights_only=True`: opening one runs no code of its own.
@@ -60,7 +60,7 @@ def save(
     Args:
         path: the file.
         model_config: what `deblur.flows.build` makes the model from.
-        model: it.
+        model: the model.
         force: replace an existing file.
         extra: plain data (numbers, text, lists, dictionaries) and tensors to keep beside it.
 
@@ -90,7 +90,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     if set(content) != _KEYS:
         raise FileError(f"{path}: expected the entries {', '.join(sorted(_KEYS))}, got {', '.join(map(str, content))}")
     try:
-        with torch.random.fork_rng(devices=[]):  # what is drawn while building is overwritten: let nobody notice
+        with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten: leave torch's state
             model = build(content["config"])
     except DeblurError as error:
         raise FileError(f"{path}: its configuration builds no model here ({error})") from error

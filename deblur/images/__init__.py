@@ -52,7 +52,7 @@ __all__ = [
 
 
 _SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
-"""The errors by which decoders describe a broken file; others are accidents of theirs whose words help nobody."""
+"""The errors by which decoders describe a broken file; the words of other errors mean nothing to a user."""
 
 
 def read_frames(source: str | Path | bytes, *, black: float | None = None, white: float | None = None) -> list[Frame]:
@@ -67,8 +67,9 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
         One frame, or one for every page of a TIFF.
 
     Raises:
-        FileError: no such file, not a picture, a damaged one, or one that would lose something: what to export.
-        OptionError: black and white that make no range.
+        FileError: the file is missing, no picture, damaged, or of a kind that would lose something; the message says
+            what to export.
+        OptionError: black is not below white.
     """
     data, name = _load(source)
     try:

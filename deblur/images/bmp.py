@@ -30,7 +30,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write one 8-bit picture; `quality` means nothing here."""
+    """Write one 8-bit picture; `quality` is not used."""
     (page,) = pages
     if page.alpha is None:
         buffer = io.BytesIO()

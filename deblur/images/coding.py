@@ -1,9 +1,8 @@
 """How a lossy file rounded its picture: the quantisation tables of a JPEG and where its blocks lie.
 
 A JPEG's samples are brightness and colour, Y, Cb and Cr. Each is cut into blocks of 8 x 8, transformed (DCT-II), and
-every coefficient is rounded to a multiple of its entry in a table. Who knows the tables and the blocks knows how far
-a pixel may be off. A picture that was cropped or turned since still has the blocks, elsewhere: `at` and `turned` say
-where.
+every coefficient is rounded to a multiple of its entry in a table. The tables and the place of the blocks say how far a
+pixel may be off. A picture that was cropped or turned afterwards has its blocks elsewhere: `at` and `turned` say where.
 
 Source: ITU-T T.81 (JPEG), sections A.1.1 (sampling factors), A.3.3 (DCT) and B.2.4.1 (tables).
 """
@@ -27,9 +26,9 @@ class Coding:
 
     Args:
         format: the name of the format, `JPEG`.
-        tables: (n, 8, 8) uint16, read-only: what the coefficients of each component are multiples of, the frequency
-            along rows first; one table for gray, three for colour (Y, Cb, Cr). The transform is orthonormal and black
-            is 0, white 255.
+        tables: (n, 8, 8) uint16, read-only: the steps that the coefficients of each component are multiples of, [i, j]
+            for frequency i down and j across; one table for gray, three for colour (Y, Cb, Cr). They are those of an
+            orthonormal DCT-II of samples on 0 to 255, less 128.
         subsampling: pixels, down and across, that share one sample of colour: (1, 1) is 4:4:4, (1, 2) is 4:2:2, (2, 2)
             is 4:2:0.
         offset: row and column of the picture's top left pixel, counted from the start of the unit that it lies in. A

@@ -66,7 +66,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write one picture of 8 or 16 bits; `quality` means nothing here."""
+    """Write one picture of 8 or 16 bits; `quality` is not used."""
     (page,) = pages
     array, alpha, metadata = page.array, page.alpha, page.metadata
     channels = (1 if array.ndim == 2 else array.shape[2]) + (alpha is not None)
@@ -154,7 +154,7 @@ def _read_16_bit(data: bytes, colour_type: int, transparent: bytes | None) -> Ar
 
 
 def _profile(content: bytes | None) -> bytes | None:
-    """iCCP: a name, a zero, the method (0), the compressed profile. A broken profile is none."""
+    """iCCP: a name, a zero, the method (0), the compressed profile. A broken profile counts as none."""
     if content is None:
         return None
     try:

@@ -26,7 +26,7 @@ _REFUSED: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
     (0, (b"\x89HDF\r\n\x1a\n", b"MATLAB 5.0"), "a MATLAB or HDF5 file"),
     (4, (b"ftyp",), "a video"),
 )
-"""Files that people mistake for pictures this package reads: where their signature is, what it is, what they are."""
+"""Files that are refused by name: the place of their signature, the signatures, what the file is called."""
 
 
 def recognise(data: bytes, name: str) -> str:

@@ -44,7 +44,7 @@ _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is writ
 
 
 def matches(data: bytes, name: str) -> bool:
-    """Whether a file is a TIFF, by its first bytes, and not a camera's RAW file in TIFF's clothes."""
+    """Whether a file is a TIFF, by its first bytes, and not a camera's RAW file, which may start like one."""
     return data.startswith(_SIGNATURES) and not is_raw(data, name)
 
 
@@ -78,7 +78,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is unused."""
+    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is not used."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
     with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:

@@ -34,13 +34,13 @@ def halves(channels: int) -> list[int]:
 
 
 class CouplingNet(nn.Module):
-    """3 x 3 convolution, activation, 1 x 1, activation, 3 x 3; the last is zero at first, so that nothing is done yet.
+    """3 x 3 convolution, activation, 1 x 1, activation, 3 x 3; the last one starts at zero and so does its result.
 
     Args:
         inputs: Channels it reads.
         hidden: Channels within.
         outputs: Channels it gives.
-        activation: A name in `ACTIVATIONS`; a smooth one where second derivatives should say something.
+        activation: A name in `ACTIVATIONS`; a smooth one where second derivatives are needed.
         context_features: K of the context, which adds to the first convolution's offset.
 
     Raises:

@@ -88,7 +88,7 @@ class MaskedWeight(nn.Module):
         log_det = (image.shape[2] * image.shape[3] * log_abs_det).expand(len(image))
         if len(weight) == 1:
             return operation(image, weight[0], orientation=self.orientation), log_det
-        # a weight for each image: images as groups of channels of one
+        # each image has a weight of its own: the batch becomes groups of channels of one image
         image_of_all = image.reshape(1, -1, *image.shape[2:])
         result = operation(image_of_all, weight.flatten(0, 1), orientation=self.orientation, groups=len(image))
         return result.view_as(image), log_det

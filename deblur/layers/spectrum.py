@@ -29,8 +29,8 @@ class Spectrum(nn.Module):
 
     Args:
         channels: C, each with a spectrum of its own.
-        context_features: K of the context (B, K), of which the first feature is log sigma and the others have no part;
-            0 for images without noise, V = S exp(T).
+        context_features: K of the context (B, K), whose first feature is log sigma; the others are ignored. 0 for
+            images without noise: V = S exp(T).
 
     Raises:
         OptionError: A negative number of features, or no channel.

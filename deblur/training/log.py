@@ -30,7 +30,7 @@ class Log:
         done: steps done.
 
     Raises:
-        FileError: the file cannot be written, or is another one's log.
+        FileError: the file cannot be written, or is the log of another run.
 
     Example:
         >>> import tempfile

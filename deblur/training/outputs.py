@@ -51,7 +51,7 @@ class Outputs:
         self.board = self.prior.with_suffix(".tensorboard")
 
     def check(self, *, resume: bool = False, force: bool = False) -> None:
-        """Refuse what could not be written, or would overwrite a run unasked; nothing is changed.
+        """Raise if a file could not be written, or if a run would be replaced without being asked; nothing is changed.
 
         Raises:
             FileError: a file is there and neither is asked for; nothing is there to be resumed.
@@ -71,7 +71,7 @@ class Outputs:
             raise FileError(f"{self.states}: a run is there; go on with --resume, or start again with --force")
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the prior, which is replaced in the end."""
+        """Remove the files of an earlier run except the prior, which is replaced at the end."""
         for folder in (self.states, self.board):
             if folder.is_dir():
                 shutil.rmtree(folder)

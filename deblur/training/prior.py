@@ -21,9 +21,9 @@ class Prior:
 
     Attributes:
         model: the flow, in evaluation mode.
-        recipe: what it was trained by.
-        objective: what it was trained for.
-        steps: how long.
+        recipe: the recipe it was trained with.
+        objective: the objective it was trained for.
+        steps: the number of steps it was trained for.
     """
 
     model: Any
