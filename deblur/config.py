@@ -20,16 +20,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from deblur.errors import ConfigError, FileError, OptionError, did_you_mean
+from deblur.errors import ConfigError, OptionError, did_you_mean
+from deblur.strict_yaml import read
 
 __all__ = ["build", "load", "number", "read", "replaced"]
 
@@ -76,28 +74,53 @@ def build(cls: type[T], values: Mapping[str, object]) -> T:
     return cls(**_fields(cls, values, "", ""))
 
 
-def read(path: str | Path) -> dict[str, object]:
-    """The mapping a YAML file holds; an empty file is an empty mapping. Errors as for `load`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise FileError(f"{path}: no such configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected a YAML text file, found bytes that are no UTF-8 text") from None
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        values = yaml.load(text, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ConfigError(f"{path}: {line}not valid YAML, {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML, {' '.join(str(error).split())}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, found {_kind(values)}")
-    return values
+def replaced(record: T, changes: Mapping[str, Any], what: str, *, fixed: Collection[str] = ()) -> T:
+    """A copy of a record with some fields changed, from plain values.
+
+    A value must be of the type that the field holds now; an int serves for a float, a mapping changes a field that is
+    itself a record, and a field that holds None takes anything, which the record itself has to check.
+
+    Args:
+        record: an instance of a dataclass.
+        changes: new values by field name.
+        what: the record's name in messages.
+        fixed: the fields that may not be changed; they count as unknown.
+
+    Raises:
+        OptionError: an unknown field (the closest known one is named), a value of another type, or one that the record
+            refuses.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Prior:
+        ...     weight: float = 1.0
+        >>> replaced(Prior(), {"weight": 2}, "prior")
+        Prior(weight=2.0)
+        >>> replaced(Prior(), {"weight": "much"}, "prior")
+        Traceback (most recent call last):
+        ...
+        deblur.errors.OptionError: expected prior.weight to be a float like 1.0, got 'much'
+    """
+    kept = {field.name: getattr(record, field.name) for field in dataclasses.fields(typing.cast(Any, record))}
+    known = [name for name in kept if name not in fixed]
+    made = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise OptionError(f"unknown setting of {what} {name!r}{did_you_mean(name, known)}")
+        made[name] = _of_the_kind(kept[name], value, f"{what}.{name}")
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, record), **made))
+
+
+def _of_the_kind(present: Any, value: Any, what: str) -> Any:
+    """`value` for a field that now holds `present`, or OptionError."""
+    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
+        return replaced(present, value, what)
+    if type(present) is float and type(value) is int:
+        return float(value)
+    if present is not None and type(value) is not type(present):
+        raise OptionError(f"expected {what} to be a {type(present).__name__} like {present!r}, got {value!r}")
+    return value
 
 
 def number(text: str) -> float:
@@ -118,66 +141,6 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise ConfigError(f"expected a number like 0.01 or 2.5/255, got {text!r}")
     return value
-
-
-def replaced(record: Any, values: Mapping[str, Any], what: str) -> Any:
-    """A copy of a dataclass instance with some of its fields changed from plain values.
-
-    Args:
-        record: the instance; its values say what types its fields have.
-        values: new values by field name; an int serves for a float, a mapping for a field that is itself a record.
-        what: what the record is, for messages.
-
-    Raises:
-        OptionError: an unknown name (the closest known one is named), a value of the wrong type, or one that the record
-            refuses.
-
-    Example:
-        >>> from dataclasses import dataclass
-        >>> @dataclass(frozen=True)
-        ... class Filter:
-        ...     weight: float = 65.0
-        >>> replaced(Filter(), {"weight": 50}, "wiener")
-        Filter(weight=50.0)
-    """
-    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    changes = {}
-    for name, value in values.items():
-        if name not in fields:
-            raise OptionError(f"unknown setting of {what} {name!r}{did_you_mean(name, fields)}")
-        changes[name] = _like(fields[name], value, f"{what}.{name}")
-    return dataclasses.replace(record, **changes)
-
-
-def _like(present: Any, value: Any, what: str) -> Any:
-    """`value` for a field that now holds `present`: of its type, an int serving for a float; of any type for None."""
-    if dataclasses.is_dataclass(present) and isinstance(value, Mapping):
-        return replaced(present, value, what)
-    if type(present) is float and type(value) is int:
-        return float(value)
-    if present is not None and type(value) is not type(present):
-        raise OptionError(f"expected {what} to be a {type(present).__name__} like {present!r}, got {value!r}")
-    return value
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML values only; a key given twice is an error, not a silent last word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # an unhashable key: refused below
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# PyYAML follows YAML 1.1, to which 1e-3 is text for want of a point.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str) -> dict[str, Any]:

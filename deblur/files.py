@@ -41,7 +41,7 @@ def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[s
     Args:
         path: the file to be written.
         force: whether an existing file may be replaced.
-        sources: the files being read. None of them is ever overwritten, with `force` neither: the only copy of a
+        sources: the files being read. None of them is ever overwritten, not even with `force`: the only copy of a
             photograph would be gone.
 
     Raises:
@@ -54,9 +54,9 @@ def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[s
             if str(source) != "-" and os.path.exists(source) and os.path.exists(target) and target.samefile(source):
                 raise FileError(f"{path}: is the input itself, which is never overwritten; choose another name")
         if target.is_dir() or str(path).endswith(("/", os.sep)):
-            raise FileError(f"{path}: is a folder, expected the name of a file; add a file name")
+            raise FileError(f"{path}: expected the name of a file, got a folder; add a file name")
         if target.exists() and not target.is_file():
-            raise FileError(f"{path}: is a device or a pipe, expected a regular file; choose another name")
+            raise FileError(f"{path}: expected a regular file, got a device or a pipe; choose another name")
         if target.exists() and not force:
             raise FileError(f"{path}: already exists; choose another name or overwrite it with --force")
         if not target.parent.is_dir():

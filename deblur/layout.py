@@ -1,19 +1,86 @@
-"""One layout: an array is (H, W[, C]); a tensor is (H, W), (C, H, W) or (B, C, H, W)."""
+"""The one rule for the axes of pictures.
+
+    an array    (H, W) or (H, W, C)
+    a tensor    (H, W), (C, H, W) or (B, C, H, W)
+
+A colour tensor in the layout of arrays is refused where that can be told: three rows of a picture are rare, three
+channels are not.
+
+Example:
+    >>> import torch
+    >>> batch = as_batch(torch.rand(3, 40, 50))
+    >>> batch.shape
+    torch.Size([1, 3, 40, 50])
+    >>> channels_first(torch.rand(40, 50, 3))
+    Traceback (most recent call last):
+    ...
+    deblur.errors.ShapeError: expected a tensor (C, H, W), got (40, 50, 3), which looks like (H, W, C); use
+    .movedim(-1, 0)
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deblur.errors import ShapeError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a command's options are checked without them
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["channels_first"]
+__all__ = ["as_batch", "as_given", "as_planes", "channels_first"]
+
+_MOST_CHANNELS = 4
 
 
 def channels_first(tensor: Tensor) -> None:
-    """Raise ShapeError for a tensor that is laid out as an array, with its channels last."""
+    """Check that a tensor is a picture (H, W), (C, H, W) or several, (B, C, H, W).
+
+    Raises:
+        ShapeError: another number of axes, or a last axis of at most 4 and more than 4 where the channels belong: a
+            picture with its channels last.
+    """
     shape = tuple(tensor.shape)
-    if len(shape) in (3, 4) and shape[-1] <= 4 < shape[-3]:
-        raise ShapeError(f"expected a tensor (C, H, W), got {shape} with the channels last; use .movedim(-1, 0)")
+    if len(shape) not in (2, 3, 4):
+        raise ShapeError(f"expected a tensor (H, W), (C, H, W) or (B, C, H, W), got {shape}")
+    if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS < shape[-3]:
+        wanted, found, to = ("(C, H, W)", "(H, W, C)", 0) if len(shape) == 3 else ("(B, C, H, W)", "(B, H, W, C)", 1)
+        raise ShapeError(f"expected a tensor {wanted}, got {shape}, which looks like {found}; use .movedim(-1, {to})")
+
+
+def as_batch(tensor: Tensor) -> Tensor:
+    """A view (B, C, H, W) of a tensor in any of the three layouts.
+
+    Raises:
+        ShapeError: as for `channels_first`.
+    """
+    channels_first(tensor)
+    return tensor[(None,) * (4 - tensor.dim())]
+
+
+def as_given(batch: Tensor, given: Tensor) -> Tensor:
+    """A result (B, C, H, W) in the layout of the tensor that `as_batch` made the batch of.
+
+    Example:
+        >>> import torch
+        >>> gray = torch.rand(40, 50)
+        >>> as_given(as_batch(gray)[..., 2:], gray).shape
+        torch.Size([40, 48])
+    """
+    return batch[(0,) * (4 - given.dim())]
+
+
+def as_planes(array: NDArray[Any]) -> NDArray[Any]:
+    """A view (C, H, W) of an array (H, W) or (H, W, C).
+
+    Raises:
+        ShapeError: another number of axes.
+
+    Example:
+        >>> import numpy as np
+        >>> as_planes(np.zeros((40, 50, 3))).shape
+        (3, 40, 50)
+    """
+    if array.ndim not in (2, 3):
+        raise ShapeError(f"expected an array (H, W) or (H, W, C), got {array.shape}")
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)

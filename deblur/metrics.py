@@ -1,7 +1,7 @@
 """How close a restored picture is to the truth: PSNR, SSIM, and PSNR up to a shift.
 
-Pictures have values in [0, 1]. A NumPy array is (H, W) or (H, W, C); a tensor is (H, W) or (C, H, W), as everywhere in
-this package.
+Pictures have values in [0, 1]. A NumPy array is (H, W) or (H, W, C); a tensor is (H, W), (C, H, W) or (B, C, H, W), as
+everywhere in this package (`deblur.layout`). The value of a batch is the mean of its pictures' values.
 
 Example:
     >>> truth = np.full((40, 40), 0.5)
@@ -15,13 +15,16 @@ Example:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from deblur.errors import ShapeError
+from deblur.layout import as_batch, as_planes
 
 __all__ = ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"]
 
@@ -43,10 +46,17 @@ def psnr(estimate: Picture, truth: Picture) -> float:
         dB; infinity for equal pictures.
 
     Raises:
-        ShapeError: two sizes; see `common_part` for those of a blurred frame and its scene.
+        ShapeError: two sizes; see `common_part` for those of a blurred frame and its scene. Or a tensor with its
+            channels last.
+
+    Example:
+        >>> import torch
+        >>> truth = torch.full((2, 3, 40, 50), 0.5)
+        >>> estimate = truth + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
+        >>> round(psnr(estimate[0], truth[0]), 3), round(psnr(estimate, truth), 3)
+        (20.0, 30.0)
     """
-    a, b = _pair(estimate, truth)
-    return _decibel(_squared_error(np.clip(a, 0, 1), b) / b.size)
+    return _mean_of(lambda a, b: _decibel(_squared_error(np.clip(a, 0, 1), b) / b.size), estimate, truth)
 
 
 def ssim(estimate: Picture, truth: Picture) -> float:
@@ -56,14 +66,22 @@ def ssim(estimate: Picture, truth: Picture) -> float:
     Transactions on Image Processing 13 (2004).
 
     Raises:
-        ShapeError: two sizes, or one below 11 pixels.
+        ShapeError: two sizes, one below 11 pixels, or a tensor with its channels last.
+
+    Example:
+        >>> ramp = np.linspace(0, 1, 40 * 50).reshape(40, 50)
+        >>> ssim(ramp, ramp), round(ssim(1 - ramp, ramp), 2)
+        (1.0, -0.37)
     """
+    return _mean_of(_ssim, estimate, truth)
+
+
+def _ssim(a: NDArray[Any], b: NDArray[Any]) -> float:
     from skimage import metrics as skimage_metrics
 
     similarity: Any = skimage_metrics.structural_similarity
-    a, b = _pair(estimate, truth)
     if min(a.shape[1:]) < 11:
-        raise ShapeError(f"SSIM needs at least 11 x 11 pixels, got {a.shape[1]} x {a.shape[2]}; use PSNR alone")
+        raise ShapeError(f"expected at least 11 x 11 pixels for SSIM, got {a.shape[1]} x {a.shape[2]}; use PSNR alone")
     values = [
         similarity(np.clip(x, 0, 1), y, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
         for x, y in zip(a, b, strict=True)
@@ -81,13 +99,25 @@ def shift_tolerant_psnr(estimate: Picture, truth: Picture, reach: int = 6, borde
     After Levin, Weiss, Durand & Freeman, "Understanding and evaluating blind deconvolution algorithms", CVPR 2009.
 
     Raises:
-        ShapeError: two sizes, or a picture too small for the reach.
+        ShapeError: two sizes, a picture too small for the reach, or a tensor with its channels last.
+
+    Example:
+        >>> texture = np.random.default_rng(0).random((80, 80))
+        >>> moved = np.roll(texture, 3, axis=1)
+        >>> round(psnr(moved, texture)), shift_tolerant_psnr(moved, texture)
+        (8, inf)
     """
-    a, b = _pair(estimate, truth)
+    return _mean_of(lambda a, b: _shifted_psnr(a, b, reach, border), estimate, truth)
+
+
+def _shifted_psnr(a: NDArray[Any], b: NDArray[Any], reach: int, border: int) -> float:
     height, width = b.shape[1:]
     margin = min(border + reach, max(reach + 1, min(height, width) // 4))
     if min(height, width) <= 2 * margin:
-        raise ShapeError(f"shifts of {reach} pixels need a larger picture than {height} x {width}; lower the reach")
+        raise ShapeError(
+            f"expected more than {2 * margin} x {2 * margin} pixels for shifts of {reach}, got {height} x {width}; "
+            "lower the reach"
+        )
     top, left = max(0, (height - _SEARCHED) // 2), max(0, (width - _SEARCHED) // 2)
     middle = (slice(None), slice(top, top + _SEARCHED), slice(left, left + _SEARCHED))
     best = _best_shift(a[middle].mean(axis=0), b[middle].mean(axis=0), margin, reach)
@@ -110,23 +140,32 @@ def common_part(a: _A, b: _B) -> tuple[_A, _B]:
         Both, the larger one cropped to the smaller one's size (a view).
 
     Raises:
-        ShapeError: sizes that no blur can explain: one is wider but less high, or twice as large or more.
+        ShapeError: sizes that no blur can explain: one is wider but less high, or twice as large or more. Or a tensor
+            with its channels last.
+
+    Example:
+        >>> import torch
+        >>> scene, frame = common_part(torch.rand(3, 40, 50), torch.rand(3, 36, 44))
+        >>> scene.shape == frame.shape == (3, 36, 44)
+        True
     """
     (first, second), names = (_size(a), _size(b)), [f"{w} x {h}" for h, w in (_size(a), _size(b))]
     differences = [y - x for x, y in zip(first, second, strict=True)]
     opposite = differences[0] * differences[1] < 0
     if opposite or any(abs(d) >= min(x, y) for d, x, y in zip(differences, first, second, strict=True)):
-        raise ShapeError(f"pictures of {names[0]} and {names[1]} pixels do not belong together; check the files")
+        raise ShapeError(
+            f"expected a picture and its blur, got {names[0]} and {names[1]} pixels, which do not belong "
+            "together; "
+            "check the files"
+        )
     height, width = min(first[0], second[0]), min(first[1], second[1])
     return _centre(a, height, width), _centre(b, height, width)
 
 
 def _size(picture: Picture) -> tuple[int, int]:
     """Height and width."""
-    if picture.ndim not in (2, 3):
-        raise ShapeError(f"a picture has 2 or 3 axes, got {tuple(picture.shape)}")
-    rows = picture.ndim - 2 if isinstance(picture, Tensor) else 0
-    return int(picture.shape[rows]), int(picture.shape[rows + 1])
+    planes = as_batch(picture) if isinstance(picture, Tensor) else as_planes(picture)
+    return int(planes.shape[-2]), int(planes.shape[-1])
 
 
 def _centre(picture: _A, height: int, width: int) -> _A:
@@ -136,25 +175,28 @@ def _centre(picture: _A, height: int, width: int) -> _A:
     return picture[..., rows, columns] if isinstance(picture, Tensor) else picture[rows, columns]
 
 
-def _planes(picture: Picture) -> NDArray[Any]:
-    """(C, H, W), float32 or float64."""
-    _size(picture)
-    if isinstance(picture, Tensor):
-        array = picture.detach().cpu().numpy()
-        array = array[None] if array.ndim == 2 else array
-    else:
-        array = picture[None] if picture.ndim == 2 else np.moveaxis(picture, 2, 0)
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+def _batch(picture: Picture) -> NDArray[Any]:
+    """(B, C, H, W), float32 or float64."""
+    if not isinstance(picture, Tensor):
+        array = as_planes(picture)[None]
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+    tensor = as_batch(picture).detach().cpu()
+    return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).numpy()
 
 
-def _pair(estimate: Picture, truth: Picture) -> tuple[NDArray[Any], NDArray[Any]]:
-    a, b = _planes(estimate), _planes(truth)
+def _mean_of(metric: Callable[[NDArray[Any], NDArray[Any]], float], estimate: Picture, truth: Picture) -> float:
+    """The mean of a metric of two pictures (C, H, W) over a batch."""
+    a, b = _batch(estimate), _batch(truth)
     if a.shape != b.shape or b.size == 0:
-        raise ShapeError(
-            f"two pictures to compare need one size and as many channels, got {a.shape[2]} x {a.shape[1]} with "
-            f"{a.shape[0]} and {b.shape[2]} x {b.shape[1]} with {b.shape[0]}; check the files"
-        )
-    return a, b
+        raise ShapeError(f"expected two pictures of one size, got {_words(a)} and {_words(b)}; check the files")
+    return float(np.mean([metric(x, y) for x, y in zip(a, b, strict=True)]))
+
+
+def _words(batch: NDArray[Any]) -> str:
+    """`50 x 40 with 3 channels`, behind the number of pictures where it is not 1."""
+    count, channels, height, width = batch.shape
+    size = f"{width} x {height} with {channels} channel{'s' * (channels != 1)}"
+    return size if count == 1 else f"{count} times {size}"
 
 
 def _squared_error(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -25,7 +25,10 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 
-__all__ = ["effective_sigma", "estimate_sigma", "span"]
+__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "effective_sigma", "estimate_sigma", "span"]
+
+LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
+"""The noise that learned priors are trained for: the smallest and the largest sigma, as fractions of full scale."""
 
 _SAMPLE = 1024  # side of the block of pixels that estimates look at: more does not sharpen them
 _BLOCK = 32  # side of a block, of the estimate from a sharp frame

@@ -140,8 +140,10 @@ def picture_of(image: npt.ArrayLike | Tensor) -> Picture:
 
 def pictures_of(image: npt.ArrayLike | Tensor) -> list[Picture]:
     """The pictures of a batch (B, C, H, W), which only a tensor can be, or the one of anything else."""
-    batch = isinstance(image, Tensor) and image.ndim == 4
-    return [picture_of(one) for one in image] if batch and len(image) else [picture_of(image)]  # type: ignore[union-attr,arg-type]
+    if not isinstance(image, Tensor) or image.ndim != 4 or not len(image):
+        return [picture_of(image)]
+    channels_first(image)
+    return [picture_of(one) for one in image]
 
 
 def array_like(image: ArrayT, pictures: Sequence[Picture]) -> ArrayT:

@@ -235,7 +235,7 @@ def restored(picture: Picture, result: Restoration, advice: str = "another metho
     """
     if result.status == "diverged":
         raise DivergedError(f"{result.method} diverged after {result.steps} steps; try {advice}")
-    return dataclasses.replace(picture, pixels=result.image)
+    return dataclasses.replace(picture, pixels=result.image, coding=None)  # no longer what the file coded
 
 
 def kernel_of(kernel: KernelLike) -> Kernel:

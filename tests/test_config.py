@@ -102,8 +102,8 @@ def test_values_become_what_the_annotation_says(file: Any, text: str, expected: 
         ("region: [1, 2]", "region: expected 4 values, got 2"),
         ("weights: [1, x]", "weights[1]: expected a number like 0.01 or 2.5/255, got 'x'"),
         ("settings: {1: 2}", "settings: expected names as keys, got 1"),
-        ("- a\n- b", "expected `key: value` lines, found a list"),
-        ("tv", "expected `key: value` lines, found 'tv'"),
+        ("- a\n- b", "expected `key: value` lines, got a list"),
+        ("tv", "expected `key: value` lines, got 'tv'"),
         ("method: tv\nmethod: rl", "line 2: not valid YAML, key 'method' stands twice"),
         ("method: [tv", "line 1: not valid YAML"),
         ("method: !!python/object/apply:os.getcwd []", "line 1: not valid YAML, could not determine a constructor"),
@@ -158,3 +158,29 @@ def test_numbers_as_people_write_them(text: str, value: float) -> None:
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected a number like"):
         config.number(text)
+
+
+def test_a_record_is_changed_from_plain_values() -> None:
+    record = Options(strength=2.0)
+    changed = config.replaced(record, {"strength": 3, "inner": {"depth": 5}, "threads": 4}, "options")
+    assert changed == Options(strength=3.0, inner=Inner(depth=5), threads=4)
+    assert type(changed.strength) is float
+    assert record == Options(strength=2.0)
+    assert config.replaced(record, {"inner": Inner(name="b")}, "options").inner.name == "b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strenght": 1.0}, "unknown setting of options 'strenght', did you mean 'strength'? Known: boundary"),
+        ({"inner": {"dept": 1}}, "unknown setting of options.inner 'dept', did you mean 'depth'? Known: depth, name"),
+        ({"compare": True}, "unknown setting of options 'compare'; Known: boundary"),
+        ({"strength": "1"}, "expected options.strength to be a float like 1.0, got '1'"),
+        ({"inner": {"depth": True}}, "expected options.inner.depth to be a int like 2, got True"),
+        ({"strength": -1}, "expected a strength above 0, got -1"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        config.replaced(Options(), changes, "options", fixed=["compare"])
+    assert str(caught.value).startswith(message)

@@ -74,7 +74,7 @@ def test_progress_is_told_tile_by_tile() -> None:
         ({"strength": 0}, OptionError, "expected a strength above 0, got 0"),
         ({"threads": 0}, OptionError, "expected at least 1 thread"),
         ({"device": "tpu"}, OptionError, "expected device to be one of auto, cpu, cuda"),
-        ({"prior": "none.pt"}, FileError, "none.pt: no such checkpoint"),
+        ({"prior": "none.pt"}, FileError, "none.pt: there is no such checkpoint"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], error: type[Exception], message: str) -> None:

@@ -117,11 +117,11 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe")
     cases = {
-        tmp_path / "folder": "is a folder, expected the name of a file; add a file name",
-        f"{tmp_path}/folder/": "is a folder, expected the name of a file; add a file name",
+        tmp_path / "folder": "expected the name of a file, got a folder; add a file name",
+        f"{tmp_path}/folder/": "expected the name of a file, got a folder; add a file name",
         tmp_path / "no" / "a.png": f"there is no folder {tmp_path / 'no'}; make it first or choose another one",
         tmp_path / "file" / "a.png": f"there is no folder {tmp_path / 'file'}; make it first or choose another one",
-        tmp_path / "pipe": "is a device or a pipe, expected a regular file; choose another name",
+        tmp_path / "pipe": "expected a regular file, got a device or a pipe; choose another name",
         tmp_path / ("x" * 300): "cannot be a file name (File name too long); choose another one",
         "a\0b": "cannot be a file name (",
     }

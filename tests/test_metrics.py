@@ -45,7 +45,7 @@ def test_ssim_is_one_for_equal_pictures_and_falls_with_blur():
     assert ssim(truth, truth) == pytest.approx(1)
     values = [ssim(gaussian_filter(truth, sigma), truth) for sigma in (0.5, 1, 2, 4)]
     assert values == sorted(values, reverse=True)
-    with pytest.raises(ShapeError, match="SSIM needs at least 11 x 11 pixels, got 10 x 40"):
+    with pytest.raises(ShapeError, match="expected at least 11 x 11 pixels for SSIM, got 10 x 40"):
         ssim(np.zeros((10, 40)), np.zeros((10, 40)))
 
 
@@ -81,7 +81,7 @@ def test_the_shift_of_a_large_picture_is_found_in_its_middle(monkeypatch):
 def test_a_small_picture_has_a_smaller_border():
     truth = scene(24, 24)
     assert shift_tolerant_psnr(np.roll(truth, 2, axis=0), truth) > 40
-    with pytest.raises(ShapeError, match="shifts of 6 pixels need a larger picture than 12 x 24; lower the reach"):
+    with pytest.raises(ShapeError, match="more than 14 x 14 pixels for shifts of 6, got 12 x 24; lower the reach"):
         shift_tolerant_psnr(np.zeros((12, 24)), np.zeros((12, 24)))
 
 
@@ -101,16 +101,50 @@ def test_the_common_part_is_what_a_blurred_frame_shows(rows, columns):
 
 @pytest.mark.parametrize(("first", "second"), [((40, 50), (30, 60)), ((40, 50), (80, 100)), ((40, 50), (19, 50))])
 def test_sizes_no_blur_explains_are_refused(first, second):
-    message = rf"^pictures of {first[1]} x {first[0]} and {second[1]} x {second[0]} pixels do not belong together"
+    message = (
+        rf"^expected a picture and its blur, got {first[1]} x {first[0]} and {second[1]} x {second[0]} pixels, "
+        "which do not belong together; check the files$"
+    )
     with pytest.raises(ShapeError, match=message):
         common_part(np.zeros(first), np.zeros(second))
 
 
 def test_different_sizes_are_refused():
     for metric in (psnr, ssim, shift_tolerant_psnr):
-        with pytest.raises(ShapeError, match=r"one size and as many channels, got 50 x 40 with 1 and 51 x 40 with 1"):
+        with pytest.raises(ShapeError, match="got 50 x 40 with 1 channel and 51 x 40 with 1 channel; check"):
             metric(np.zeros((40, 50)), np.zeros((40, 51)))
-        with pytest.raises(ShapeError, match=r"got 50 x 40 with 3 and 50 x 40 with 1"):
+        with pytest.raises(ShapeError, match="got 50 x 40 with 3 channels and 50 x 40 with 1 channel"):
             metric(np.zeros((40, 50, 3)), np.zeros((40, 50)))
-        with pytest.raises(ShapeError, match="a picture has 2 or 3 axes"):
+        with pytest.raises(ShapeError, match=r"expected an array \(H, W\) or \(H, W, C\), got \(5,\)"):
             metric(np.zeros(5), np.zeros(5))
+
+
+def test_a_batch_has_the_mean_of_its_pictures_values():
+    truth = torch.from_numpy(np.stack([[scene(seed=i) for i in range(3)], [scene(seed=i) for i in range(3, 6)]]))
+    sigma = torch.tensor([0.02, 0.1])[:, None, None, None]
+    noisy = truth + sigma * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    for metric in (psnr, ssim, shift_tolerant_psnr):
+        values = [metric(x, y) for x, y in zip(noisy, truth, strict=True)]
+        assert metric(noisy, truth) == pytest.approx(np.mean(values), abs=1e-12)
+        assert values[0] > values[1]
+        assert metric(noisy[:1], truth[0]) == values[0]
+    with pytest.raises(ShapeError, match="got 2 times 120 x 96 with 3 channels and 120 x 96 with 3 channels"):
+        psnr(noisy, truth[0])
+    a, b = common_part(truth, truth[..., 2:-2, 1:-1])
+    assert a.shape == b.shape == (2, 3, 92, 118)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint8])
+def test_other_types_are_taken_as_numbers(dtype):
+    truth = torch.tensor([[0, 1], [1, 0]]).to(dtype)
+    assert psnr(1 - truth, truth) == 0
+    assert psnr(truth, truth) == math.inf
+
+
+def test_a_tensor_with_its_channels_last_is_refused():
+    truth = torch.rand(40, 50, 3)
+    message = r"got \(40, 50, 3\), which looks like \(H, W, C\); use \.movedim\(-1, 0\)$"
+    for metric in (psnr, ssim, shift_tolerant_psnr, common_part):
+        with pytest.raises(ShapeError, match=message):
+            metric(truth, truth)
+        metric(truth.movedim(-1, 0), truth.movedim(-1, 0))

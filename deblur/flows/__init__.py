@@ -2,8 +2,11 @@
 
     build           the model a configuration describes
     FLOWS           the architectures by name: dataclasses of settings with a `build`
+    MultiScale      settings of a `Flow`
+    ImageFlow       settings of a `NoiseConditional`, a density of photographs at every noise level
+    ImagePrior      settings of an `ImagePriorFlow`, which the learned priors are
 
-`deblur.flows.flow` has the density itself, `deblur.flows.checkpoint` the file that keeps a trained one.
+`deblur.flows.checkpoint` has the file that keeps a trained model.
 
 Example:
     >>> flow = build({"architecture": "multiscale", "shape": [1, 8, 8], "levels": 2, "steps": 1, "hidden": 8})
@@ -24,11 +27,22 @@ from torch import nn
 
 from deblur import config as configuration
 from deblur.errors import ConfigError, did_you_mean
-from deblur.flows.image_flow import ImageFlow
-from deblur.flows.image_prior import ImagePrior
+from deblur.flows.flow import Flow
+from deblur.flows.image_flow import ImageFlow, NoiseConditional
+from deblur.flows.image_prior import ImagePrior, ImagePriorFlow
 from deblur.flows.multiscale import MultiScale
 
-__all__ = ["FLOWS", "Architecture", "build"]
+__all__ = [
+    "FLOWS",
+    "Architecture",
+    "Flow",
+    "ImageFlow",
+    "ImagePrior",
+    "ImagePriorFlow",
+    "MultiScale",
+    "NoiseConditional",
+    "build",
+]
 
 
 class Architecture(Protocol):
@@ -50,7 +64,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     """Make the model of a configuration: `architecture`, a name in `FLOWS`, and the fields of its dataclass.
 
     Raises:
-        ConfigError: no or an unknown architecture, an unknown key, a value of the wrong type.
+        ConfigError: an architecture that is missing or unknown, an unknown key, a value of the wrong type.
         OptionError: a value the architecture refuses.
     """
     name = config.get("architecture")

@@ -1,4 +1,4 @@
-"""A trained flow in one file: its weights, the configuration that builds it, and what is worth keeping beside them.
+"""A trained flow in one file: its weights, the configuration that builds it, and further facts about it.
 
 The file is torch's own archive of a dictionary with plain data and tensors only, so it is read with
 `weights_only=True`: opening one runs no code of its own.
@@ -60,7 +60,7 @@ def save(
     Args:
         path: the file.
         model_config: what `deblur.flows.build` makes the model from.
-        model: it.
+        model: the model.
         force: replace an existing file.
         extra: plain data (numbers, text, lists, dictionaries) and tensors to keep beside it.
 
@@ -81,18 +81,16 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     """
     content = _read(Path(path), device)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise FileError(f"{path}: expected a checkpoint of a flow, found another torch file; make one with train-prior")
+        raise FileError(f"{path}: expected a checkpoint of a flow, got another torch file; make one with train-prior")
     if content.get("version") != _VERSION:
         raise FileError(
-            f"{path}: has checkpoint version {content.get('version')}, this program reads version {_VERSION}; "
+            f"{path}: expected checkpoint version {_VERSION}, got {content.get('version')}; "
             "use the program that wrote it"
         )
     if set(content) != _KEYS:
-        raise FileError(
-            f"{path}: expected the entries {', '.join(sorted(_KEYS))}, found {', '.join(map(str, content))}"
-        )
+        raise FileError(f"{path}: expected the entries {', '.join(sorted(_KEYS))}, got {', '.join(map(str, content))}")
     try:
-        with torch.random.fork_rng(devices=[]):  # what is drawn while building is overwritten: let nobody notice
+        with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten: leave torch's state
             model = build(content["config"])
     except DeblurError as error:
         raise FileError(f"{path}: its configuration builds no model here ({error})") from error
@@ -106,21 +104,22 @@ def _read(path: Path, device: str | torch.device) -> Any:
         with path.open("rb") as file:
             start = file.read(4)
         if not zipfile.is_zipfile(path):
-            what = "found one that is cut short" if start == b"PK\x03\x04" else "found something else"
-            raise FileError(f"{path}: expected a checkpoint of a flow, {what}; make one with train-prior")
+            what = "one that is cut short" if start == b"PK\x03\x04" else "something else"
+            raise FileError(f"{path}: expected a checkpoint of a flow, got {what}; make one with train-prior")
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             raise FileError(f"{path}: is damaged at {damaged}; copy or train it again")
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
-        raise FileError(f"{path}: no such checkpoint") from None
+        raise FileError(f"{path}: there is no such checkpoint; check the name") from None
     except OSError as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path}: cannot be read ({error.strerror})") from error
     except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path}: is no checkpoint of a flow, or is damaged ({_first_line(error)})") from error
+        reason = _first_line(error)
+        raise FileError(f"{path}: expected a checkpoint of a flow, got a damaged file or another ({reason})") from error
 
 
 def _fill(path: str | Path, model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
@@ -131,7 +130,7 @@ def _fill(path: str | Path, model: nn.Module, weights: Mapping[str, torch.Tensor
         if mine is None or theirs is None or mine.shape != theirs.shape:
             said = ["no such weight" if each is None else str(tuple(each.shape)) for each in (mine, theirs)]
             raise FileError(
-                f"{path}: its weights are not those of its configuration: {name} should be {said[0]}, is {said[1]}"
+                f"{path}: expected {name} of its configuration to be {said[0]}, got {said[1]}; train it again"
             )
     model.load_state_dict(dict(weights))
 

@@ -51,7 +51,7 @@ class Flow(nn.Module):
     """A density of images (B, C, H, W) with exact values and samples.
 
     Args:
-        shape: (C, H, W) of the images it is trained on; others are taken too, as far as the layers do.
+        shape: (C, H, W) of the images it is trained on; other sizes are taken where the layers take them.
         stages: L transforms, one a scale.
         splits: L - 1, one between each stage and the next.
         dequantisation: What makes uint8 pixels continuous; without one only float pixels are taken.
@@ -84,11 +84,11 @@ class Flow(nn.Module):
         self.dequantisation = dequantisation
         if len(self.splits) != len(self.stages) - 1:
             raise OptionError(
-                f"a flow of {len(self.stages)} stages needs a split between each two, got {len(self.splits)} splits"
+                f"expected a split between each two of {len(self.stages)} stages, got {len(self.splits)} splits"
             )
 
     def forward(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Return `bits_per_dim`: what training brings down, so that wrappers of modules (DDP) serve it."""
+        """Return `bits_per_dim`, the loss of training; as `forward` it works within wrappers of modules such as DDP."""
         return self.bits_per_dim(x, context, generator)
 
     def bits_per_dim(
@@ -100,7 +100,7 @@ class Flow(nn.Module):
             x: (B, C, H, W). uint8 is dequantised, which makes this an upper bound, noisy by its noise; floats are
                 continuous pixels in [0, 1] and taken as they are.
             context: (B, K), for models that are conditioned.
-            generator: The dequantisation's noise.
+            generator: Of the dequantisation's noise.
 
         Raises:
             DtypeError: uint8 pixels and no dequantisation, or another integer type.
@@ -152,11 +152,12 @@ class Flow(nn.Module):
         """Draw n images (n, C, H, W), pixels in fractions of full scale.
 
         Args:
-            n: How many, at least 1.
-            shape: Their (C, H, W); `self.shape` without.
-            temperature: Factor of the latents' standard deviation, at least 0; below 1 likelier, more alike.
+            n: Number of images, at least 1.
+            shape: (C, H, W) of the images; `self.shape` by default.
+            temperature: Factor of the latents' standard deviation, at least 0; below 1 images are likelier and more
+                alike.
             context: (n, K), for models that are conditioned.
-            generator: On the model's device.
+            generator: Of the random numbers, on the model's device.
 
         Raises:
             OptionError: n below 1, or a negative or undefined temperature.
@@ -164,7 +165,7 @@ class Flow(nn.Module):
         if n < 1:
             raise OptionError(f"expected at least 1 sample, got {n}")
         if not (temperature >= 0 and math.isfinite(temperature)):
-            raise OptionError(f"temperature must be at least 0, got {temperature}; 1 samples the density itself")
+            raise OptionError(f"expected a temperature of at least 0, got {temperature}; 1 samples the density itself")
         like = next(self.parameters())
         latents = [
             temperature * torch.randn((n, *one), generator=generator, dtype=like.dtype, device=like.device)
@@ -189,7 +190,10 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None, generator: torch.Generator | None = None) -> None:
-        """Set what is set from data (ActNorm) from a batch, as `bits_per_dim` takes it; once, before training."""
+        """Set the parameters that are set from data (ActNorm) from a batch, once, before training.
+
+        The batch is one that `bits_per_dim` takes.
+        """
         x, _ = self._dequantised(x, generator)
         x = self._stages[0].initialise(x, context)
         for split, stage in zip(self._splits, self._stages[1:], strict=True):

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from deblur.flows.flow import Flow
-from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
+from deblur.flows.noise_conditional import SIDE, mixings, noise_features, whitening_of
 from deblur.layers.affine_coupling import AffineCoupling
 from deblur.layers.composition import Composition
 from deblur.layers.squeeze import Squeeze
 from deblur.layers.transform import Shape, check_counts
+from deblur.noise import LEAST_SIGMA
 
 __all__ = ["ImageFlow", "NoiseConditional"]
 
@@ -57,7 +58,7 @@ class ImageFlow:
 
 
 class NoiseConditional(nn.Module):
-    """A flow whose context is told by a noise level alone: p(x | sigma), sigma (B,) or (1,) for all images.
+    """A flow whose context is a noise level: p(x | sigma), sigma (B,) or (1,) for all images.
 
     Args:
         flow: of gray images, with the context (log sigma, and what `noise_features` says).
@@ -83,7 +84,7 @@ class NoiseConditional(nn.Module):
         return self.log_prob(x, context)
 
     def initialise(self, x: Tensor, context: Tensor) -> None:
-        """Set what is set from data from a batch; once, before training."""
+        """Set the parameters that are set from data from a batch; call it once, before training."""
         self.flow.initialise(x, _told(context))
 
     def sample(

@@ -8,9 +8,9 @@ stand features e, standard normal and independent of it; the flow maps both toge
     e (features at a quarter of the resolution)   /
 
 `log_prob` is log q(x, e | sigma) - log N(e; 0, I), which for a given e is the density of the image given the features,
-up to the factor by which the flow misses that they are independent; its mean over e bounds log p(x | sigma) from below
-(`bound`). Restoration takes e = 0, the features' mode: the score is then deterministic, and the denoiser by Tweedie's
-formula (`noise_conditional.denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
+up to a factor, because the flow does not know exactly that the two are independent; its mean over e bounds log p(x |
+sigma) from below (`bound`). Restoration takes e = 0, the features' mode: the score is then deterministic, and the
+denoiser by Tweedie's formula (`noise_conditional.denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
 
 Why augmented: a coupling of halves lets one half of the channels look at the other only (`docs/prior.md` compares).
 """
@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.errors import OptionError, ShapeError
-from deblur.flows.noise_conditional import LEAST_SIGMA, SIDE, mixings, noise_features, whitening_of
+from deblur.flows.noise_conditional import SIDE, mixings, noise_features, whitening_of
 from deblur.layers.actnorm import ActNorm
 from deblur.layers.feature_coupling import FeatureCoupling
 from deblur.layers.transform import Shape, Transform, check_counts
+from deblur.noise import LEAST_SIGMA
 
 __all__ = ["ImagePrior", "ImagePriorFlow"]
 
@@ -103,7 +104,7 @@ class ImagePriorFlow(nn.Module):
         Args:
             x: (B, 1, H, W), the noise included.
             context: sigma, (B,) or (1,) for one of all images, full scale 1.
-            features: e, (B, features, H / 4, W / 4); zeros without.
+            features: e, (B, features, H / 4, W / 4); zeros by default.
 
         Raises:
             ShapeError: Sides that are no multiples of 4, more channels than one, or another number of sigmas.
@@ -120,7 +121,7 @@ class ImagePriorFlow(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor) -> None:
-        """Set what is set from data (ActNorm) from a batch; once, before training."""
+        """Set the parameters that are set from data (ActNorm) from a batch; call it once, before training."""
         self.whitening.initialise(x, context.log()[:, None])
         body = noise_features(context)
         _, features, _ = self._couple(*self._squeezed(x, context), body, self._draw(x))
@@ -138,10 +139,10 @@ class ImagePriorFlow(nn.Module):
         """Draw n noisy images (n, 1, H, W).
 
         Args:
-            n: how many, at least 1.
+            n: number of images, at least 1.
             shape: (1, H, W).
             temperature: factor of the latents' standard deviation, at least 0.
-            context: sigma, (n,) or (1,); 1/255 without.
+            context: sigma, (n,) or (1,); 1/255 by default.
             generator: on the model's device.
 
         Raises:

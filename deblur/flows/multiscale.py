@@ -85,7 +85,7 @@ class MultiScale:
         channels, rows, columns = self.shape
         if channels < 1 or rows < 1 or columns < 1 or rows % 2**self.levels or columns % 2**self.levels:
             raise OptionError(
-                f"shape must be (C, H, W) with sides divisible by 2^levels = {2**self.levels}, got {self.shape}; "
+                f"expected a shape (C, H, W) with sides divisible by 2^levels = {2**self.levels}, got {self.shape}; "
                 "crop, or take fewer levels"
             )
         if not self.orientations or self.context_features < 0:

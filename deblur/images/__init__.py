@@ -4,7 +4,8 @@ A file is told by its content, read into a `Stored` picture (the file's own numb
 `Frame` (float32 channels). Writing goes the same way back: same size, depth, channels and alpha, with EXIF block, ICC
 profile and resolution carried over and the orientation reset, because the pixels are upright already.
 
-A new format is one module with `SUFFIXES`, `read` and `write`, and one line in `FORMATS`.
+A new format is one module with `SUFFIXES`, `matches`, `read` and `write`, and one line in `FORMATS`, in
+`deblur.images.formats`.
 
 Example:
     >>> import tempfile, torch
@@ -23,13 +24,12 @@ from __future__ import annotations
 import io
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
+from deblur.coding import Coding
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.files import atomic_write, check_writable
-from deblur.images import bmp, jpeg, png, tiff, webp
+from deblur.images.formats import FORMATS, Format, output_format
 from deblur.images.frame import Frame
 from deblur.images.recognise import recognise
 from deblur.images.scale import frame_from_stored, stored_from_frame
@@ -37,6 +37,7 @@ from deblur.images.stored import Metadata, Resolution, Stored
 
 __all__ = [
     "FORMATS",
+    "Coding",
     "Format",
     "Frame",
     "Metadata",
@@ -51,28 +52,7 @@ __all__ = [
 
 
 _SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
-"""The errors by which decoders describe a broken file; others are accidents of theirs whose words help nobody."""
-
-
-class Format(NamedTuple):
-    """One file format: its suffixes, how it is read and written, and what it can hold."""
-
-    suffixes: tuple[str, ...]
-    read: Callable[[bytes], list[Stored]]
-    write: Callable[[BinaryIO, list[Stored], int | None], None]
-    depths: tuple[str, ...]
-    alpha: bool
-    pages: bool = False
-
-
-FORMATS: dict[str, Format] = {
-    "PNG": Format(png.SUFFIXES, png.read, png.write, ("uint8", "uint16"), alpha=True),
-    "TIFF": Format(tiff.SUFFIXES, tiff.read, tiff.write, ("uint8", "uint16", "float32"), alpha=True, pages=True),
-    "JPEG": Format(jpeg.SUFFIXES, jpeg.read, jpeg.write, ("uint8",), alpha=False),
-    "WebP": Format(webp.SUFFIXES, webp.read, webp.write, ("uint8",), alpha=True),
-    "BMP": Format(bmp.SUFFIXES, bmp.read, bmp.write, ("uint8",), alpha=True),
-}
-"""The formats that are read and written, by name."""
+"""The errors by which decoders describe a broken file; the words of other errors mean nothing to a user."""
 
 
 def read_frames(source: str | Path | bytes, *, black: float | None = None, white: float | None = None) -> list[Frame]:
@@ -87,8 +67,9 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
         One frame, or one for every page of a TIFF.
 
     Raises:
-        FileError: no such file, not a picture, a damaged one, or one that would lose something: what to export.
-        OptionError: black and white that make no range.
+        FileError: the file is missing, no picture, damaged, or of a kind that would lose something; the message says
+            what to export.
+        OptionError: black is not below white.
     """
     data, name = _load(source)
     try:
@@ -100,7 +81,9 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
         except Exception as error:  # decoders raise whatever a broken file makes them trip over
             said = " ".join(str(error).split()) if isinstance(error, _SPEAKING) else ""
             reason = said or "its header makes no sense"
-            raise FileError(f"is a damaged or cut-off {format} file ({reason}); export it again") from error
+            raise FileError(
+                f"expected a whole {format} file, got a damaged or cut-off one ({reason}); export it again"
+            ) from error
         del data
         return [frame_from_stored(page, format, black, white) for page in stored]
     except FileError as error:
@@ -150,20 +133,6 @@ def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> byte
     return file.getvalue()
 
 
-def output_format(path: str | Path) -> str:
-    """The format that a file name's suffix stands for.
-
-    Raises:
-        FileError: an unknown suffix, or none.
-    """
-    suffix = Path(path).suffix.lower()
-    for name, format in FORMATS.items():
-        if suffix in format.suffixes:
-            return name
-    known = " ".join(format.suffixes[0] for format in FORMATS.values())
-    raise FileError(f"{path}: the suffix '{suffix}' names no format that is written; use one of {known}")
-
-
 def _load(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         return source, "the given bytes"
@@ -172,7 +141,7 @@ def _load(source: str | Path | bytes) -> tuple[bytes, str]:
     path = Path(source)
     try:
         if path.is_dir():
-            raise FileError(f"{path}: is a folder, expected a picture file; name the files in it")
+            raise FileError(f"{path}: expected a picture file, got a folder; name the files in it")
         return path.read_bytes(), str(path)
     except FileNotFoundError as error:
         raise FileError(f"{path}: there is no such file; check the name") from error
@@ -196,16 +165,18 @@ def check_storable(frames: list[Frame], name: str, quality: int | None = None) -
     """
     format = FORMATS[name]
     if quality is not None and not 1 <= quality <= 100:
-        raise OptionError(f"--quality must be 1 to 100, got {quality}")
+        raise OptionError(f"expected --quality from 1 to 100, got {quality}")
     if not frames:
-        raise FileError("there is no picture to write")
+        raise FileError("expected a picture to write, got none")
     if len(frames) > 1 and not format.pages:
-        raise FileError(f"{name} holds one picture, these are {len(frames)} pages; name the output .tif")
+        raise FileError(f"expected one picture for {name}, got {len(frames)} pages; name the output .tif")
     for frame in frames:
         if frame.dtype == "float32" and "float32" not in format.depths:
-            raise FileError(f"{name} holds no float values; name the output .tif")
+            raise FileError(f"expected integer samples for {name}, got float values; name the output .tif")
         if frame.alpha is not None and not format.alpha:
-            raise FileError(f"{name} holds no alpha; name the output .png or .tif")
+            raise FileError(
+                f"expected a picture without alpha for {name}, got one with it; name the output .png or .tif"
+            )
 
 
 def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:

@@ -11,11 +11,16 @@ import cv2
 from deblur.images.stored import Stored
 from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".bmp", ".dib")
 
 _RESOLUTION_AT = 38  # bytes into the file: pixels per metre across and down, little-endian
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a BMP, by its first bytes and by being longer than its shortest header."""
+    return data.startswith(b"BM") and len(data) >= 26
 
 
 def read(data: bytes) -> list[Stored]:
@@ -25,7 +30,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write one 8-bit picture; `quality` means nothing here."""
+    """Write one 8-bit picture; `quality` is not used."""
     (page,) = pages
     if page.alpha is None:
         buffer = io.BytesIO()

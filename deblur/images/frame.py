@@ -27,6 +27,8 @@ class Frame(Picture):
         white: the stored value that becomes 1.
         metadata: EXIF, ICC profile, resolution.
         format: the name of the file format, such as `PNG`.
+        coding: how the file rounded the pixels (a JPEG does); None where it did not or nobody knows. It speaks of the
+            pixels that were read, and is not written.
     """
 
     dtype: Literal["uint8", "uint16", "float32"] = "uint8"

@@ -22,7 +22,7 @@ from deblur.images.exif import exif_orientation, strip_exif_header
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".png",)
 
@@ -31,6 +31,11 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BAND_BYTES = 1 << 22
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a PNG, by its first bytes."""
+    return data.startswith(_SIGNATURE)
 
 
 def read(data: bytes) -> list[Stored]:
@@ -43,7 +48,7 @@ def read(data: bytes) -> list[Stored]:
     _check_rows(chunks)
     texts = {kind: bytes(content) for kind, content in chunks if kind not in (b"IDAT", b"fdAT")}
     if b"acTL" in texts and struct.unpack_from(">I", texts[b"acTL"])[0] > 1:
-        raise FileError("is an animation, expected one picture; export the frame you want")
+        raise FileError("expected one picture, got an animation; export the frame you want")
     exif = strip_exif_header(texts.get(b"eXIf"))
     metadata = Metadata(
         exif=exif,
@@ -61,7 +66,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write one picture of 8 or 16 bits; `quality` means nothing here."""
+    """Write one picture of 8 or 16 bits; `quality` is not used."""
     (page,) = pages
     array, alpha, metadata = page.array, page.alpha, page.metadata
     channels = (1 if array.ndim == 2 else array.shape[2]) + (alpha is not None)
@@ -149,7 +154,7 @@ def _read_16_bit(data: bytes, colour_type: int, transparent: bytes | None) -> Ar
 
 
 def _profile(content: bytes | None) -> bytes | None:
-    """iCCP: a name, a zero, the method (0), the compressed profile. A broken profile is none."""
+    """iCCP: a name, a zero, the method (0), the compressed profile. A broken profile counts as none."""
     if content is None:
         return None
     try:

@@ -15,9 +15,10 @@ from torch import Tensor
 from deblur.errors import DtypeError, FileError, OptionError, ShapeError
 from deblur.images.exif import png_gamma, seen_metadata
 from deblur.images.frame import Frame
+from deblur.images.icc import transfer_from_icc
 from deblur.images.stored import Array, Stored
 from deblur.picture import ceiling_level
-from deblur.transfer import TRANSFERS, transfer_from_icc
+from deblur.transfer import TRANSFERS
 
 __all__ = ["FULL_SCALE", "frame_from_stored", "stored_from_frame", "turn"]
 
@@ -32,10 +33,10 @@ def frame_from_stored(stored: Stored, format: str, black: float | None, white: f
     dtype: Literal["uint8", "uint16", "float32"] = stored.array.dtype.name  # type: ignore[assignment]
     low, high = 0.0 if black is None else float(black), FULL_SCALE[dtype] if white is None else float(white)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise OptionError(f"--black must be below --white and both finite, got black {low:g} and white {high:g}")
+        raise OptionError(f"expected --black below --white and both finite, got black {low:g} and white {high:g}")
     array, alpha = turn(stored.array, stored.orientation), stored.alpha
     if dtype == "float32" and not _is_finite(array):
-        raise FileError("holds NaN or infinite values, expected finite ones; replace them first")
+        raise FileError("expected finite values, got NaN or infinite ones; replace them first")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
     pixels = np.empty(planes.shape, np.float32)
     for plane, stored_plane in zip(pixels, planes, strict=True):
@@ -65,6 +66,7 @@ def frame_from_stored(stored: Stored, format: str, black: float | None, white: f
         notes=stored.notes + ((note,) if note else ()),
         metadata=metadata,
         format=format,
+        coding=stored.coding and stored.coding.turned(stored.orientation, *stored.array.shape[:2]),
     )
 
 
@@ -81,11 +83,11 @@ def stored_from_frame(frame: Frame, dtype: str | None = None) -> Stored:
     """
     pixels, alpha = frame.pixels.detach().cpu(), frame.alpha
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or pixels.numel() == 0:
-        raise ShapeError(f"a picture to be written needs pixels (1 or 3, H, W), got {tuple(pixels.shape)}")
+        raise ShapeError(f"expected pixels (1 or 3, H, W) to write, got {tuple(pixels.shape)}")
     if not pixels.is_floating_point():
-        raise DtypeError(f"a picture to be written needs floating-point pixels, got {pixels.dtype}; scale them first")
+        raise DtypeError(f"expected floating-point pixels to write, got {pixels.dtype}; scale them to [0, 1] first")
     if alpha is not None and tuple(alpha.shape) != tuple(pixels.shape[1:]):
-        raise ShapeError(f"alpha must be {tuple(pixels.shape[1:])} like the pixels, got {tuple(alpha.shape)}")
+        raise ShapeError(f"expected alpha {tuple(pixels.shape[1:])} like the pixels, got {tuple(alpha.shape)}")
     target = frame.dtype if dtype is None else dtype
     low, high = (frame.black, frame.white) if target == frame.dtype else (0.0, FULL_SCALE[target])
     channels, height, width = pixels.shape
@@ -135,7 +137,7 @@ def _store(plane: Tensor, low: float, high: float, out: Array) -> None:
     for start in range(0, out.shape[0], _BAND):
         band = plane[start : start + _BAND].to(torch.float32, copy=True)
         if not torch.isfinite(band).all():
-            raise FileError("the picture to be written holds NaN or infinite values; nothing was written")
+            raise FileError("expected finite pixels to write, got NaN or infinite ones; nothing was written")
         if high - low != 1:
             band.mul_(high - low)
         if low:

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur.coding import Coding
+
 __all__ = ["Array", "Metadata", "Resolution", "Stored"]
 
 Array: TypeAlias = NDArray[Any]
@@ -48,7 +50,6 @@ class Metadata:
         icc: the bytes of the ICC profile, or None.
         resolution: pixels per unit, or None.
         png: the PNG chunks about colour other than the profile (gAMA, cHRM, sRGB, cICP), in their order.
-        description: the ImageDescription of a TIFF, or None.
         compressed: whether the samples were stored compressed (TIFF).
         lossless: whether the file kept every value (WebP knows both kinds).
         extra_sample: TIFF's code of the fourth channel: 0 unspecified, 1 premultiplied alpha, 2 alpha.
@@ -58,7 +59,6 @@ class Metadata:
     icc: bytes | None = None
     resolution: Resolution | None = None
     png: tuple[tuple[bytes, bytes], ...] = ()
-    description: str | None = None
     compressed: bool = True
     lossless: bool = False
     extra_sample: int = 2
@@ -74,6 +74,7 @@ class Stored:
         metadata: what is carried over.
         orientation: the EXIF orientation that the array still has to be turned by, 1 to 8.
         notes: lines for the user.
+        coding: how the file rounded the array, before it is turned; None where it did not or nobody knows.
     """
 
     array: Array
@@ -81,6 +82,7 @@ class Stored:
     metadata: Metadata = field(default_factory=Metadata)
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    coding: Coding | None = None
 
     @classmethod
     def from_samples(cls, samples: Array, **rest: Any) -> Stored:

@@ -48,7 +48,9 @@ def open_pillow(data: bytes, format: str) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             raise ValueError("its header makes no sense") from error
         except Image.DecompressionBombError as error:
-            raise FileError(f"claims to have more than {_LIMIT} pixels, which is too many; cut it to pieces") from error
+            raise FileError(
+                f"expected at most {_LIMIT} pixels, got a file that claims to have more; cut it to pieces"
+            ) from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
 
@@ -56,14 +58,14 @@ def open_pillow(data: bytes, format: str) -> Iterator[Image.Image]:
 def samples_of(image: Image.Image) -> Array:
     """Its 8-bit samples (H, W) or (H, W, C); a palette and 1 bit are expanded, which loses nothing."""
     if image.mode in ("CMYK", "YCCK"):
-        raise FileError("is in CMYK (print colours), expected gray or RGB; export it as RGB, in 16-bit TIFF or PNG")
+        raise FileError("expected gray or RGB, got CMYK (print colours); export it as RGB, in 16-bit TIFF or PNG")
     mode = _EXACT.get(image.mode)
     if image.mode == "P":
         mode = _palette_mode(image)
     elif "transparency" in image.info and image.mode in ("1", "L", "RGB"):
         mode = "RGBA" if image.mode == "RGB" else "LA"
     if mode is None:
-        raise FileError(f"has pixels of the kind {image.mode}, expected gray or RGB; export it as RGB, in TIFF or PNG")
+        raise FileError(f"expected gray or RGB, got pixels of the kind {image.mode}; export it as RGB, in TIFF or PNG")
     return np.asarray(image if mode == image.mode else image.convert(mode))
 
 

@@ -20,14 +20,16 @@ import tifffile
 from deblur.errors import FileError
 from deblur.images.exif import sized_exif
 from deblur.images.ifd import EXIF, GPS, Directory, Entry, read_directory, write_directory
+from deblur.images.raw import is_raw
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 from deblur.images.tiff_segments import decode_page
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".tif", ".tiff")
 
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little- and big-endian
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 34925, 32946
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
@@ -36,9 +38,14 @@ _ORIENTATION, _DESCRIPTION, _SUB_IFDS, _ICC, _DNG = 274, 270, 330, 34675, 50706
 _TEXTS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)  # maker, model, software, date, artist, copyright
 _TYPES = {("u", 1): np.uint8, ("u", 2): np.uint16, ("f", 2): np.float32, ("f", 4): np.float32}
 _UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
-_EXPORT = "export 8 or 16 bits or 32-bit floats"
+_SAMPLES = "samples of 8 or 16 bits or 32-bit floats"
 _PLACEHOLDERS = {EXIF: EXIF - 1, GPS: GPS - 1}  # unused tags that sort alike: tifffile writes no directory tags
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is written
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a TIFF, by its first bytes, and not a camera's RAW file, which may start like one."""
+    return data.startswith(_SIGNATURES) and not is_raw(data, name)
 
 
 def read(data: bytes) -> list[Stored]:
@@ -71,7 +78,7 @@ def read(data: bytes) -> list[Stored]:
 
 
 def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
-    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is unused."""
+    """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is not used."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
     with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
@@ -96,7 +103,7 @@ def _refuse_raw(pages: list[tifffile.TiffPage]) -> None:
     first = pages[0]
     thumbnail_only = first.is_reduced and _SUB_IFDS in first.tags
     if _DNG in first.tags or thumbnail_only or any(page.photometric in _RAW_KINDS for page in pages):
-        raise FileError("is a camera's RAW file, expected developed pixels; export it as a 16-bit TIFF or PNG")
+        raise FileError("expected developed pixels, got a camera's RAW file; export it as a 16-bit TIFF or PNG")
 
 
 def _refuse_hidden_planes(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
@@ -112,12 +119,12 @@ def _refuse_hidden_planes(tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
                 if record.get("truncated") and "shape" in record
             )
     if described > len(pages) or any(page.imagedepth > 1 for page in pages):
-        raise FileError("holds a stack of planes behind one page; save it again with one page a plane")
+        raise FileError("expected a page for each plane, got a stack of planes behind one page; save it again so")
 
 
 def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, description: bool) -> Stored:
     if page.photometric == _SEPARATED:
-        raise FileError("is in CMYK (print colours), expected gray or RGB; export it as RGB, in 16-bit TIFF or PNG")
+        raise FileError("expected gray or RGB, got CMYK (print colours); export it as RGB, in 16-bit TIFF or PNG")
     if page.imagewidth == 0 or page.imagelength == 0:
         raise ValueError("its size is zero")
     if len(page.dataoffsets) != len(page.databytecounts):
@@ -150,11 +157,11 @@ def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Ar
         return _through_pillow(data, tif, page)
     kind = None if page.dtype is None else _TYPES.get((page.dtype.kind, page.dtype.itemsize))
     if kind is None or page.bitspersample not in (8, 16, 32):
-        raise FileError(f"has samples of {page.bitspersample} bits ({_sample_format(page)}); {_EXPORT}")
+        raise FileError(f"expected {_SAMPLES}, got {page.bitspersample} bits ({_sample_format(page)}); export it so")
     colour = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1}.get(int(page.photometric))
     if colour is None or page.samplesperpixel not in (colour, colour + 1):
         channels = f"{page.samplesperpixel} channels of the kind {getattr(page.photometric, 'name', page.photometric)}"
-        raise FileError(f"has {channels}, expected gray or RGB with or without alpha; export it as RGB")
+        raise FileError(f"expected gray or RGB with or without alpha, got {channels}; export it as RGB")
     if page.compression == _LZW or page.predictor == _FLOATING_POINT:
         samples = decode_page(data, page)
     else:
@@ -177,8 +184,9 @@ def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Ar
 def _through_pillow(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Array:
     """Below 8 bits, or a compression of 8-bit pixels that only libtiff knows (JPEG, fax)."""
     name = getattr(page.compression, "name", page.compression)
-    refusal = FileError(f"is compressed by {name} with {page.bitspersample} bits, which this program cannot read; "
-                        "save it uncompressed or with LZW or Deflate")  # fmt: skip
+    refusal = FileError(
+        f"expected LZW, Deflate or no compression, got {name} with {page.bitspersample} bits; save it again so"
+    )
     if page.bitspersample > 8:
         raise refusal
     patched = bytearray(data)

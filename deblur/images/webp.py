@@ -11,12 +11,17 @@ from deblur.images.exif import sized_exif
 from deblur.images.stored import Stored
 from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
-__all__ = ["read", "write"]
+__all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".webp",)
 
 _QUALITY = 95
 _LARGEST = 16383
+
+
+def matches(data: bytes, name: str) -> bool:
+    """Whether a file is a WebP, by its first bytes."""
+    return data.startswith(b"RIFF") and data[8:12] == b"WEBP"
 
 
 def read(data: bytes) -> list[Stored]:
@@ -25,7 +30,7 @@ def read(data: bytes) -> list[Stored]:
         raise ValueError("it ends too early")
     with open_pillow(data, "WEBP") as image:
         if getattr(image, "n_frames", 1) > 1:
-            raise FileError("is an animation, expected one picture; export the frame you want")
+            raise FileError("expected one picture, got an animation; export the frame you want")
         return [stored_of(image, lossless=_is_lossless(data))]
 
 
@@ -36,8 +41,8 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     a resolution is lost: WebP knows neither.
     """
     (page,) = pages
-    if max(page.array.shape[:2]) > _LARGEST:
-        raise FileError(f"a WebP picture has at most {_LARGEST} pixels a side, this one more; name the output .png")
+    if (side := max(page.array.shape[:2])) > _LARGEST:
+        raise FileError(f"expected at most {_LARGEST} pixels a side for WebP, got {side}; name the output .png")
     if page.array.ndim == 2:
         page = Stored(array=np.stack([page.array] * 3, axis=2), alpha=page.alpha, metadata=page.metadata)
     lossless = quality == 100 or (quality is None and page.metadata.lossless)

@@ -1,9 +1,13 @@
 """The layers of flows: invertible maps of images with their log-determinants.
 
+    Transform       what every layer is; `TRANSFORMS` has them by the names that configurations use
+    Split           hands half of the channels over to the latents
+    UniformDequantisation, VariationalDequantisation        make integer pixels continuous
+
 Example:
     >>> import torch
-    >>> from deblur.layers import TRANSFORMS
-    >>> layer = TRANSFORMS["inverse_conv"](channels=3, kernel_size=3, orientation="top_right")
+    >>> from deblur.layers import InverseConv
+    >>> layer = InverseConv(3, kernel_size=3, orientation="top_right")
     >>> x = torch.randn(1, 3, 16, 16)
     >>> z, log_det = layer(x)
     >>> torch.allclose(layer.inverse(z), x, atol=1e-5)
@@ -31,7 +35,28 @@ from deblur.layers.split import Split
 from deblur.layers.squeeze import Squeeze
 from deblur.layers.transform import Transform
 
-__all__ = ["TRANSFORMS", "Split", "Transform", "UniformDequantisation", "VariationalDequantisation"]
+__all__ = [
+    "TRANSFORMS",
+    "ActNorm",
+    "AffineCoupling",
+    "ChannelReversal",
+    "Composition",
+    "DCTWhitening",
+    "FIncUnit",
+    "FeatureCoupling",
+    "InverseConv",
+    "InvertibleConv1x1",
+    "Logit",
+    "MaskedConv",
+    "MaskedWhitening",
+    "SplineActivation",
+    "SplineCoupling",
+    "Split",
+    "Squeeze",
+    "Transform",
+    "UniformDequantisation",
+    "VariationalDequantisation",
+]
 
 TRANSFORMS: dict[str, type[Transform]] = {
     "actnorm": ActNorm,
@@ -50,3 +75,4 @@ TRANSFORMS: dict[str, type[Transform]] = {
     "spline_coupling": SplineCoupling,
     "squeeze": Squeeze,
 }
+"""The layers by name."""

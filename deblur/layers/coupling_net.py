@@ -28,18 +28,18 @@ def halves(channels: int) -> list[int]:
         OptionError: Fewer than two channels.
     """
     if channels < 2:
-        raise OptionError(f"couplings and splits need at least 2 channels, got {channels}; squeeze first")
+        raise OptionError(f"expected at least 2 channels for a coupling or split, got {channels}; squeeze first")
     return [channels - channels // 2, channels // 2]
 
 
 class CouplingNet(nn.Module):
-    """3 x 3 convolution, activation, 1 x 1, activation, 3 x 3; the last is zero at first, so that nothing is done yet.
+    """3 x 3 convolution, activation, 1 x 1, activation, 3 x 3; the last one starts at zero and so does its result.
 
     Args:
         inputs: Channels it reads.
         hidden: Channels within.
         outputs: Channels it gives.
-        activation: A name in `ACTIVATIONS`; a smooth one where second derivatives should say something.
+        activation: A name in `ACTIVATIONS`; a smooth one where second derivatives are needed.
         context_features: K of the context, which adds to the first convolution's offset.
 
     Raises:

@@ -17,8 +17,8 @@ class DCTWhitening(Transform):
     """z = D^T V^-1/2 D x, with D the orthonormal cosine transform (DCT-II) of the frame and V a learned spectrum.
 
     The transform mirrors the image at its border, so nothing wraps round, and the whitened image is an image again:
-    the filter has zero phase. log_det = -1/2 sum log V. Any frame; the cost is that of four matrix products,
-    H W (H + W) each.
+    the filter has zero phase. log_det = -1/2 sum log V. Frames of any size are taken. The cost is that of four matrix
+    products, H W (H + W) each.
 
     Args:
         channels: C, each whitened by itself.

@@ -1,6 +1,7 @@
 """Dequantisation: from stored levels to light on the unit interval, with the noise that a density needs.
 
-A density of the levels themselves would be infinite there. With k in 0 .. 255 and noise u in [0, 1)^D,
+Stored levels are single points, at which a density could grow without bound; noise spreads each over its cell. With k
+in 0 .. 255 and noise u in [0, 1)^D,
 
     v = (k + u) / 256        log P(k) >= E[log p(v) - log q(u | k)] - D log 256
 
@@ -48,9 +49,9 @@ class UniformDequantisation(nn.Module):
 
 
 class VariationalDequantisation(nn.Module):
-    """v = (k + u) / 256 with u = sigmoid(m + exp(s) logit(u0)), u0 uniform; m and s are a network's, of k.
+    """v = (k + u) / 256 with u = sigmoid(m + exp(s) logit(u0)), u0 uniform; a network computes m and s from k.
 
-    The bound is tighter than with uniform noise, which this is at first (m = s = 0).
+    The noise starts as uniform (m = s = 0); training makes the bound tighter.
 
     Args:
         channels: C.
@@ -89,7 +90,7 @@ def _log_steepness(logit: Tensor) -> Tensor:
 
 def _levels_and_noise(levels: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     if levels.dtype != torch.uint8:
-        raise DtypeError(f"dequantisation needs levels 0 to 255 as uint8, got {levels.dtype}; floats need none")
+        raise DtypeError(f"expected levels 0 to 255 as uint8, got {levels.dtype}; floats need no dequantisation")
     k = levels.to(torch.get_default_dtype())
     return k, torch.rand(k.shape, generator=generator, dtype=k.dtype, device=k.device)
 

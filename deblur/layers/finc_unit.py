@@ -20,7 +20,7 @@ _KINDS = {"conv": MaskedConv, "inverse": InverseConv}
 
 
 class FIncUnit(Transform):
-    """Four masked convolutions side by side, one an orientation; together they see all around a pixel.
+    """Four masked convolutions side by side, one for each orientation; together they see all around a pixel.
 
     The parts are as equal as C allows, the first ones larger; below four channels there are as many parts as channels.
 
@@ -30,7 +30,7 @@ class FIncUnit(Transform):
         direction: "conv", image to latent convolves (FInC Flow); "inverse", it inverts (Inverse-Flow).
 
     Raises:
-        OptionError: A direction, an anchor or a size that there is not.
+        OptionError: An unknown direction or anchor, or a size below 1.
 
     Reference: Kallappa, Nagar and Varma, "FInC Flow", arXiv:2301.09266, section 4.
 
@@ -55,7 +55,7 @@ class FIncUnit(Transform):
     ) -> None:
         super().__init__()
         if direction not in _KINDS:
-            raise OptionError(f"direction must be conv or inverse, got {direction!r}")
+            raise OptionError(f"expected a direction of conv or inverse, got {direction!r}")
         kind = _KINDS[direction]
         parts = min(4, channels)
         self.sizes = [channels // parts + (i < channels % parts) for i in range(parts)]

@@ -36,7 +36,7 @@ class Logit(Transform):
     def __init__(self, alpha: float = 1e-6) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
-            raise OptionError(f"alpha must lie between 0 and 0.5, got {alpha}; 1e-6 or 0.05, say")
+            raise OptionError(f"expected alpha between 0 and 0.5, got {alpha}; 1e-6 and 0.05 are usual")
         self.alpha = alpha
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -52,11 +52,11 @@ class MaskedWeight(nn.Module):
     ) -> None:
         super().__init__()
         if channels < 1 or kernel_size < 1:
-            raise OptionError(f"channels and kernel_size must be at least 1, got {channels} and {kernel_size}")
+            raise OptionError(f"expected channels and kernel_size of at least 1, got {channels} and {kernel_size}")
         if anchor not in ("unit", "lu"):
-            raise OptionError(f"anchor must be unit or lu, got {anchor!r}")
+            raise OptionError(f"expected an anchor of unit or lu, got {anchor!r}")
         if orientation not in ORIENTATIONS:
-            raise OptionError(f"orientation must be one of {', '.join(ORIENTATIONS)}, got {orientation!r}")
+            raise OptionError(f"expected an orientation of {', '.join(ORIENTATIONS)}, got {orientation!r}")
         self.kernel_size = kernel_size
         self.orientation = orientation
         self.anchor = LUMatrix(channels, context_features) if anchor == "lu" else UnitTriangle(channels)
@@ -88,7 +88,7 @@ class MaskedWeight(nn.Module):
         log_det = (image.shape[2] * image.shape[3] * log_abs_det).expand(len(image))
         if len(weight) == 1:
             return operation(image, weight[0], orientation=self.orientation), log_det
-        # a weight for each image: images as groups of channels of one
+        # each image has a weight of its own: the batch becomes groups of channels of one image
         image_of_all = image.reshape(1, -1, *image.shape[2:])
         result = operation(image_of_all, weight.flatten(0, 1), orientation=self.orientation, groups=len(image))
         return result.view_as(image), log_det

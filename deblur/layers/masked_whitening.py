@@ -1,11 +1,12 @@
 """Whitening by masked convolutions: the spectrum all photographs share, divided out, whatever the frame's size.
 
-The spectrum V is made a masked convolution as a blur is: the cepstrum of V^-1/2 gives the minimum-phase factor A of one
-quadrant (`deblur.ops.quarter_plane`), and V is even, so that one factor serves all four:
+The spectrum V becomes a masked convolution in the way that a blur does: the cepstrum of V^-1/2 gives the minimum-phase
+factor A of one quadrant (`deblur.ops.quarter_plane`), and V is even, so that one factor serves all four:
 
     A = exp F[quadrant of F^-1[-1/2 log V]]          W = A in all four orientations, one after another
 
-W has the symbol V^-1/2, real and positive: zero phase, nothing moves. A is cut to its first taps. Its exact inverse is
+W has the symbol V^-1/2, real and positive: it has zero phase and moves nothing. A is cut to its first taps. Its exact
+inverse is
 stable, and is what samples are made with: the product of four substitutions along anti-diagonals.
 """
 
@@ -35,14 +36,14 @@ _RIM = 8  # rows and columns beside each border whose scale is learned
 class MaskedWhitening(Transform):
     """z = rim * A * A * A * A (x - mean), A looking toward each corner in turn, the edge repeated beyond the frame.
 
-    What the repeated edge makes of the rows and columns beside a border is scaled by learned numbers (`rim`), one for
-    each of the first eight on every side.
+    The repeated edge changes the scale of the rows and columns beside a border. Learned numbers (`rim`) make up for
+    it, one for each of the first eight on every side.
 
     Args:
         channels: C, each whitened by itself.
-        taps: a side of A; 9 already serve, beyond 15 nothing is gained.
-        grid: points a side of the grid that A is made on, even, at least 4 taps: at the smallest noise 64 alias, 128
-            do not.
+        taps: side of A in taps; 9 are enough, more than 15 gain nothing.
+        grid: points a side of the grid that A is made on, even and at least `4 * taps`; at the smallest noise 64
+            points alias and 128 do not.
         context_features: K of the context (B, K), whose first feature is log sigma: V is that of the scene plus
             sigma^2. So it depends on the context from the start, and pixels are to be in [0, 1].
 
@@ -63,7 +64,7 @@ class MaskedWhitening(Transform):
     def __init__(self, channels: int, *, taps: int = 15, grid: int = 128, context_features: int = 0) -> None:
         super().__init__()
         if taps < 1 or grid < 4 * taps or grid % 2:
-            raise OptionError(f"expected a tap or more and an even grid of 4 taps or more, got {taps} and {grid}")
+            raise OptionError(f"expected at least 1 tap and an even grid of 4 taps or more, got {taps} and {grid}")
         self.taps, self.grid = taps, grid
         self.spectrum = Spectrum(channels, context_features=context_features)
         self.mean = nn.Parameter(torch.full((channels, 1, 1), MEAN))

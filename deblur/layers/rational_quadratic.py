@@ -37,9 +37,9 @@ def check(bins: int, bound: float) -> None:
         OptionError: Fewer than 2 or more than 100 bins, or a bound that is not positive.
     """
     if not 2 <= bins <= _MOST_BINS:
-        raise OptionError(f"bins must be from 2 to {_MOST_BINS}, got {bins}; 8 is usual")
+        raise OptionError(f"expected 2 to {_MOST_BINS} bins, got {bins}; 8 is usual")
     if not bound > 0:
-        raise OptionError(f"bound must be positive, got {bound}; 4 suits values of unit variance")
+        raise OptionError(f"expected a positive bound, got {bound}; 4 suits values of unit variance")
 
 
 def parameters(bins: int) -> int:

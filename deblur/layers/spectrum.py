@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from deblur.errors import OptionError, ShapeError
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA
 
 __all__ = ["Spectrum"]
 
 _POWER_LAW = (-3.84, -3.25, 0.55)  # of gray photographs on [0, 1]
 _FREQUENCIES = 8  # knots along each axis
 _LEVELS = 6  # knots in log sigma
-_LEAST_SIGMA, _MOST_SIGMA = 1 / 255, 60 / 255
 
 
 class Spectrum(nn.Module):
@@ -29,8 +29,8 @@ class Spectrum(nn.Module):
 
     Args:
         channels: C, each with a spectrum of its own.
-        context_features: K of the context (B, K), of which the first feature is log sigma and the others have no part;
-            0 for images without noise, V = S exp(T).
+        context_features: K of the context (B, K), whose first feature is log sigma; the others are ignored. 0 for
+            images without noise: V = S exp(T).
 
     Raises:
         OptionError: A negative number of features, or no channel.
@@ -46,7 +46,9 @@ class Spectrum(nn.Module):
     def __init__(self, channels: int, *, context_features: int = 0) -> None:
         super().__init__()
         if channels < 1 or context_features < 0:
-            raise OptionError(f"expected channels and no negative context, got {channels} and {context_features}")
+            raise OptionError(
+                f"expected at least 1 channel and no negative context, got {channels} and {context_features}"
+            )
         self.context_features = context_features
         self.power_law = nn.Parameter(torch.tensor(_POWER_LAW).repeat(channels, 1))
         levels = _LEVELS if context_features else 1
@@ -75,7 +77,7 @@ class Spectrum(nn.Module):
     def _log_sigma(self, context: Tensor | None) -> Tensor:
         if context is None or context.dim() != 2 or context.shape[1] != self.context_features:
             got = "none" if context is None else str(tuple(context.shape))
-            raise ShapeError(f"context must have the shape (B, {self.context_features}), log sigma first, got {got}")
+            raise ShapeError(f"expected a context (B, {self.context_features}), log sigma first, got {got}")
         return context[:, 0]
 
 
@@ -86,7 +88,7 @@ def _between(frequencies: Tensor) -> Tensor:
 
 def _between_levels(log_sigma: Tensor) -> Tensor:
     """Return the weights (B, knots) of linear interpolation at these noise levels; constant beyond the last ones."""
-    least, most = math.log(_LEAST_SIGMA), math.log(_MOST_SIGMA)
+    least, most = math.log(LEAST_SIGMA), math.log(MOST_SIGMA)
     return _hats((log_sigma.clamp(least, most) - least) / (most - least) * (_LEVELS - 1), _LEVELS)
 
 

@@ -12,7 +12,7 @@ __all__ = ["SplineActivation"]
 
 
 class SplineActivation(Transform):
-    """z = s_c(x), s_c a monotone rational-quadratic spline of channel c, with the identity for tails and to begin with.
+    """z = s_c(x), s_c the monotone rational-quadratic spline of channel c; it starts as the identity.
 
     Args:
         channels: C.

@@ -15,8 +15,8 @@ __all__ = ["SplineCoupling"]
 class SplineCoupling(Transform):
     """z_b = s(x_b), with s the rational-quadratic spline that a network makes of x_a; z_a = x_a.
 
-    Beyond [-bound, bound] it is the identity. So far from the data nothing grows, where the scales of an affine
-    coupling multiply with every layer: what a prior must survive. It starts as the identity.
+    Beyond [-bound, bound] it is the identity, so that values far from the data do not grow; the scales of affine
+    couplings multiply from layer to layer there. It starts as the identity.
 
     Args:
         channels: C, at least 2; x_a has the larger half where C is odd.

@@ -16,7 +16,8 @@ class Split(nn.Module):
     """x = (a, b) -> a, which goes on, and the latent e = (b - mean(a)) * exp(-log_scale(a)), a standard normal.
 
     This is the learned prior b ~ N(mean(a), exp(log_scale(a))^2) written as a map, so that every latent of a flow has
-    the same law. It is invertible as a map to the pair; being none from images to images, it is no `Transform`.
+    the same law. It is invertible as a map from an image to the pair; because that is not a map from images to images,
+    it is no `Transform`.
 
     Args:
         channels: C, at least 2; a has the larger half where C is odd.

@@ -38,5 +38,5 @@ class Squeeze(Transform):
         """
         channels, rows, columns = shape
         if rows % 2 or columns % 2:
-            raise ShapeError(f"squeezing needs an even number of rows and columns, got {rows} x {columns}; crop or pad")
+            raise ShapeError(f"expected an even number of rows and columns, got {rows} x {columns}; crop or pad")
         return 4 * channels, rows // 2, columns // 2

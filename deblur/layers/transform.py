@@ -26,8 +26,8 @@ class Transform(nn.Module):
     """An invertible map of images (B, C, H, W), possibly conditioned on a context (B, K).
 
     `log_det` is (B,), a natural logarithm, of the direction just evaluated. The context is what the map depends on
-    beside the image: the noise level, say. A layer that was made with `context_features=0` ignores it; one with K > 0
-    asks for it, and as it is made (but where it says otherwise) does not depend on it yet.
+    beside the image, such as the noise level. A layer made with `context_features=0` ignores it; one with K > 0
+    requires it, and before training does not depend on it unless its docstring says so.
 
     The laws of all of them are in `tests/layers/test_laws.py`: the round trip both ways, log_det against the Jacobian,
     and derivatives to second order.
@@ -43,7 +43,7 @@ class Transform(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Set from a batch what is to be set from data, and return z; nothing is ever set without being asked."""
+        """Set the parameters that are set from data from this batch, and return z; only this method does so."""
         z: Tensor = self(x, context)[0]
         return z
 
@@ -56,8 +56,8 @@ class Conditioning(nn.Module):
     """The context's part of some parameters: a linear map of it without offset, zero at first.
 
     Args:
-        context_features: K of the context (B, K); 0 for a layer that knows none.
-        outputs: How many parameters it adds to.
+        context_features: K of the context (B, K); 0 for a layer without one.
+        outputs: The number of parameters that it adds to.
     """
 
     def __init__(self, context_features: int, outputs: int) -> None:
@@ -77,7 +77,7 @@ class Conditioning(nn.Module):
         if context is None or context.dim() != 2 or context.shape[1] != self.context_features:
             got = "none" if context is None else str(tuple(context.shape))
             raise ShapeError(
-                f"context must have the shape (B, {self.context_features}), which this layer is made for, got {got}"
+                f"expected a context (B, {self.context_features}), which this layer is made for, got {got}"
             )
         return nn.functional.linear(context, self.weight)
 
@@ -86,4 +86,4 @@ def check_counts(**counts: int) -> None:
     """Raise OptionError for the first number that is below 1."""
     for name, count in counts.items():
         if count < 1:
-            raise OptionError(f"{name} must be at least 1, got {count}")
+            raise OptionError(f"expected {name} of at least 1, got {count}")

@@ -7,5 +7,5 @@
     outputs, log    the files
     ranks           several processes
 
-Nothing here draws: progress is told to a callback.
+Nothing here writes to the terminal; a callback is told of the progress.
 """

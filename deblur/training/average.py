@@ -17,8 +17,8 @@ class Average(Generic[M]):
     """A copy of a model that follows its weights.
 
     Args:
-        model: whose weights are followed; what is no floating-point number is copied.
-        decay: the share that is kept of the average every step; less in the first steps.
+        model: the model whose weights are followed; values that are not floating-point numbers are copied.
+        decay: the share of the average that a step keeps; less in the first steps.
 
     Example:
         >>> model = nn.Linear(1, 1, bias=False)

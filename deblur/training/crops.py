@@ -34,7 +34,7 @@ class Crops:
         pictures: for every factor the pictures in that size, each at least as large as a crop.
         data: the crop and what is done with it.
         objective: draws the random numbers that go with a crop.
-        seed: of everything that is drawn.
+        seed: the seed of everything that is drawn.
 
     Example:
         >>> from deblur.training.objectives import OBJECTIVES
@@ -63,7 +63,7 @@ class Crops:
         return _batch(clean, draws)
 
     def _crop(self, generator: np.random.Generator, out: Array) -> None:
-        """Put a crop into `out`: six numbers in [0, 1) say which, cheaper than as many calls for integers."""
+        """Put a random crop into `out`. One call for six numbers in [0, 1) is cheaper than six calls for integers."""
         data, size = self._data, self._data.crop
         which, place, index, top, left, turn = generator.random(6).tolist()
         group = int(which * len(self._pictures))
@@ -95,7 +95,7 @@ class Tiles:
     Args:
         pictures: each at least `size` pixels a side.
         size: pixels a side.
-        count: at most so many, evenly spread; None for all.
+        count: the largest number of crops, which are then spread evenly; None for all.
 
     Example:
         >>> stack = Stack("two", np.zeros((2, 1, 9, 13), np.uint8))

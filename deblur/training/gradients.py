@@ -22,11 +22,12 @@ _EAGER = 3
 
 
 class Gradients:
-    """Call with a batch: the terms of its loss, and the gradients of `loss` among them in the parameters.
+    """Called with a batch: computes the terms of its loss, and puts the gradients of the term `loss` into the
+    parameters.
 
     Args:
         loss: terms of a batch, tensors of one number.
-        parameters: that it depends on; their gradients are those of the last batch alone.
+        parameters: the parameters that the loss depends on; a call replaces their gradients.
         graph: whether to replay a graph after the first batches, all of which have the same shapes. The terms and
             gradients are then in the same memory every time. What a loss draws must come from torch's own generators.
             A loss that waits for the device cannot be made a graph, and is computed as written.
@@ -70,7 +71,7 @@ class Gradients:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:
-            torch.cuda.set_stream(here)  # which a capture that fails does not do
+            torch.cuda.set_stream(here)  # a capture that failed left the other one
             return None
         return graph
 

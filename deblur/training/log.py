@@ -30,7 +30,7 @@ class Log:
         done: steps done.
 
     Raises:
-        FileError: the file cannot be written, or is another one's log.
+        FileError: the file cannot be written, or is the log of another run.
 
     Example:
         >>> import tempfile
@@ -80,7 +80,9 @@ class Log:
         with open(path, encoding="utf-8", newline="") as file:
             header, *lines = list(csv.reader(file)) or [[]]
         if header != self._columns:
-            raise FileError(f"{path}: is no log of this run, its columns are {', '.join(header)}; move it away")
+            raise FileError(
+                f"{path}: expected a log of this run, got one with the columns {', '.join(header)}; move it away"
+            )
         return [line for line in lines if len(line) == len(header) and line[0].isdigit() and int(line[0]) <= done]
 
 

@@ -22,7 +22,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 _FUSED = ("adam", "adamw")
-"""Those whose step torch does in one go, on the processor too: for small weights many times faster."""
+"""Optimizers whose step torch fuses, on the CPU too: many times faster for small weights."""
 
 
 def optimizer_of(settings: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -51,13 +51,15 @@ class Outputs:
         self.board = self.prior.with_suffix(".tensorboard")
 
     def check(self, *, resume: bool = False, force: bool = False) -> None:
-        """Refuse what could not be written, or would overwrite a run unasked; nothing is changed.
+        """Raise if a file could not be written, or if a run would be replaced without being asked; nothing is changed.
 
         Raises:
             FileError: a file is there and neither is asked for; nothing is there to be resumed.
         """
         if self.prior.suffix != ".pt":
-            raise FileError(f"{self.prior}: priors are written as .pt; name it {self.prior.stem}.pt")
+            raise FileError(
+                f"{self.prior}: expected a name ending in .pt, got {self.prior.suffix!r}; name it {self.prior.stem}.pt"
+            )
         check_writable(self.prior, force or resume)
         if resume:
             if not self.found():
@@ -69,7 +71,7 @@ class Outputs:
             raise FileError(f"{self.states}: a run is there; go on with --resume, or start again with --force")
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the prior, which is replaced in the end."""
+        """Remove the files of an earlier run except the prior, which is replaced at the end."""
         for folder in (self.states, self.board):
             if folder.is_dir():
                 shutil.rmtree(folder)

@@ -32,7 +32,6 @@ OnSkip: TypeAlias = Callable[[str], None]
 """Told of every file that is left out, with the reason, in one line."""
 
 _REC_601 = np.array([0.299, 0.587, 0.114], np.float32)
-_SUFFIXES = {suffix for format in images.FORMATS.values() for suffix in format.suffixes}
 
 
 @dataclass(frozen=True)
@@ -100,21 +99,25 @@ def read(paths: Sequence[str], data: Data, on_skip: OnSkip | None = None) -> Pic
     kept, held = ([stack for split in splits for stack in split[part]] for part in (0, 1))
     if not kept and not held:
         raise FileError(
-            f"{', '.join(paths)}: no picture that can be used was found; expected {' '.join(sorted(_SUFFIXES))}"
+            f"{', '.join(paths)}: expected pictures ({' '.join(sorted(_suffixes()))}), got none that can be used; "
+            "check the names"
         )
     _check_names(data, held)
     if not kept:
-        raise OptionError(f"{', '.join(paths)}: nothing is left to train on; hold out less (data.validation)")
+        raise OptionError(
+            f"{', '.join(paths)}: expected pictures to train on, got none; hold out less (data.validation)"
+        )
     training = [_scaled(kept, factor, data.crop) for factor in data.factors]
     for factor, stacks in zip(data.factors, training, strict=True):
         if not stacks:
             raise OptionError(
-                f"factor {factor:g} leaves no picture as large as a crop of {data.crop}; take a smaller one"
+                f"expected pictures of {data.crop} pixels a side, got none with factor {factor:g}; take a smaller crop"
             )
     held_out = [stack for factor in data.factors for stack in _scaled(held, factor, data.validation_size)]
     if held and not held_out:
         raise OptionError(
-            f"no held-out picture is as large as a validation crop of {data.validation_size}; take a smaller one"
+            f"expected a held-out picture as large as a validation crop of {data.validation_size}, got none; "
+            "take a smaller crop"
         )
     return Pictures(training, held_out)
 
@@ -147,7 +150,12 @@ def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     found = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-    return [str(file) for file in sorted(found) if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")]
+    known = _suffixes()
+    return [str(file) for file in sorted(found) if file.suffix.lower() in known and not file.name.startswith(".")]
+
+
+def _suffixes() -> set[str]:
+    return {suffix for format in images.FORMATS.values() for suffix in format.suffixes}
 
 
 def _stored(frame: Frame, channels: int) -> Array:
@@ -172,14 +180,16 @@ def _array(path: str, data: Data) -> Stack:
         with np.load(path, allow_pickle=False) as file:
             if "x" not in file:
                 held = ", ".join(file.files) or "nothing"
-                raise FileError(f"{path}: expected the pictures under the name x, found {held}; save them as x")
+                raise FileError(f"{path}: expected the pictures under the name x, got {held}; save them as x")
             array = file["x"]
     except FileError:
         raise
     except FileNotFoundError:
         raise FileError(f"{path}: there is no such file; check the name") from None
     except Exception as error:  # zipfile and NumPy raise whatever a broken file makes them trip over
-        raise FileError(f"{path}: is no .npz file of arrays ({error}); write it with numpy.savez") from error
+        raise FileError(
+            f"{path}: expected a .npz file of arrays, got another one ({error}); write it with numpy.savez"
+        ) from error
     if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (3, 4) or array.size == 0:
         got = f"{array.dtype} {array.shape}"
         raise FileError(f"{path}: expected x as uint8 or uint16 of (N, H, W) or (N, H, W, C), got {got}")
@@ -189,7 +199,9 @@ def _array(path: str, data: Data) -> Stack:
     smallest = math.ceil(data.crop * min(data.factors))
     if min(pictures.shape[2:]) < smallest:
         height, width = pictures.shape[2:]
-        raise FileError(f"{path}: pictures of {width} x {height} pixels, a crop takes {smallest} a side")
+        raise FileError(
+            f"{path}: expected at least {smallest} pixels a side for a crop, got {width} x {height}; take smaller crops"
+        )
     if pictures.shape[1] != data.channels:
         full = np.float32(1 / np.iinfo(array.dtype).max)
         pictures = _integers(np.einsum("c,nchw->nhw", _REC_601 * full, pictures.astype(np.float32)))[:, None]

@@ -21,9 +21,9 @@ class Prior:
 
     Attributes:
         model: the flow, in evaluation mode.
-        recipe: what it was trained by.
-        objective: what it was trained for.
-        steps: how long.
+        recipe: the recipe it was trained with.
+        objective: the objective it was trained for.
+        steps: the number of steps it was trained for.
     """
 
     model: Any
@@ -45,6 +45,8 @@ def load(path: str, device: torch.device | None = None) -> Prior:
     """
     found = checkpoint.load(path, device or torch.device("cpu"))
     if "recipe" not in found.extra:
-        raise FileError(f"{path}: holds a flow but not how it was trained; expected a prior from deblur train-prior")
+        raise FileError(
+            f"{path}: expected a prior from deblur train-prior, got a flow that does not say how it was trained"
+        )
     recipe = Recipe.of(found.extra["recipe"])
     return Prior(found.model.requires_grad_(False), recipe, recipe.objective_made(), found.extra["steps"])

@@ -1,7 +1,7 @@
 """Several processes that train one model, as `torchrun` starts them; one process alone is the case of one.
 
-Each takes its part of every batch; what they found is averaged by one all-reduce of a flat buffer after the gradient
-is there. That is right whatever autograd did before, a double backward included, and needs no wrapper of the model.
+Each takes its part of every batch; once the gradients are computed, one all-reduce of a flat buffer averages them. That
+is right whatever autograd did before, a double backward included, and needs no wrapper of the model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and reports progress."""
         return self.rank == 0
 
     def part(self, batch: int) -> range:

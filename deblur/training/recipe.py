@@ -5,7 +5,7 @@
     data: {channels: 1, crop: 48}               # `Data`
     training: {steps: 20000, batch: 16}         # `Training`
 
-Strict: an unknown name is an error that tells the closest known one, and so is a value out of range.
+Reading is strict: an unknown name is an error that names the closest known one, and a value out of range is an error.
 
 Example:
     >>> recipe = config.build(Recipe, {"model": {}, "objective": {"name": "denoising"}, "training": {"steps": 10}})
@@ -41,8 +41,8 @@ class Data:
     Args:
         channels: 1 for gray (colour is turned into it, Rec. 601), 3 for colour (gray pictures are left out).
         crop: pixels a side.
-        factors: by how much pictures are made smaller; one of them is drawn for every crop, so that one that stands
-            twice is drawn twice as often.
+        factors: by how much pictures are made smaller. One factor is drawn for every crop; a factor that is given twice
+            is drawn twice as often.
         balance: `pixels`: every place of every picture is as likely; `pictures`: every picture is; `sides`, between the
             two: a picture is drawn in proportion to the root of its places.
         light: the share of crops that are decoded by the curve of sRGB, into values in proportion to light, which is
@@ -88,16 +88,16 @@ class Training:
     """How a prior is trained.
 
     Args:
-        steps: of the optimizer, in all.
-        batch: crops a step, over all processes.
-        seed: of the initial weights, the crops and the noise.
-        start: a prior of the same model whose weights to start from, in place of random ones: to make it finer, or to
-            make it one of other pictures.
+        steps: number of optimizer steps.
+        batch: crops in a step, all processes together.
+        seed: seed of the initial weights, the crops and the noise.
+        start: a prior of the same model whose weights to start from, in place of random ones, to train it further or on
+            other pictures.
         optimizer: one of OPTIMIZERS and its settings, `{name: adam, lr: 1e-3}`.
-        schedule: one of SCHEDULES and its settings, what the learning rate is multiplied by.
+        schedule: one of SCHEDULES and its settings; it gives the factor of the learning rate.
         warmup: steps in which the learning rate grows linearly to its value.
         clip: the norm that a gradient is limited to; None for no limit.
-        ema: of the weights' exponential moving average, which is what is validated and saved; 0 for the weights
+        ema: decay of the exponential moving average of the weights, which is validated and saved; 0 for the weights
             themselves. Early on it forgets faster: min(ema, (1 + step) / (10 + step)).
         precision: `bfloat16` computes in mixed precision (autocast), where the processor is faster in it.
         log_every: steps between two lines of the log.
@@ -143,8 +143,8 @@ class Recipe:
     Args:
         model: given to `deblur.flows.build`.
         objective: one of OBJECTIVES and its settings.
-        data: which crops.
-        training: how.
+        data: the crops to train on.
+        training: the steps and their settings.
     """
 
     model: Mapping[str, Any]
@@ -166,7 +166,7 @@ class Recipe:
         values = config.read(path)
         for part in ("model", "objective"):
             if part not in values:
-                raise ConfigError(f"{path}: expected a part `{part}:`, found none; configs/priors holds files to copy")
+                raise ConfigError(f"{path}: expected a part `{part}:`, got none; configs/priors holds files to copy")
         recipe = config.load(cls, path)
         try:  # what only the model and the optimizer themselves can tell, before any picture is read
             with torch.random.fork_rng():

@@ -26,10 +26,10 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: `done`, or `stopped` as it was asked to.
-        steps: done in all.
-        seconds: taken in all, earlier parts of the run included.
-        figures: of the last validation.
+        status: `done`, or `stopped` if it was asked to stop.
+        steps: number of steps done, earlier parts of the run included.
+        seconds: time taken, earlier parts of the run included.
+        figures: the figures of the last validation.
     """
 
     status: Literal["done", "stopped"]
@@ -49,13 +49,13 @@ def run(
     on_step: OnStep | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcome:
-    """Train, and write what `Outputs` names as it goes.
+    """Train, and write the files of `outputs` on the way.
 
     Args:
-        recipe: what to do.
-        pictures: what on.
-        outputs: where to; the first of several processes writes.
-        state: go on from it (`Outputs.load_state`, checked by `check_same`).
+        recipe: the model, the objective and the training.
+        pictures: the pictures to train on.
+        outputs: the files; only the first of several processes writes them.
+        state: a state to go on from (`Outputs.load_state`, checked by `check_same`), or None.
         ranks: which process of several this is.
         device: where to compute.
         on_step: told of every step.
@@ -93,9 +93,9 @@ def check_same(recipe: Recipe, pictures: Pictures, state: dict[str, Any], *, fre
     found = difference(here, before)
     if found is not None:
         key, mine, other = found
-        raise ConfigError(f"{key} is {mine} here and {other} in the run to be resumed; make them equal")
+        raise ConfigError(f"expected {key} = {other} as in the run to be resumed, got {mine}; make them equal")
     if state["pictures"] != pictures.fingerprint():
-        raise FileError("the pictures are others than in the run to be resumed; name the same ones")
+        raise FileError("expected the pictures of the run to be resumed, got others; name the same ones")
 
 
 class _Run:

@@ -31,18 +31,18 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """A model on its way.
+    """A model in training.
 
     Args:
         recipe: the model, the objective and how it is trained.
-        pictures: what on.
+        pictures: the pictures to train on.
         ranks: which process of several this is.
         device: where to compute.
 
     Attributes:
-        done: steps done.
-        model: with the weights as they are.
-        average: with their moving average.
+        done: number of steps done.
+        model: the model with its latest weights.
+        average: the model with the moving average of the weights.
     """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, ranks: Ranks, device: torch.device) -> None:
@@ -64,7 +64,7 @@ class Trainer:
         self._height = float(self._optimizer.param_groups[0]["lr"])
         gpu = device.type == "cuda"
         self._gradients = Gradients(self._loss, self._parameters, graph=gpu)
-        self._drawer = ThreadPoolExecutor(1) if gpu else None  # else the processor has enough to do
+        self._drawer = ThreadPoolExecutor(1) if gpu else None  # on a CPU, drawing would slow the step down
         self._drawn: dict[int, Future[dict[str, Tensor]]] = {}
         self.average: Average[Any] = Average(self.model, training.ema)
 
@@ -80,7 +80,7 @@ class Trainer:
     def initialise(self) -> None:
         """Set what depends on data (ActNorm) from the whole first batch, alike in every process.
 
-        Not for weights that come from a prior: there it is set.
+        Weights that come from a prior are left alone: they are set already.
         """
         if self._recipe.training.start is not None:
             return
@@ -101,7 +101,7 @@ class Trainer:
         found = difference(self._recipe.plain()["model"], read.config)
         if found is not None:
             key, mine, other = found
-            raise ConfigError(f"model.{key} is {mine} here and {other} in {path}; make them equal")
+            raise ConfigError(f"expected model.{key} = {other} as in {path}, got {mine}; make them equal")
         self.model.load_state_dict(read.model.state_dict())
 
     def advance(self, stop: bool = False) -> tuple[dict[str, float], bool]:

@@ -29,9 +29,9 @@ def figures(
     """The objective's figures, each the mean over the crops; the processes share the work.
 
     Args:
-        objective: says which.
+        objective: the objective that defines the figures.
         model: a density.
-        crops: what it is tried on.
+        crops: the held-out crops.
         ranks: which process of several this is.
         device: where the model is.
         on_step: told of the progress.

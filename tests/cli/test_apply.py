@@ -181,7 +181,9 @@ def test_pages_are_restored_one_by_one_and_all_or_none(run: Any, refuse: Any) ->
     assert result.code == 0, result.err
     assert [line.split(" ->")[0] for line in result.out.splitlines()] == ["pages.tif page 1", "pages.tif page 2"]
     assert tifffile.imread("pages.deblurred.tif").shape == (2, *page.shape)
-    refuse("apply", "pages.tif", "--kernel", KERNEL, "-o", "one.png", message="PNG holds one picture")
+    refuse(
+        "apply", "pages.tif", "--kernel", KERNEL, "-o", "one.png", message="expected one picture for PNG, got 2 pages"
+    )
     refuse("apply", "pages.tif", "--kernel", KERNEL, "-o", "x.tif", "--compare", message="leave --compare out")
     refuse("apply", "pages.tif", "--kernel", KERNEL, "-o", "x.tif", "--truth", "truth.png", message="a truth of 2 page")
 
@@ -276,13 +278,13 @@ def test_a_restoration_that_diverged_is_not_written(refuse: Any, monkeypatch: py
         (["--strength", "0"], "expected a strength above 0, got 0"),
         (["--strength", "-1"], "expected a strength above 0, got -1"),
         (["--saturation", "-1"], "expected saturation as a fraction of full scale, above 0"),
-        (["--black", "9", "--white", "3"], "--black must be below --white"),
+        (["--black", "9", "--white", "3"], "expected --black below --white"),
         (["--region", "90,0,8,8"], "region 90,0,8,8 (x,y,w,h) leaves the frame of 90 x 76 pixels"),
         (["--region", "0,70,8,8"], "leaves the frame of 90 x 76 pixels"),
         (["--truth", "none.png"], "none.png: there is no such file"),
         (["--truth", "tiny.png"], "do not belong together"),
         (["--truth", "truth_b.png"], "expected a truth of 1 channel(s) like the picture, got 3"),
-        (["--config", "none.yaml"], "none.yaml: no such configuration file"),
+        (["--config", "none.yaml"], "none.yaml: there is no such configuration file"),
         (["--config", "bad.yaml"], "bad.yaml: unknown key 'metod', did you mean 'method'?"),
         (["--config", "steps.yaml"], "steps.yaml: unknown setting of wiener 'weigt', did you mean 'weight'?"),
         (["--config", "quality.yaml"], "quality.yaml: expected a quality of 1 to 100, got 101"),
@@ -293,7 +295,7 @@ def test_a_restoration_that_diverged_is_not_written(refuse: Any, monkeypatch: py
         (["-o", "truth.png", "--truth", "truth.png", "--force"], "truth.png: is read and would be written too"),
         (["-o", "b.png"], "b.png: already exists"),
         (["-o", "none/x.png"], "there is no folder none"),
-        (["-o", "x.gif"], "the suffix '.gif' names no format"),
+        (["-o", "x.gif"], "expected a suffix like .png .tif .jpg .webp .bmp, got '.gif'"),
     ],
 )
 def test_what_is_refused(refuse: Any, folder: Path, words: list[str], message: str) -> None:
@@ -331,7 +333,10 @@ def test_what_is_misused(misuse: Any, words: list[str], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("x.png", "PNG holds no float values; name the output .tif"), ("x.jpg", "JPEG holds no float values")],
+    [
+        ("x.png", "expected integer samples for PNG, got float values; name the output .tif"),
+        ("x.jpg", "expected integer samples for JPEG, got float values"),
+    ],
 )
 def test_a_format_that_cant_hold_the_picture_is_refused_before_the_work(
     refuse: Any, monkeypatch: pytest.MonkeyPatch, name: str, message: str

@@ -106,8 +106,14 @@ def test_hidden_colours_do_not_spread(run: Any, folder: Path) -> None:
         (["sharp.png", "--kernel", "k.npy", "--sigma", "-1", "-o", "x.png"], "--sigma of 0 or more"),
         (["sharp.png", "--kernel", "k.npy", "-o", "sharp.png", "--force"], "sharp.png: is read and would be written"),
         (["sharp.png", "--kernel", "k.npy", "-o", "there.png"], "there.png: already exists"),
-        (["sharp.png", "--kernel", "k.npy", "-o", "x.doc"], "the suffix '.doc' names no format"),
-        (["sharp.png", "--kernel", "k.npy", "--depth", "float", "-o", "x.png"], "holds no float values"),
+        (
+            ["sharp.png", "--kernel", "k.npy", "-o", "x.doc"],
+            "expected a suffix like .png .tif .jpg .webp .bmp, got '.doc'",
+        ),
+        (
+            ["sharp.png", "--kernel", "k.npy", "--depth", "float", "-o", "x.png"],
+            "expected integer samples for PNG, got float values",
+        ),
         (["k.npy", "--kernel", "k.npy", "-o", "x.png"], "k.npy"),
     ],
 )

@@ -99,8 +99,8 @@ def test_one_bad_picture_does_not_stop_the_others(run: Any, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--prior", "none.pt"], "none.pt: no such checkpoint"),
-        (["--prior", "truth.png"], "truth.png: expected a checkpoint of a flow, found something else"),
+        (["--prior", "none.pt"], "none.pt: there is no such checkpoint"),
+        (["--prior", "truth.png"], "truth.png: expected a checkpoint of a flow, got something else"),
         (["--config", "bad.yaml"], "bad.yaml: unknown key 'kernel'"),
         (["--noise", "15"], "expected noise as a fraction of full scale in [0, 1), got 15; for 15 of 255 levels"),
         (["--strength", "0"], "expected a strength above 0"),

@@ -133,7 +133,7 @@ def test_the_region_is_looked_at_and_named(run: Any) -> None:
         (["blurred.png", "--model", "masked"], "masked convolutions are written as .npz"),
         (["blurred.png", "--sharp", "sharp.png", "-o", "k.mat"], "kernels are written as .npy"),
         (["blurred.png", "--sharp", "sharp.png", "--restore", "sharp.png"], "is read and would be written"),
-        (["blurred.png", "--sharp", "sharp.png", "--restore", "k.json"], "names no format"),
+        (["blurred.png", "--sharp", "sharp.png", "--restore", "k.json"], "k.json: expected a suffix like .png"),
         (["blurred.png", "--sharp", "sharp.png", "--config", "bad.yaml"], "unknown key 'szie', did you mean 'size'?"),
         (["blurred.png", "--config", "setting.yaml"], "unknown setting of blind 'refin', did you mean 'refine'?"),
         (["blurred.png", "other.png", "--restore", "r.png"], "show one picture"),

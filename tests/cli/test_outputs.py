@@ -73,8 +73,8 @@ def test_the_comparison_lies_beside_the_output_and_has_the_pictures_name(folder:
         (["a.png", "there.png"], "out/../out", {"compare": True, "block": True}, FileError, "already exists"),
         (["a.png"], "none/c.png", {}, FileError, "there is no folder none"),
         (["a.png"], "none/deep/", {}, FileError, "none/deep/: can't be made, the folder none does not exist"),
-        (["a.png"], "c.xyz", {}, FileError, "the suffix '.xyz' names no format"),
-        (["a.png"], "c", {}, FileError, "the suffix '' names no format"),
+        (["a.png"], "c.xyz", {}, FileError, "c.xyz: expected a suffix like .png .tif .jpg .webp .bmp, got '.xyz'"),
+        (["a.png"], "c", {}, FileError, "c: expected a suffix like .png .tif .jpg .webp .bmp, got ''"),
     ],
 )
 def test_what_does_not_fit_is_refused(

@@ -106,7 +106,7 @@ def test_show_draws_the_kernel(run: Any, refuse: Any, folder: Path) -> None:
     drawn = cv2.imread(str(folder / "k.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(drawn, psf.draw(psf.make("box:size=3")))
     refuse("psf", "show", "box:size=3", "-o", "k.png", message="k.png: already exists")
-    refuse("psf", "show", "box:size=3", "-o", "k.xyz", message="the suffix '.xyz' names no format")
+    refuse("psf", "show", "box:size=3", "-o", "k.xyz", message="k.xyz: expected a suffix like .png .tif")
 
 
 def test_flip_turns_the_kernel(run: Any, folder: Path) -> None:

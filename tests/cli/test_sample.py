@@ -106,15 +106,26 @@ def test_what_cannot_be_is_refused(refuse: Any, misuse: Any) -> None:
     checkpoint.save("bare.pt", RECIPE["model"], density.Density(1))
     np.savez("small.npz", x=np.zeros((3, 8, 8), np.uint8))
     out = ["-o", "g.png"]
-    refuse("sample", "no.pt", *out, message="no.pt: no such checkpoint")
-    refuse("sample", "text.pt", *out, message="text.pt: expected a checkpoint of a flow, found something else")
-    refuse("sample", "state.pt", *out, message="state.pt: expected a checkpoint of a flow, found another torch file")
-    refuse("sample", "bare.pt", *out, message="bare.pt: holds a flow but not how it was trained; expected a prior")
+    refuse("sample", "no.pt", *out, message="no.pt: there is no such checkpoint")
+    refuse("sample", "text.pt", *out, message="text.pt: expected a checkpoint of a flow, got something else")
+    refuse("sample", "state.pt", *out, message="state.pt: expected a checkpoint of a flow, got another torch file")
+    refuse("sample", "bare.pt", *out, message="bare.pt: expected a prior from deblur train-prior, got a flow")
     refuse("sample", "prior.pt", "-o", "there.png", message="there.png: already exists")
-    refuse("sample", "prior.pt", "-o", "g.xyz", message="g.xyz: the suffix '.xyz' names no format")
+    refuse(
+        "sample",
+        "prior.pt",
+        "-o",
+        "g.xyz",
+        message="g.xyz: expected a suffix like .png .tif .jpg .webp .bmp, got '.xyz'",
+    )
     refuse("sample", "prior.pt", *out, "--temperature", "-1", message="expected a temperature of 0 or more, got -1")
     misuse("sample", "prior.pt", *out, "-n", "0", message="Invalid value for '--count' / '-n'")
     misuse("sample", "prior.pt", *out, "--temperature", "hot", message="expected a number like")
     refuse("evaluate-prior", "text.pt", "x.npz", message="text.pt: expected a checkpoint of a flow")
     refuse("evaluate-prior", "prior.pt", "nowhere", message="nowhere: there is no such folder or file")
-    refuse("evaluate-prior", "prior.pt", "small.npz", message="small.npz: pictures of 8 x 8 pixels, a crop takes 10")
+    refuse(
+        "evaluate-prior",
+        "prior.pt",
+        "small.npz",
+        message="small.npz: expected at least 10 pixels a side for a crop, got 8 x 8",
+    )

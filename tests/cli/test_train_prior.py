@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(run: Any) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("model:", "modle:"), "x.yaml: expected a part `model:`, found none"),
+        (("model:", "modle:"), "x.yaml: expected a part `model:`, got none"),
         (("weight: 1", "weigth: 1"), "x.yaml: objective denoising: unknown key 'weigth', did you mean 'weight'?"),
         (("name: denoising", "name: denoise"), "x.yaml: objective: unknown name 'denoise', did you mean 'denoising'?"),
         (("crop: 12", "corp: 12"), "x.yaml: unknown key 'data.corp', did you mean 'crop'?"),
@@ -180,11 +180,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(run: Any) -> N
             "x.yaml: unknown architecture 'dens', did you mean 'density'?",
         ),
         (("architecture: density", "architecture: density, depth: 3"), "x.yaml: unknown key 'depth'"),
-        (("crop: 12", "crop: 200"), "photos: no picture that can be used was found"),
-        (("factors: [1, 2]", "factors: [1, 50]"), "factor 50 leaves no picture as large as a crop of 12"),
+        (("crop: 12", "crop: 200"), "photos: expected pictures (.bmp"),
+        (("factors: [1, 2]", "factors: [1, 50]"), "expected pictures of 12 pixels a side, got none with factor 50"),
         (
             ("validation_count: 8", "validation_crop: 300"),
-            "no held-out picture is as large as a validation crop of 300",
+            "expected a held-out picture as large as a validation crop of 300",
         ),
         (("validation_count: 8", "validation: [no.png]"), "there is no picture 'no.png' to hold out"),
     ],
@@ -202,12 +202,12 @@ def test_wrong_sources_are_refused(refuse: Any, folder: Path) -> None:
     Path("text.npz").write_text("no archive")
     for source, message in [
         ("nowhere", "nowhere: there is no such folder or file; check the name"),
-        ("empty", "empty: no picture that can be used was found"),
+        ("empty", "empty: expected pictures (.bmp"),
         ("no.npz", "no.npz: there is no such file; check the name"),
-        ("y.npz", "y.npz: expected the pictures under the name x, found y"),
+        ("y.npz", "y.npz: expected the pictures under the name x, got y"),
         ("float.npz", "float.npz: expected x as uint8 or uint16 of (N, H, W) or (N, H, W, C), got float64 (3, 16, 16)"),
-        ("small.npz", "small.npz: pictures of 8 x 8 pixels, a crop takes 12 a side"),
-        ("text.npz", "text.npz: is no .npz file of arrays"),
+        ("small.npz", "small.npz: expected at least 12 pixels a side for a crop, got 8 x 8"),
+        ("text.npz", "text.npz: expected a .npz file of arrays, got another one"),
     ]:
         refuse(WORDS[0], source, *WORDS[2:], message=message)
 
@@ -222,19 +222,19 @@ def test_files_that_are_there_are_kept(run: Any, refuse: Any) -> None:
     Path("prior.png").unlink()
     refuse(*WORDS, message="prior.state: a run is there; go on with --resume, or start again with --force")
     assert run(*WORDS, "--force").code == 0
-    refuse(*WORDS, "-o", "prior.pth", message="prior.pth: priors are written as .pt; name it prior.pt")
+    refuse(*WORDS, "-o", "prior.pth", message="prior.pth: expected a name ending in .pt, got '.pth'; name it prior.pt")
 
 
 def test_another_run_is_not_resumed(run: Any, refuse: Any) -> None:
     assert run(*WORDS).code == 0
-    refuse(*WORDS, "--resume", "--seed", "1", message="training.seed is 1 here and 0 in the run to be resumed")
+    refuse(*WORDS, "--resume", "--seed", "1", message="expected training.seed = 0 as in the run to be resumed, got 1")
     Path("x.yaml").write_text(CONFIG.replace("batch: 4", "batch: 5"))
-    refuse(*WORDS, "--resume", message="x.yaml: training.batch is 5 here and 4 in the run to be resumed")
+    refuse(*WORDS, "--resume", message="x.yaml: expected training.batch = 4 as in the run to be resumed, got 5")
     Path("x.yaml").write_text(CONFIG.replace("steps: 12", "steps: 15"))
     refuse(*WORDS, "--resume", message="or give --steps")
     Path("x.yaml").write_text(CONFIG)
     Path("photos/coins.png").unlink()
-    refuse(*WORDS, "--resume", message="the pictures are others than in the run to be resumed")
+    refuse(*WORDS, "--resume", message="expected the pictures of the run to be resumed, got others")
 
 
 def test_resume_and_force_exclude_each_other(misuse: Any) -> None:
@@ -249,7 +249,7 @@ def test_bad_files_are_named_and_left_out(run: Any) -> None:
     assert result.code == 0
     notes = [line for line in result.err.splitlines() if line.startswith("deblur: note: ")]
     assert len(notes) == 2
-    assert "photos/broken.png: is a damaged or cut-off PNG file" in notes[0]
+    assert "photos/broken.png: expected a whole PNG file, got a damaged or cut-off one" in notes[0]
     assert notes[1].endswith("photos/tiny.png: 30 x 4 pixels, a crop takes 12 a side; left out")
 
 

@@ -39,12 +39,12 @@ def test_a_wrong_key_or_value_is_named(change: dict[str, object], said: str) -> 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"levels": 0}, "levels must be at least 1, got 0"),
+        ({"levels": 0}, "expected levels of at least 1, got 0"),
         ({"shape": [1, 8, 6], "levels": 2}, r"divisible by 2\^levels = 4, got \(1, 8, 6\)"),
         ({"activation": "rellu"}, "unknown activation 'rellu', did you mean 'relu'"),
-        ({"alpha": 0.5}, "alpha must lie between 0 and 0.5, got 0.5"),
+        ({"alpha": 0.5}, "expected alpha between 0 and 0.5, got 0.5"),
         ({"orientations": []}, "at least one orientation"),
-        ({"orientations": ["top"]}, "orientation must be one of top_left, .*, got 'top'"),
+        ({"orientations": ["top"]}, "expected an orientation of top_left, .*, got 'top'"),
     ],
 )
 def test_a_value_that_makes_no_flow_is_refused(change: dict[str, object], said: str) -> None:

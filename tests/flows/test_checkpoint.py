@@ -87,13 +87,13 @@ def test_opening_one_runs_no_code(tmp_path: Path, saved: Path) -> None:
 
     rewritten_path = tmp_path / "bomb.pt"
     torch.save({"format": "deblur flow", "version": 1, "config": Bomb()}, rewritten_path)
-    with pytest.raises(FileError, match="is no checkpoint of a flow"):
+    with pytest.raises(FileError, match="expected a checkpoint of a flow, got a damaged file or another"):
         checkpoint.load(rewritten_path)
     assert not (tmp_path / "ran").exists()
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"none.pt: no such checkpoint$"):
+    with pytest.raises(FileError, match=r"none.pt: there is no such checkpoint; check the name$"):
         checkpoint.load(tmp_path / "none.pt")
     with pytest.raises(FileError, match="cannot be read"):
         checkpoint.load(tmp_path)
@@ -102,17 +102,17 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({"a": 1})])
 def test_another_kind_of_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other.pt").write_bytes(content)
-    with pytest.raises(FileError, match="expected a checkpoint of a flow, found something else"):
+    with pytest.raises(FileError, match="expected a checkpoint of a flow, got something else"):
         checkpoint.load(tmp_path / "other.pt")
 
 
 def test_another_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "other.pt", "w") as archive:
         archive.writestr("text", "hello")
-    with pytest.raises(FileError, match="is no checkpoint of a flow"):
+    with pytest.raises(FileError, match="expected a checkpoint of a flow, got a damaged file or another"):
         checkpoint.load(tmp_path / "other.pt")
     torch.save(torch.zeros(3), tmp_path / "tensor.pt")
-    with pytest.raises(FileError, match="found another torch file"):
+    with pytest.raises(FileError, match="got another torch file"):
         checkpoint.load(tmp_path / "tensor.pt")
 
 
@@ -120,7 +120,7 @@ def test_another_archive(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_short(saved: Path, share: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(FileError, match="found one that is cut short"):
+    with pytest.raises(FileError, match="got one that is cut short"):
         checkpoint.load(saved)
 
 
@@ -135,7 +135,7 @@ def test_a_flipped_bit_in_the_weights(saved: Path) -> None:
 
 
 def test_another_version(saved: Path) -> None:
-    with pytest.raises(FileError, match="has checkpoint version 2, this program reads version 1"):
+    with pytest.raises(FileError, match="expected checkpoint version 1, got 2; use"):
         checkpoint.load(rewritten(saved, version=2))
 
 
@@ -150,13 +150,13 @@ def test_a_configuration_from_elsewhere(saved: Path) -> None:
 
 
 def test_weights_of_another_configuration(saved: Path) -> None:
-    with pytest.raises(FileError, match=r"weights are not those .*: .* should be .*, is "):
+    with pytest.raises(FileError, match=r"expected .* of its configuration to be .*, got "):
         checkpoint.load(rewritten(saved, config={**CONFIG, "hidden": 5}))
     weights = torch.load(saved, weights_only=True)["weights"]
     name = next(iter(weights))
-    with pytest.raises(FileError, match="is no such weight"):
+    with pytest.raises(FileError, match="got no such weight"):
         checkpoint.load(rewritten(saved, config=CONFIG, weights={k: v for k, v in weights.items() if k != name}))
-    with pytest.raises(FileError, match=r"extra\.weight should be no such weight"):
+    with pytest.raises(FileError, match=r"extra\.weight of its configuration to be no such weight"):
         checkpoint.load(rewritten(saved, config=CONFIG, weights={**weights, "extra.weight": torch.zeros(1)}))
 
 

@@ -196,9 +196,9 @@ def test_what_cannot_be_is_refused_in_a_line() -> None:
         gaussian(0.5, 0.1).bits_per_dim(torch.zeros(1, 1, 64, 64, dtype=torch.uint8))
     with pytest.raises(OptionError, match="at least 1 sample, got 0"):
         flow.sample(0)
-    with pytest.raises(OptionError, match="temperature must be at least 0, got -1"):
+    with pytest.raises(OptionError, match="expected a temperature of at least 0, got -1"):
         flow.sample(1, temperature=-1)
-    with pytest.raises(OptionError, match="2 stages needs a split between each two, got 0"):
+    with pytest.raises(OptionError, match="expected a split between each two of 2 stages, got 0"):
         Flow((1, 4, 4), [ActNorm(1), ActNorm(1)])
-    with pytest.raises(OptionError, match="need at least 2 channels, got 1"):
+    with pytest.raises(OptionError, match="expected at least 2 channels for a coupling or split, got 1"):
         Split(1)

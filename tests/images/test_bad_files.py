@@ -41,9 +41,11 @@ def line_of(source, **options) -> str:
 def test_missing_folder_and_empty(tmp_path):
     path = tmp_path / "none.png"
     assert line_of(path) == f"{path}: there is no such file; check the name"
-    assert line_of(tmp_path) == f"{tmp_path}: is a folder, expected a picture file; name the files in it"
+    assert line_of(tmp_path) == f"{tmp_path}: expected a picture file, got a folder; name the files in it"
     path.write_bytes(b"")
-    assert line_of(path) == f"{path}: the file is empty, expected a picture (PNG, TIFF, JPEG, WebP or BMP)"
+    assert (
+        line_of(path) == f"{path}: expected a picture (PNG, TIFF, JPEG, WebP or BMP), got an empty file; copy it again"
+    )
     assert line_of(path / "deeper.png").startswith(f"{path}/deeper.png: cannot be read (Not a directory)")
     assert line_of("a\0b.png").startswith("a\0b.png: cannot be read (")
 
@@ -72,14 +74,14 @@ def test_missing_folder_and_empty(tmp_path):
 def test_other_kinds_of_files_are_named(tmp_path, head, what):
     path = tmp_path / "photo.jpg"
     path.write_bytes(head)
-    assert line_of(path) == f"{path}: is {what}, {READS}; {EXPORT}"
+    assert line_of(path) == f"{path}: {READS}, got {what}; {EXPORT}"
 
 
 @pytest.mark.parametrize("suffix", [".nef", ".ARW", ".dng", ".pef", ".srw"])
 def test_raw_files_that_look_like_tiff_are_known_by_their_suffix(tmp_path, suffix):
     path = tmp_path / f"photo{suffix}"
     path.write_bytes(picture("TIFF"))
-    assert line_of(path) == f"{path}: is a camera's RAW file, {READS}; {EXPORT}"
+    assert line_of(path) == f"{path}: {READS}, got a camera's RAW file; {EXPORT}"
 
 
 def test_raw_files_are_known_by_content_too():
@@ -90,12 +92,12 @@ def test_raw_files_are_known_by_content_too():
             writer.write(np.zeros((4, 5), np.uint8), photometric="minisblack", metadata=None, **options, **extra)
             if options:
                 writer.write(np.zeros((8, 10), np.uint16), photometric="cfa", metadata=None)
-        assert "is a camera's RAW file, expected developed pixels" in line_of(buffer.getvalue())
+        assert "expected developed pixels, got a camera's RAW file" in line_of(buffer.getvalue())
 
 
 @pytest.mark.parametrize("junk", [b"hello, this is a text and no picture at all", b"\0" * 100, b"B", b"BM", b"\x89PNG"])
 def test_junk(junk):
-    assert line_of(junk) == f"the given bytes: is not a picture this program knows, {READS}; {EXPORT}"
+    assert line_of(junk) == f"the given bytes: {READS}, got a file of another kind; {EXPORT}"
 
 
 def test_the_content_counts_and_not_the_suffix(tmp_path):
@@ -118,7 +120,7 @@ FILES = {
 def test_cut_off_files_are_never_half_read(format, part):
     data = FILES[format]
     message = line_of(data[: max(30, int(len(data) * part))])
-    assert message.startswith(f"the given bytes: is a damaged or cut-off {format} file (")
+    assert message.startswith(f"the given bytes: expected a whole {format} file, got a damaged or cut-off one (")
     assert message.endswith("); export it again")
 
 
@@ -132,12 +134,15 @@ def test_cut_off_compressed_tiffs_are_never_half_read(compression, part):
     damaged = bytearray(buffer.getvalue())
     start = at + int(size * part)
     damaged[start : at + size] = bytes(at + size - start)  # zeros instead of the end of the last strip
-    assert line_of(bytes(damaged)).startswith("the given bytes: is a damaged or cut-off TIFF file (")
+    assert line_of(bytes(damaged)).startswith(
+        "the given bytes: expected a whole TIFF file, got a damaged or cut-off one ("
+    )
 
 
 def test_a_header_without_sense_is_said_so():
     assert line_of(b"\xff\xd8\xff" + bytes(60)) == (
-        "the given bytes: is a damaged or cut-off JPEG file (its header makes no sense); export it again"
+        "the given bytes: expected a whole JPEG file, got a damaged or cut-off one (its header makes no sense); "
+        "export it again"
     )
 
 
@@ -145,7 +150,7 @@ def test_a_picture_of_a_billion_pixels_is_refused():
     data = bytearray(picture("BMP"))
     data[18:26] = struct.pack("<ii", 1 << 16, 1 << 15)
     assert line_of(bytes(data)) == (
-        "the given bytes: claims to have more than 1073741824 pixels, which is too many; cut it to pieces"
+        "the given bytes: expected at most 1073741824 pixels, got a file that claims to have more; cut it to pieces"
     )
 
 
@@ -153,7 +158,8 @@ def test_a_flipped_bit_in_a_png_is_found():
     data = bytearray(picture("PNG"))
     data[len(data) // 2] ^= 1
     assert line_of(bytes(data)) == (
-        "the given bytes: is a damaged or cut-off PNG file (a checksum is wrong); export it again"
+        "the given bytes: expected a whole PNG file, got a damaged or cut-off one (a checksum is wrong); "
+        "export it again"
     )
 
 
@@ -166,7 +172,7 @@ def test_a_png_whose_pixels_are_missing_is_refused():
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 10, depth, 2, 0, 0, 0))
         pixels = chunk(b"IDAT", zlib.compress(bytes((1 + 6 * 3 * depth // 8) * rows)))
         data = b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
-        assert "is a damaged or cut-off PNG file" in line_of(data)
+        assert "expected a whole PNG file, got a damaged or cut-off one" in line_of(data)
     empty = chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0)) + chunk(b"IEND", b"")
     assert "(its size is zero)" in line_of(b"\x89PNG\r\n\x1a\n" + empty)
 
@@ -189,7 +195,7 @@ def test_damaged_files_never_escape_the_family(format, seed):
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_is_refused(format):
     assert line_of(picture(format, "CMYK")) == (
-        "the given bytes: is in CMYK (print colours), expected gray or RGB; export it as RGB, in 16-bit TIFF or PNG"
+        "the given bytes: expected gray or RGB, got CMYK (print colours); export it as RGB, in 16-bit TIFF or PNG"
     )
 
 
@@ -199,7 +205,7 @@ def test_animations_are_refused(format):
     buffer = io.BytesIO()
     frames[0].save(buffer, format, save_all=True, append_images=frames[1:], duration=100)
     assert line_of(buffer.getvalue()) == (
-        "the given bytes: is an animation, expected one picture; export the frame you want"
+        "the given bytes: expected one picture, got an animation; export the frame you want"
     )
 
 
@@ -210,13 +216,13 @@ def test_floats_that_are_no_numbers_are_refused(value):
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, samples)
     assert line_of(buffer.getvalue()) == (
-        "the given bytes: holds NaN or infinite values, expected finite ones; replace them first"
+        "the given bytes: expected finite values, got NaN or infinite ones; replace them first"
     )
 
 
 @pytest.mark.parametrize(("black", "white"), [(255, 255), (300, None), (10, 5), (float("nan"), 1), (0, float("inf"))])
 def test_a_range_that_is_none_is_refused(black, white):
-    with pytest.raises(OptionError, match=r"^--black must be below --white and both finite, got black "):
+    with pytest.raises(OptionError, match=r"^expected --black below --white and both finite, got black "):
         read_frames(picture("PNG"), black=black, white=white)
 
 

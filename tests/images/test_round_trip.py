@@ -150,26 +150,26 @@ def test_integers_are_rounded_and_limited_floats_are_not():
 @pytest.mark.parametrize(
     ("frames", "suffix", "message"),
     [
-        ([], ".png", "there is no picture to write"),
+        ([], ".png", "expected a picture to write, got none"),
         (
             [Frame(pixels=torch.zeros(1, 2, 2))] * 2,
             ".png",
-            "PNG holds one picture, these are 2 pages; name the output .tif",
+            "expected one picture for PNG, got 2 pages; name the output .tif",
         ),
         (
             [Frame(pixels=torch.zeros(1, 2, 2), dtype="float32")],
             ".png",
-            "PNG holds no float values; name the output .tif",
+            "expected integer samples for PNG, got float values; name the output .tif",
         ),
         (
             [Frame(pixels=torch.zeros(1, 2, 2), alpha=torch.zeros(2, 2))],
             ".jpg",
-            "JPEG holds no alpha; name the output .png or .tif",
+            "expected a picture without alpha for JPEG, got one with it; name the output .png or .tif",
         ),
         (
             [Frame(pixels=torch.full((1, 2, 2), float("nan")))],
             ".png",
-            "the picture to be written holds NaN or infinite values; nothing was written",
+            "expected finite pixels to write, got NaN or infinite ones; nothing was written",
         ),
     ],
 )
@@ -182,20 +182,20 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path, f
 
 
 def test_a_webp_side_has_a_limit(tmp_path):
-    with pytest.raises(FileError, match=r"^a WebP picture has at most 16383 pixels a side"):
+    with pytest.raises(FileError, match=r"^expected at most 16383 pixels a side for WebP, got 16384"):
         write_frames(tmp_path / "wide.webp", [Frame(pixels=torch.zeros(1, 1, 16384))])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["out", "out.xyz", "out.gif"])
 def test_an_unknown_suffix_is_refused(tmp_path, name):
-    with pytest.raises(FileError, match=r"names no format that is written; use one of \.png \.tif \.jpg \.webp \.bmp$"):
+    with pytest.raises(FileError, match=r"expected a suffix like \.png \.tif \.jpg \.webp \.bmp, got "):
         write_frames(tmp_path / name, [Frame(pixels=torch.zeros(1, 2, 2))])
 
 
 @pytest.mark.parametrize("quality", [0, 101, -5])
 def test_a_quality_out_of_range_is_refused(quality):
-    with pytest.raises(OptionError, match=f"^--quality must be 1 to 100, got {quality}$"):
+    with pytest.raises(OptionError, match=f"^expected --quality from 1 to 100, got {quality}$"):
         encode([Frame(pixels=torch.zeros(1, 2, 2))], ".jpg", quality)
 
 

@@ -274,36 +274,52 @@ def test_an_imagej_stack_of_real_pages_is_read_page_by_page(make_samples):
         (
             np.zeros((4, 5, 4), np.uint8),
             {"photometric": "separated"},
-            "is in CMYK (print colours), expected gray or RGB;",
+            "expected gray or RGB, got CMYK (print colours);",
         ),
-        (np.zeros((4, 5), np.uint32), {}, "has samples of 32 bits (unsigned); export 8 or 16 bits or 32-bit floats"),
-        (np.zeros((4, 5), np.int16), {}, "has samples of 16 bits (signed); export 8 or 16 bits or 32-bit floats"),
-        (np.zeros((4, 5), np.float64), {}, "has samples of 64 bits (float); export 8 or 16 bits or 32-bit floats"),
-        (np.zeros((4, 5), np.complex64), {}, "has samples of 64 bits (of another kind); export 8 or 16 bits or 32-bit"),
+        (
+            np.zeros((4, 5), np.uint32),
+            {},
+            "expected samples of 8 or 16 bits or 32-bit floats, got 32 bits (unsigned); export it so",
+        ),
+        (
+            np.zeros((4, 5), np.int16),
+            {},
+            "expected samples of 8 or 16 bits or 32-bit floats, got 16 bits (signed); export it so",
+        ),
+        (
+            np.zeros((4, 5), np.float64),
+            {},
+            "expected samples of 8 or 16 bits or 32-bit floats, got 64 bits (float); export it so",
+        ),
+        (
+            np.zeros((4, 5), np.complex64),
+            {},
+            "expected samples of 8 or 16 bits or 32-bit floats, got 64 bits (of another kind); export it so",
+        ),
         (
             np.zeros((4, 5, 5), np.uint8),
             {"photometric": "rgb", "planarconfig": "contig", "extrasamples": [0, 0]},
-            "has 5 channels of the kind RGB, expected gray or RGB with or without alpha; export it as RGB",
+            "expected gray or RGB with or without alpha, got 5 channels of the kind RGB; export it as RGB",
         ),
         (
             np.zeros((4, 5, 3), np.uint8),
             {"photometric": "minisblack", "planarconfig": "contig"},
-            "has 3 channels of the kind MINISBLACK, expected gray or RGB with or without alpha; export it as RGB",
+            "expected gray or RGB with or without alpha, got 3 channels of the kind MINISBLACK; export it as RGB",
         ),
         (
             np.zeros((4, 5, 3), np.uint8),
             {"photometric": "cielab"},
-            "has 3 channels of the kind CIELAB, expected gray or",
+            "expected gray or RGB with or without alpha, got 3 channels of the kind CIELAB;",
         ),
         (
             np.zeros((4, 6), np.uint16),
             {"photometric": "cfa"},
-            "is a camera's RAW file, expected developed pixels; export",
+            "expected developed pixels, got a camera's RAW file; export",
         ),
         (
             np.zeros((3, 16, 16), np.uint8),
             {"photometric": "minisblack", "volumetric": True, "tile": (16, 16, 16)},
-            "holds a stack of planes behind one page; save it again with one page a plane",
+            "expected a page for each plane, got a stack of planes behind one page; save it again so",
         ),
     ],
 )
@@ -317,7 +333,9 @@ def test_kinds_that_are_refused(samples, options, message):
 def test_a_stack_behind_one_directory_is_refused():
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, np.zeros((5, 8, 9), np.uint16), truncate=True, photometric="minisblack")
-    with pytest.raises(FileError, match="holds a stack of planes behind one page; save it again with one page a plane"):
+    with pytest.raises(
+        FileError, match="expected a page for each plane, got a stack of planes behind one page; save it again so"
+    ):
         read_frames(buffer.getvalue())
 
 
@@ -326,7 +344,10 @@ def test_one_bad_page_names_itself():
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(np.zeros((4, 5), np.uint8), metadata=None)
         writer.write(np.zeros((4, 5), np.int32), metadata=None)
-    with pytest.raises(FileError, match=r"^the given bytes: page 2: has samples of 32 bits \(signed\)"):
+    with pytest.raises(
+        FileError,
+        match=r"^the given bytes: page 2: expected samples of 8 or 16 bits or 32-bit floats, got 32 bits \(signed\)",
+    ):
         read_frames(buffer.getvalue())
 
 
@@ -336,6 +357,6 @@ def test_a_compression_nobody_reads_is_named():
         place = tif.pages[0].tags[259].valueoffset
     struct.pack_into("<H", data, place, 34712)  # JPEG 2000
     with pytest.raises(
-        FileError, match="is compressed by JPEG2000 with 16 bits, which this program cannot read; save it"
+        FileError, match="expected LZW, Deflate or no compression, got JPEG2000 with 16 bits; save it again so"
     ):
         read_frames(bytes(data))

@@ -168,10 +168,10 @@ def test_no_optimizer_makes_a_conv1x1_singular() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: MaskedConv(3, orientation="topleft"), "orientation must be one of top_left, .*, got 'topleft'"),
-        (lambda: InverseConv(3, anchor="eye"), "anchor must be unit or lu, got 'eye'"),
-        (lambda: MaskedConv(0), "must be at least 1, got 0 and 3"),
-        (lambda: FIncUnit(4, direction="backward"), "direction must be conv or inverse, got 'backward'"),
+        (lambda: MaskedConv(3, orientation="topleft"), "expected an orientation of top_left, .*, got 'topleft'"),
+        (lambda: InverseConv(3, anchor="eye"), "expected an anchor of unit or lu, got 'eye'"),
+        (lambda: MaskedConv(0), "of at least 1, got 0 and 3"),
+        (lambda: FIncUnit(4, direction="backward"), "expected a direction of conv or inverse, got 'backward'"),
     ],
 )
 def test_what_there_is_not_is_refused(make: object, said: str) -> None:

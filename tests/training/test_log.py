@@ -37,7 +37,9 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
 def test_the_log_of_another_run_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("step,other\n1,2\n")
-    with pytest.raises(FileError, match="is no log of this run, its columns are step, other; move it away"):
+    with pytest.raises(
+        FileError, match="expected a log of this run, got one with the columns step, other; move it away"
+    ):
         Log(path, ["loss"], done=1)
     assert path.read_text() == "step,other\n1,2\n"
 

@@ -96,7 +96,7 @@ def test_a_run_may_start_from_a_prior_of_the_same_model(tmp_path: Path) -> None:
     assert equal(weights(second.model), weights(first.average.model))
     assert equal(weights(second.average.model), weights(first.average.model))
     assert not equal(weights(trainer(FLOW, "likelihood").model), weights(second.model))
-    with pytest.raises(ConfigError, match=r"model.hidden is 5 here and 4 in .*first.pt; make them equal"):
+    with pytest.raises(ConfigError, match=r"expected model.hidden = 4 as in .*first.pt, got 5; make them equal"):
         trainer({**FLOW, "hidden": 5}, "likelihood", start=str(tmp_path / "first.pt"))
 
 

@@ -80,7 +80,7 @@ def _check_same(
     try:
         check_same(recipe, read, state, free=("training.steps",) if steps_given else ())
     except ConfigError as error:
-        hint = ", or give --steps" if str(error).startswith("training.steps") else ""
+        hint = ", or give --steps" if str(error).startswith("expected training.steps ") else ""
         raise ConfigError(f"{config}: {error}{hint}") from None
 
 

@@ -18,8 +18,9 @@ from deblur.errors import FileError, OptionError
 from deblur.flows import checkpoint
 from deblur.flows.image_flow import NoiseConditional
 from deblur.flows.image_prior import ImagePriorFlow
-from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA, SIDE, denoise
+from deblur.flows.noise_conditional import SIDE, denoise
 from deblur.layers.masked_whitening import MEAN
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA
 from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol

@@ -25,6 +25,7 @@ from torch import Tensor
 from deblur.errors import OptionError
 from deblur.flows.flow import bits_per_dim
 from deblur.flows.noise_conditional import denoise
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA
 from deblur.training.objectives.objective import Batch, Objective
 
 __all__ = ["Denoising"]
@@ -52,8 +53,8 @@ class Denoising(Objective):
     likelihood: float = 1.0
     weight: float = 0.0
     tilt: float = 0.0
-    lowest: float = 1 / 255
-    highest: float = 60 / 255
+    lowest: float = LEAST_SIGMA
+    highest: float = MOST_SIGMA
 
     terms: ClassVar[tuple[str, ...]] = ("loss", "bits_per_dim", "score_error")
     figures: ClassVar[tuple[str, ...]] = ("bits_per_dim", *(f"psnr_{level}" for level in _JUDGED))

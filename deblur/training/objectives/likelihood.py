@@ -1,4 +1,4 @@
-"""Maximum likelihood of dequantised pixels: what bits per dim of the literature are the bound of.
+"""Maximum likelihood of dequantised pixels; the literature reports its bound as bits per dim.
 
 A pixel of 8 bits k becomes v = (k + u) / 256 with u uniform in [0, 1) (Theis, van den Oord and Bethge 2016), and
 -log p(v) is minimised; its mean bounds what the picture costs under the model from above. A model with a learned

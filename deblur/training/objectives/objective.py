@@ -1,4 +1,4 @@
-"""What every objective is: which random numbers an example takes, and what of a model is to be small.
+"""What every objective is: the random numbers that an example needs, and the loss of a model.
 
 The random numbers of an example are drawn from a generator of its own, so that they depend on neither the batch nor the
 number of processes: that makes an interrupted run and one of several processes the same as any other.
@@ -54,4 +54,4 @@ class Objective(ABC):
     def sample(
         self, model: Any, count: int, shape: tuple[int, int, int], temperature: float, generator: torch.Generator
     ) -> Tensor:
-        """Pictures (count, C, H, W) in about [0, 1] that the model makes up."""
+        """Pictures (count, C, H, W), about in [0, 1], drawn from the model."""

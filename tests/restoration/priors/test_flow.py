@@ -16,9 +16,8 @@ import deblur
 from deblur import psf as psfs
 from deblur.errors import FileError, OptionError
 from deblur.flows import build, checkpoint
-from deblur.flows.noise_conditional import LEAST_SIGMA, MOST_SIGMA
 from deblur.metrics import psnr
-from deblur.noise import estimate_sigma
+from deblur.noise import LEAST_SIGMA, MOST_SIGMA, estimate_sigma
 from deblur.options import ApplyOptions
 from deblur.restoration import RESTORERS, Problem
 from deblur.restoration.auto import configured
@@ -137,7 +136,7 @@ def test_another_file_is_used_and_read_again_when_it_changes(tmp_path: Path) -> 
 
 
 def test_a_bad_file_is_refused_as_a_setting(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"none\.pt: no such checkpoint"):
+    with pytest.raises(FileError, match=r"none\.pt: there is no such checkpoint"):
         FlowPrior(file="none.pt")
     other = tmp_path / "other.pt"
     config = {"architecture": "multiscale", "shape": [1, 8, 8], "levels": 1, "steps": 1, "hidden": 4}
