@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Result:
 
 
 Run = Callable[..., Result]
+Stock = Callable[[Callable[[], None]], None]
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +59,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DEBLUR_DEBUG", raising=False)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    """Copy into the current folder what a function makes; it is called once a session, in a folder of its own."""
+    made: dict[Callable[[], None], Path] = {}
+
+    def copy(make: Callable[[], None]) -> None:
+        here = Path.cwd()
+        if make not in made:
+            made[make] = tmp_path_factory.mktemp("stock")
+            os.chdir(made[make])
+            try:
+                make()
+            finally:
+                os.chdir(here)
+        shutil.copytree(made[make], here, dirs_exist_ok=True)
+
+    return copy
 
 
 @pytest.fixture

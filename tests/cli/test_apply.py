@@ -25,15 +25,19 @@ from deblur.restoration.auto import DEFAULT_METHOD, SMALL_METHOD
 KERNEL = "motion:length=5,angle=30"
 
 
-@pytest.fixture(autouse=True)
-def pictures(folder: Path) -> None:
+def _pictures() -> None:
     """truth.png (16-bit gray, 96 x 80) and what a camera made of it, blurred.png; b.png is in colour with 8 bits."""
     sharp = data.camera()[200:280, 200:296]
     cv2.imwrite("truth.png", sharp.astype(np.uint16) * 257)
     cv2.imwrite("truth_b.png", data.astronaut()[60:140, 180:270, ::-1])
     for truth, name in (("truth.png", "blurred.png"), ("truth_b.png", "b.png")):
-        words = ["--kernel", KERNEL, "--sigma", "0.005", "--transfer", "linear", "-o", name]
+        words = ["--kernel", KERNEL, "--noise", "0.005", "--transfer", "linear", "-o", name]
         assert main(["blur", truth, *words]) == 0
+
+
+@pytest.fixture(autouse=True)
+def pictures(folder: Path, stock: Any) -> None:
+    stock(_pictures)
 
 
 def _read(name: str) -> np.ndarray:
@@ -322,7 +326,6 @@ def test_what_is_refused(refuse: Any, folder: Path, words: list[str], message: s
         (["--threads", "0"], "--threads"),
         (["--boundary", "mirror"], "'mirror' is not one of"),
         (["--transfer", "log"], "'log' is not one of"),
-        (["--preconditioner", "jacobi"], "'jacobi' is not one of"),
         (["--device", "tpu"], "'tpu' is not one of"),
         (["--black", "x"], "expected a number like"),
     ],

@@ -62,7 +62,7 @@ def test_light_is_mixed_and_not_its_code(run: Any, folder: Path) -> None:
 
 def test_noise_has_its_sigma_and_follows_the_seed(run: Any, folder: Path) -> None:
     cv2.imwrite("flat.png", np.full((120, 120), 30000, np.uint16))
-    words = ["blur", "flat.png", "--kernel", "box:size=1", "--sigma", "2.55/255"]
+    words = ["blur", "flat.png", "--kernel", "box:size=1", "--noise", "2.55/255"]
     for seed, name in ((1, "a.png"), (1, "b.png"), (2, "c.png")):
         assert run(*words, "--seed", seed, "-o", name).code == 0
     a, b, c = (_read(name).astype(float) / 65535 for name in ("a.png", "b.png", "c.png"))
@@ -103,7 +103,10 @@ def test_hidden_colours_do_not_spread(run: Any, folder: Path) -> None:
         (["sharp.png", "--kernel", "box:size=41", "-o", "x.png"], "taps for 40 x 50 pixels"),
         (["sharp.png", "--kernel", "box:size=51", "--boundary", "zero", "-o", "x.png"], "taps for 40 x 50 pixels"),
         (["sharp.png", "--kernel", "k4.npy", "-o", "x.png"], "one kernel per channel"),
-        (["sharp.png", "--kernel", "k.npy", "--sigma", "-1", "-o", "x.png"], "--sigma of 0 or more"),
+        (
+            ["sharp.png", "--kernel", "k.npy", "--sigma", "-1", "-o", "x.png"],
+            "expected noise as a fraction of full scale in [0, 1), got -1",
+        ),
         (["sharp.png", "--kernel", "k.npy", "-o", "sharp.png", "--force"], "sharp.png: is read and would be written"),
         (["sharp.png", "--kernel", "k.npy", "-o", "there.png"], "there.png: already exists"),
         (
@@ -127,7 +130,7 @@ def test_what_is_refused(refuse: Any, sharp: np.ndarray, folder: Path, words: li
     ("words", "message"),
     [
         (["--boundary", "mirror"], "'mirror' is not one of"),
-        (["--sigma", "loud"], "expected a number like 0.01 or 2.5/255"),
+        (["--noise", "loud"], "expected a number like 0.01 or 2.5/255"),
         (["--seed", "-1"], "--seed"),
         (["--depth", "12"], "'12' is not one of"),
         (["--transfer", "log"], "'log' is not one of"),

@@ -24,14 +24,18 @@ from deblur.flows import build, checkpoint
 SMALL = {"architecture": "image_prior", "steps": 1, "features": 4, "taps": 3}
 
 
-@pytest.fixture(autouse=True)
-def pictures(folder: Path) -> None:
+def _pictures() -> None:
     """noisy.png (16 bits, gray, 66 x 57) with noise of 15/255, what it shows, and other.pt, an untrained prior."""
     sharp = data.camera()[200:257, 200:266] / 255
     noise = np.random.default_rng(0).normal(0, 15 / 255, sharp.shape)
     for name, image in (("truth.png", sharp), ("noisy.png", sharp + noise)):
         cv2.imwrite(name, np.round(np.clip(image, 0, 1) * 65535).astype(np.uint16))
     checkpoint.save("other.pt", SMALL, build(SMALL))
+
+
+@pytest.fixture(autouse=True)
+def pictures(folder: Path, stock: Any) -> None:
+    stock(_pictures)
 
 
 def _read(name: str) -> np.ndarray:

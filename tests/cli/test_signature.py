@@ -13,7 +13,6 @@ from deblur.cli.apply import apply
 from deblur.cli.blur import blur
 from deblur.cli.jobs.apply import Settings
 from deblur.psf.operator import BOUNDARIES
-from deblur.restoration import PRECONDITIONERS
 from deblur.transfer import TRANSFERS
 
 
@@ -36,7 +35,6 @@ def test_every_setting_has_a_flag() -> None:
     [
         (apply, "boundary", set(BOUNDARIES)),
         (apply, "transfer", set(TRANSFERS)),
-        (apply, "preconditioner", {"auto", *PRECONDITIONERS}),
         (blur, "boundary", {"valid", *BOUNDARIES} - {"unknown"}),
         (blur, "transfer", set(TRANSFERS)),
     ],
