@@ -23,11 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.estimation.non_negative import Array, free_inverse_diagonal, non_negative
+from deblur.fourier import fast_shape
 
 __all__ = ["Fit", "Pair", "fit", "toeplitz"]
 
@@ -100,7 +100,7 @@ class _Channels:
         self.blurred, sharp, self.mask = pair.valid(size)
         self.weight = self.mask.sum((1, 2), keepdim=True).clamp_min(1)
         sharp = sharp - sharp.mean((1, 2), keepdim=True)  # an offset, which is fitted anyway
-        self.grid = tuple(int(next_fast_len(n, real=True)) for n in sharp.shape[1:])
+        self.grid = fast_shape(sharp.shape[1:])
         self.spectrum = rfft2(sharp, s=self.grid)
         self.sharp = sharp
         centred = (self.blurred - self._mean(self.blurred)) * self.mask
@@ -150,7 +150,7 @@ class _Channels:
         A few more than the programme sums over, which keeps the matrix positive definite.
         """
         (kh, kw), (height, width) = self.size, self.blurred.shape[1:]
-        grid = tuple(int(next_fast_len(n + k, real=True)) for n, k in zip(self.sharp.shape[1:], self.size, strict=True))
+        grid = fast_shape([n + k for n, k in zip(self.sharp.shape[1:], self.size, strict=True)])
         power = (self.gain.square() * rfft2(self.sharp, s=grid).abs().square() * (self.weight / height / width)).sum(0)
         lags: Tensor = irfft2(power, s=grid).roll((kh - 1, kw - 1), (0, 1))[: 2 * kh - 1, : 2 * kw - 1]
         return lags

@@ -26,10 +26,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from deblur.errors import OptionError
+from deblur.fourier import fast_shape
 from deblur.ops import masked_conv2d, masked_conv2d_solve
 from deblur.ops.geometry import ORIENTATIONS
 from deblur.ops.minimum_phase import clears
@@ -207,7 +207,7 @@ class _Problem:
         """
         height, width = self.mask.shape[-2:]
         reach = [2 * max(w.shape[axis] for w in weights) for axis in (0, 1)]
-        grid = tuple(int(next_fast_len(n + r, real=True)) for n, r in zip((height, width), reach, strict=True))
+        grid = fast_shape([n + r for n, r in zip((height, width), reach, strict=True)])
         spectra = [torch.fft.rfft2(image * self.mask, s=grid) for image in images]
         shifts = []
         for weight, orientation in zip(weights, self.orientations, strict=True):

@@ -12,7 +12,8 @@ up to a factor, because the flow does not know exactly that the two are independ
 sigma) from below (`bound`). Restoration takes e = 0, the features' mode: the score is then deterministic, and the
 denoiser by Tweedie's formula (`noise_conditional.denoise`) x + sigma^2 d log q(x, 0 | sigma) / dx.
 
-Why augmented: a coupling of halves lets one half of the channels look at the other only (`docs/prior.md` compares).
+Why augmented: a coupling of halves lets one half of the channels look at the other only
+(`docs/experiments/prior-parts.md` compares).
 """
 
 from __future__ import annotations

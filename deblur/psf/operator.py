@@ -21,11 +21,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.errors import KernelError, OptionError, ShapeError
+from deblur.fourier import fast_length
 
 __all__ = ["BOUNDARIES", "Blur", "blur", "each_channel", "of_channel", "transfer_function"]
 
@@ -110,7 +110,7 @@ class Blur:
         self.offset = (0, 0) if boundary == "circular" else (kh - 1 - kh // 2, kw - 1 - kw // 2)
         # Nothing needs the spare pixels, but they keep a regulariser from tying opposite borders together.
         spare = [_spare(side) if boundary == "unknown" else 0 for side in frame]
-        grown = (_fast(frame[0] + kh - 1 + spare[0]), _fast(frame[1] + kw - 1 + spare[1]))
+        grown = fast_length(frame[0] + kh - 1 + spare[0]), fast_length(frame[1] + kw - 1 + spare[1])
         self.grid = frame if boundary == "circular" else grown
         self.free = boundary in ("unknown", "circular")
         self.scene = self.grid if self.free else frame
@@ -212,10 +212,6 @@ def _tensor(kernel: npt.NDArray[np.floating] | Tensor) -> Tensor:
 def _spare(side: int) -> int:
     least, most = SPARE
     return min(max(side // 8, least), most)
-
-
-def _fast(length: int) -> int:
-    return int(next_fast_len(length, real=True))
 
 
 def _source(grid: int, size: int, offset: int, after: int, kind: str) -> npt.NDArray[np.int64]:

@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.fft import irfft2, rfft2
 
 from deblur.psf.operator import each_channel, of_channel
+from deblur.restoration import conjugate_gradients
 from deblur.restoration.chebyshev import chebyshev
-from deblur.restoration.conjugate_gradients import conjugate_gradients
 from deblur.restoration.preconditioners import PRECONDITIONERS, Precondition, inverse_symbol
 from deblur.restoration.problem import ALL, Problem
 from deblur.restoration.restorer import Iterate
@@ -84,7 +84,7 @@ class NormalEquations:
     def solve(self, right: Tensor, start: Tensor) -> Iterator[Iterate]:
         """Iterate from `start`, one estimate per step; the residuals are relative to `right`."""
         if not self._spectral:
-            yield from conjugate_gradients(self, right, start, self._precondition)
+            yield from conjugate_gradients.solve(self, right, start, self._precondition)
             return
         iterates = [
             self._iterate(channel, rfft2(right[channel]), rfft2(start[channel])) for channel in each_channel(right)
@@ -121,7 +121,7 @@ class NormalEquations:
             right = blur.from_grid(pull).mul_(self.q).add_(blur.adjoint(misfit))
             scale = self.problem.scale[:, None, None]
             start = torch.zeros_like(right)
-            last = _last(conjugate_gradients(self, right, start, self._precondition, scale=scale), steps)
+            last = _last(conjugate_gradients.solve(self, right, start, self._precondition, scale=scale), steps)
             misfit.sub_(self.problem.masked(blur(last.scene)))
             return Iterate(scene + last.scene, last.residual)
         if blur.boundary == "circular" and self.problem.mask is None and self.problem.weights is None:

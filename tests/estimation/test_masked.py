@@ -73,12 +73,12 @@ def test_noise_draws_the_inverse_objective_to_no_blur_and_not_the_forward_one() 
 def test_the_estimator_finds_corner_size_and_boundary(orientation: str) -> None:
     sharp, weight = photograph(120), exponential(4)
     estimate = MaskedEstimator()([convolved(sharp, weight, orientation)], [sharp])
-    (factor,) = estimate.details["factors"]
+    (factor,) = estimate.kernel.factors
     assert factor.orientation == orientation
     np.testing.assert_allclose(factor.weight[:4, :4], weight, atol=1e-6)
     assert np.abs(factor.weight[4:]).max(initial=0) < 1e-6
     assert estimate.details["objective"] == "inverse"  # the pair is free of noise
-    assert estimate.details["boundary"] == "zero"
+    assert estimate.boundary == "zero"
     assert estimate.confidence > 0.9
 
 
@@ -87,8 +87,8 @@ def test_noise_and_an_unknown_boundary_choose_the_forward_objective() -> None:
     blurred = noisy(convolved(sharp, weight), 0.01)[:, 20:, 20:]
     estimate = MaskedEstimator(size=3)([blurred], [sharp[:, 20:, 20:]])
     assert estimate.details["objective"] == "forward"
-    assert estimate.details["boundary"] == "unknown"
-    np.testing.assert_allclose(estimate.details["factors"][0].weight, weight, atol=0.01)
+    assert estimate.boundary == "unknown"
+    np.testing.assert_allclose(estimate.kernel.factors[0].weight, weight, atol=0.01)
 
 
 def test_a_cascade_of_the_four_corners_fits_what_no_corner_does() -> None:

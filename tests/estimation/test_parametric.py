@@ -68,5 +68,5 @@ def test_a_pair_gives_the_parameters(spec: str) -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(OptionError, match="expected a parametric model out of motion, defocus, gaussian, auto"):
+    with pytest.raises(OptionError, match="unknown parametric blur 'box'; Known: auto, defocus, gaussian, motion"):
         ParametricPair(model="box")

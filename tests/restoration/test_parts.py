@@ -18,7 +18,7 @@ from deblur.psf.kernel import MISFIT
 from deblur.psf.operator import BOUNDARIES, blur
 from deblur.restoration import PRECONDITIONERS, RESTORERS, Problem
 from deblur.restoration.chebyshev import chebyshev
-from deblur.restoration.conjugate_gradients import conjugate_gradients
+from deblur.restoration.conjugate_gradients import solve
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.derivatives import RAMP, SparseDerivatives, shrink
 from deblur.restoration.priors.splitting import Level
@@ -32,7 +32,7 @@ def test_conjugate_gradients_solve_in_as_many_steps_as_unknowns() -> None:
     root = torch.randn(2, 6, 6, dtype=torch.float64, generator=generator)
     matrix = root @ root.mT + torch.eye(6, dtype=torch.float64)
     truth = torch.randn(2, 6, 1, dtype=torch.float64, generator=generator)
-    steps = conjugate_gradients(lambda x: matrix @ x, matrix @ truth, torch.zeros_like(truth), lambda r: r)
+    steps = solve(lambda x: matrix @ x, matrix @ truth, torch.zeros_like(truth), lambda r: r)
     last = next(itertools.islice(steps, 5, None))
     torch.testing.assert_close(last.scene, truth)
     assert last.residual < 1e-10
@@ -41,7 +41,7 @@ def test_conjugate_gradients_solve_in_as_many_steps_as_unknowns() -> None:
 def test_channels_are_solved_independently() -> None:
     right = torch.tensor([[[1.0]], [[1e6]]], dtype=torch.float64)
     scale = torch.tensor([[[2.0]], [[5.0]]], dtype=torch.float64)
-    first = next(conjugate_gradients(lambda x: scale * x, right, torch.zeros_like(right), lambda r: r))
+    first = next(solve(lambda x: scale * x, right, torch.zeros_like(right), lambda r: r))
     torch.testing.assert_close(first.scene, right / scale)
 
 
@@ -237,7 +237,7 @@ def test_residuals_are_relative_to_what_is_asked_for() -> None:
     start = torch.zeros_like(right)
     shares = torch.tensor([[[1.0, 0.5]], [[1.0, 0.5]]])
     plain, scaled = (
-        next(conjugate_gradients(lambda x: shares * x, right, start, lambda r: r, scale=s)).residual
+        next(solve(lambda x: shares * x, right, start, lambda r: r, scale=s)).residual
         for s in (None, scale[:, None, None])
     )
     assert scaled == pytest.approx(plain / 2)

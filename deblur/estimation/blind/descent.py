@@ -13,18 +13,21 @@ alternation (`variational`) holds the scene while it moves the kernel. The taps 
 and their neighbours: non-negative, of sum 1; Adam descends. After each step the scene becomes the start of the next
 restoration, and its precisions are renewed. The kernel of least F is what is returned.
 
-It gains less than the alternation at the same time (docs/estimation.md has the figures), so it is off unless asked for.
+It gains less than the alternation at the same time (docs/experiments/refinement.md has the figures), so it is off
+unless asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from deblur.conjugate_gradients import conjugate_gradients
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
@@ -112,18 +115,9 @@ class Scene:
         def matrix(x: Tensor) -> Tensor:
             return (adjoint(forward(x)) + precision * x) * inside
 
-        x = torch.from_numpy(self.posterior.mean).to(dtype)
-        residual = adjoint(data) * inside - matrix(x)
-        z = scaling * residual
-        direction, norm = z, _dot(residual, z)
-        for _ in range(self.inner):
-            image = matrix(direction)
-            length = norm / _dot(direction, image)
-            x = x + length * direction
-            residual = residual - length * image
-            z = scaling * residual
-            previous, norm = norm, _dot(residual, z)
-            direction = z + norm / previous * direction
+        start = torch.from_numpy(self.posterior.mean).to(dtype)
+        steps = conjugate_gradients(matrix, adjoint(data) * inside, start, _dot, lambda residual: scaling * residual)
+        x, _ = next(islice(steps, self.inner, None))
         self.last = x.detach()
         power = kernel.square().sum()
         misfit = (forward(x) - data).square().sum() / self.noise

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
 
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.kernel_step import conjugate_gradients
+from deblur.estimation.blind.kernel_step import solved
 from deblur.estimation.blind.periodic import Array, transfer
 from deblur.estimation.blind.pyramid import Plane
+from deblur.fourier import fast_length
 
-__all__ = ["Gradients", "kernel_step"]
+__all__ = ["Gradients", "next_kernel"]
 
 
 class Gradients:
@@ -49,7 +50,7 @@ class Gradients:
         values, believed = plane.values, plane.believed
         seen = np.ones_like(values) if believed is None else believed
         height, width = values.shape
-        self.grid = (_fast(height + size - 1), _fast(width + size - 1))
+        self.grid = fast_length(height + size - 1), fast_length(width + size - 1)
         before = size - 1 - size // 2
         self.data, self.seen, self.inside = (np.zeros((2, *self.grid), np.float32) for _ in range(3))
         for c, (rows, columns) in enumerate(_sides(height, width)):
@@ -84,7 +85,7 @@ class Gradients:
         return _Form(np.asarray(rfft2(self.mean), dtype=np.complex64), self.seen, self.data, self.size)
 
 
-def kernel_step(scenes: Sequence[Gradients], old: Array, prox: float, floor: float) -> Array:
+def next_kernel(scenes: Sequence[Gradients], old: Array, prox: float, floor: float) -> Array:
     """The kernel (k, k) that explains the frames by these scenes, on the old one's taps and their neighbours.
 
     Args:
@@ -104,7 +105,7 @@ def kernel_step(scenes: Sequence[Gradients], old: Array, prox: float, floor: flo
         def matrix(k: Array, mask: Array = mask) -> Array:
             return np.asarray(mask * (hold * k + sum(form.apply(k) for form in forms)), dtype=np.float32)
 
-        kernel = conjugate_gradients(matrix, mask * right, mask * kernel, 12, 1e-4)
+        kernel = solved(matrix, mask * right, mask * kernel, 12, 1e-4)
         if not (kernel < 0).any():
             break
         free = free & (kernel >= 0)
@@ -133,7 +134,3 @@ class _Form:
 def _sides(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Of the differences across and down."""
     return (height, width - 1), (height - 1, width)
-
-
-def _fast(length: int) -> int:
-    return int(next_fast_len(length, real=True))

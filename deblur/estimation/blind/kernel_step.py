@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
 
+from deblur.conjugate_gradients import conjugate_gradients
 from deblur.estimation.blind.periodic import Array
+from deblur.fourier import fast_length, fast_shape
 
-__all__ = ["NormalEquations", "conjugate_gradients", "select", "threshold"]
+__all__ = ["KernelEquations", "select", "solved", "threshold"]
 
 Pair = tuple[Array, Array]
 
@@ -57,7 +59,7 @@ def select(gradients: Sequence[Pair], least: float) -> list[Pair]:
     return [(x * (m >= least), y * (m >= least)) for (x, y), m in zip(gradients, magnitudes, strict=True)]
 
 
-class NormalEquations:
+class KernelEquations:
     """The system of one kernel step.
 
     Args:
@@ -68,7 +70,7 @@ class NormalEquations:
     Example:
         >>> rng = np.random.default_rng(0)
         >>> scene = [(rng.normal(size=(32, 32)).astype(np.float32), np.zeros((32, 32), np.float32))]
-        >>> equations = NormalEquations(scene, scene, size=5)
+        >>> equations = KernelEquations(scene, scene, size=5)
         >>> kernel = equations.solve(ridge=0.0, smooth=0.0, steps=30)
         >>> round(float(kernel[2, 2]), 3)
         1.0
@@ -78,7 +80,7 @@ class NormalEquations:
         self.size = size
         self._matrix, self._right = np.zeros((2 * size - 1,) * 2, np.float32), np.zeros((size, size), np.float32)
         for gradients, blurred in zip(scene, frame, strict=True):
-            shape = tuple(int(next_fast_len(n + size, real=True)) for n in gradients[0].shape)
+            shape = fast_shape([n + size for n in gradients[0].shape])
             power, data = 0.0, 0.0
             for g, d in zip(gradients, blurred, strict=True):
                 spectrum = rfft2(g, shape)
@@ -88,7 +90,7 @@ class NormalEquations:
             self._matrix += irfft2(power, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
             lags = np.arange(size) - size // 2
             self._right += irfft2(data, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
-        side = int(next_fast_len(3 * size - 1, real=True))
+        side = fast_length(3 * size - 1)
         placed, lags = np.zeros((side, side), np.float32), np.arange(1 - size, size) % side
         placed[np.ix_(lags, lags)] = self._matrix
         self._side, self._spectrum = side, rfft2(placed)
@@ -112,7 +114,7 @@ class NormalEquations:
         """
         mask = np.ones((self.size, self.size), np.float32) if free is None else free.astype(np.float32)
         first, second = np.float32(ridge), np.float32(smooth)
-        return conjugate_gradients(
+        return solved(
             lambda k: mask * (self.apply(k) + first * k + second * _roughness(k)),
             mask * self._right,
             mask / np.float32(self.size**2),
@@ -120,23 +122,18 @@ class NormalEquations:
         )
 
 
-def conjugate_gradients(
-    matrix: Callable[[Array], Array], right: Array, start: Array, steps: int, tolerance: float = 1e-5
-) -> Array:
-    """Solve matrix x = right from `start`, at most so many steps."""
-    x, residual = start, right - matrix(start)
-    direction, norm = residual, float(np.vdot(residual, residual))
-    target = tolerance**2 * float(np.vdot(right, right))
-    for _ in range(steps):
-        if not norm > target:
+def solved(matrix: Callable[[Array], Array], right: Array, start: Array, steps: int, tolerance: float = 1e-5) -> Array:
+    """The solution of matrix x = right after so many steps of conjugate gradients from `start` at most."""
+    target = tolerance**2 * _dot(right, right)
+    x = start
+    for step, (x, residual) in enumerate(conjugate_gradients(matrix, right, start, _dot)):  # noqa: B007
+        if step == steps or not _dot(residual, residual) > target:
             break
-        image = matrix(direction)
-        length = np.float32(norm / float(np.vdot(direction, image)))
-        x = x + length * direction
-        residual = residual - length * image
-        previous, norm = norm, float(np.vdot(residual, residual))
-        direction = residual + np.float32(norm / previous) * direction
     return x
+
+
+def _dot(a: Array, b: Array) -> float:
+    return float(np.vdot(a, b))
 
 
 def _roughness(k: Array) -> Array:

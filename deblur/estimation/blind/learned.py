@@ -28,7 +28,7 @@ from torch import Tensor
 
 from deblur.device import using_threads
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.gradients import Gradients, kernel_step
+from deblur.estimation.blind.gradients import Gradients, next_kernel
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import RANGE
 from deblur.estimation.blind.pyramid import Plane
@@ -84,7 +84,7 @@ class Learned:
         for _ in range(self.passes):
             for scene in scenes:
                 scene.mean = scene.differences(_restored(scene.plane, kernel)[1][0].numpy())
-            kernel = taps.prune(kernel_step(scenes, kernel, self.prox, self.floor), floor=0.03)
+            kernel = taps.prune(next_kernel(scenes, kernel, self.prox, self.floor), floor=0.03)
         return kernel
 
 

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import irfft2, rfft2
+
+from deblur.fourier import fast_length
 
 __all__ = ["Array", "Spectrum", "apply", "differences", "extend", "laplacian", "transfer"]
 
@@ -36,7 +38,7 @@ def extend(frame: Array, margin: int) -> Array:
     for axis in (0, 1):
         image = np.moveaxis(grown, axis, 0)
         size = image.shape[0]
-        index = np.arange(int(next_fast_len(size + margin, real=True)) - size)
+        index = np.arange(fast_length(size + margin) - size)
         count = len(index)
         ramp = ((index + 1) / (count + 1)).astype(np.float32)[:, None]
         ramp = ramp * ramp * (3 - 2 * ramp)

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import ndimage
 
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.kernel_step import NormalEquations, select, threshold
+from deblur.estimation.blind.kernel_step import KernelEquations, select, threshold
 from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.periodic import Array, differences
 from deblur.estimation.estimate import Region
@@ -134,8 +134,8 @@ def climb(
         kernel = kernel if kernel.shape[0] == here and not found else taps.enlarge(kernel, here)
         small = [_shrunk(plane, scale, start.gamma) for plane in planes]
         steps = [FewEdges.of(plane.values, here) for plane in small]
-        silent = [None if p.believed is None else ndimage.minimum_filter(p.believed, here) > 0 for p in small]
-        blurred = [_heard(differences(plane.values), quiet) for plane, quiet in zip(small, silent, strict=True)]
+        seen = [None if p.believed is None else ndimage.minimum_filter(p.believed, here) > 0 for p in small]
+        blurred = [_masked(differences(plane.values), mask) for plane, mask in zip(small, seen, strict=True)]
         if first is None:
             first = threshold(blurred, max(int(start.edges * here), 1))
         free = taps.dilate(taps.prune(kernel, start.share)) if start.bound and scale >= 0.5 else None
@@ -143,8 +143,8 @@ def climb(
         least = first
         for _ in range(start.repeats):
             scenes = [differences(step.restore(kernel, weight)) for step in steps]
-            strong = select([_heard(s, quiet) for s, quiet in zip(scenes, silent, strict=True)], least)
-            equations = NormalEquations(strong, blurred, here)
+            strong = select([_masked(s, mask) for s, mask in zip(scenes, seen, strict=True)], least)
+            equations = KernelEquations(strong, blurred, here)
             kernel = taps.prune(equations.solve(ridge=start.ridge, smooth=smooth, free=free), start.share)
             weight, least = max(weight / 1.1, LEAST), least / 1.1
         kernel = taps.centred(kernel)
@@ -190,5 +190,5 @@ def _shrunk(plane: Plane, scale: float, gamma: float) -> Plane:
     return Plane(ndimage.map_coordinates(low, where, order=1).astype(np.float32), believed, sigma)
 
 
-def _heard(pair: tuple[Array, Array], believed: np.ndarray | None) -> tuple[Array, Array]:
+def _masked(pair: tuple[Array, Array], believed: np.ndarray | None) -> tuple[Array, Array]:
     return pair if believed is None else (pair[0] * believed, pair[1] * believed)

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.fft import irfft2, rfft2
 
+from deblur.conjugate_gradients import conjugate_gradients
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.gradients import Gradients, kernel_step
+from deblur.estimation.blind.gradients import Gradients, next_kernel
 from deblur.estimation.blind.periodic import Array, transfer
 from deblur.estimation.blind.pyramid import Plane
 
@@ -62,7 +64,7 @@ class Variational:
         for weight in np.geomspace(self.first, self.last, self.passes):
             for posterior in posteriors:
                 posterior.update(kernel, float(weight))
-            kernel = kernel_step(posteriors, kernel, self.prox, self.floor)
+            kernel = next_kernel(posteriors, kernel, self.prox, self.floor)
         return taps.prune(kernel, floor=0.03)
 
 
@@ -94,19 +96,9 @@ class Posterior(Gradients):
         def matrix(x: Array) -> Array:
             return (adjoint(self.seen * irfft2(blur * rfft2(x), s=grid)) + self.precision * x) * self.inside
 
-        x = self.mean.copy()
-        residual: Array = adjoint(self.data) * self.inside - matrix(x)
-        z: Array = variance * residual
-        direction, norm = z, _dot(residual, z)
-        for _ in range(self.inner):
-            image = matrix(direction)
-            length = norm / np.maximum(_dot(direction, image), 1e-30)
-            x += length * direction
-            residual -= length * image
-            z = np.asarray(variance * residual, dtype=np.float32)
-            previous, norm = norm, _dot(residual, z)
-            direction = np.asarray(z + norm / np.maximum(previous, 1e-30) * direction, dtype=np.float32)
-        self.mean, self.variance = x, variance
+        right = adjoint(self.data) * self.inside
+        steps = conjugate_gradients(matrix, right, self.mean, _dot, lambda residual: variance * residual)
+        (self.mean, _), self.variance = next(islice(steps, self.inner, None)), variance
         self._precisions()
 
     def weigh(self, scene: Array, kernel: Array, weight: float) -> None:

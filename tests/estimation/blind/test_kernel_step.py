@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.kernel_step import NormalEquations, select, threshold
+from deblur.estimation.blind.kernel_step import KernelEquations, select, threshold
 from deblur.estimation.blind.periodic import Array, differences
 
 
@@ -17,14 +17,14 @@ def strong(scene: Array, count: int) -> tuple[Array, Array]:
 def test_the_true_gradients_give_the_kernel(scene: Array, kernel: NDArray[np.float64]) -> None:
     """Selected and Toeplitz, as in use: the strong gradients of the truth, not all of them."""
     pixels = np.asarray(fftconvolve(scene, kernel, "same"), np.float32)
-    equations = NormalEquations([differences(scene)], [differences(pixels)], 13)
+    equations = KernelEquations([differences(scene)], [differences(pixels)], 13)
     found = taps.normalised(np.maximum(equations.solve(ridge=0.01, smooth=0, steps=200), 0))
     assert np.abs(found - kernel).sum() < 0.08
 
 
 def test_the_matrix_is_that_of_the_convolution(scene: Array) -> None:
     gradients = differences(scene[:40, :50])
-    equations = NormalEquations([gradients], [gradients], 7)
+    equations = KernelEquations([gradients], [gradients], 7)
     k = np.random.default_rng(0).random((7, 7)).astype(np.float32)
     energy = sum(float((fftconvolve(g, k) ** 2).sum()) for g in gradients)
     assert np.isclose(float(np.vdot(k, equations.apply(k))), energy, rtol=1e-3)
@@ -33,15 +33,15 @@ def test_the_matrix_is_that_of_the_convolution(scene: Array) -> None:
 def test_two_frames_add_up(scene: Array) -> None:
     first, second = differences(scene[:60]), differences(scene[60:])
     k = np.random.default_rng(0).random((5, 5)).astype(np.float32)
-    alone = [NormalEquations([g], [g], 5).apply(k) for g in (first, second)]
-    together = NormalEquations([first, second], [first, second], 5).apply(k)
+    alone = [KernelEquations([g], [g], 5).apply(k) for g in (first, second)]
+    together = KernelEquations([first, second], [first, second], 5).apply(k)
     assert np.allclose(together, alone[0] + alone[1], rtol=1e-4, atol=1e-3)
 
 
 def test_taps_that_are_not_free_stay_zero(scene: Array) -> None:
     gradients, free = differences(scene), np.zeros((9, 9), bool)
     free[4] = True
-    found = NormalEquations([gradients], [gradients], 9).solve(ridge=1, smooth=1, free=free)
+    found = KernelEquations([gradients], [gradients], 9).solve(ridge=1, smooth=1, free=free)
     assert not found[~free].any()
     assert found[free].any()
 
