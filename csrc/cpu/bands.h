@@ -66,15 +66,7 @@ void run_band(const Sweep<T>& s, int part, std::int64_t task, T* buffer) {
     T* const rhs = buffer + layout.column * layout.capacity;
     const T* const halo_image = s.solve ? out : in;  // where what lies beyond the band is read
     fill_left_halo<T>(buffer, halo_image, view, layout, lanes);
-    std::int64_t at = layout.history;
-    const std::int64_t steps = view.width + layout.strips - 1;
-    for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
-        if (at + kChunk > layout.capacity) {
-            __builtin_memmove(buffer, buffer + (at - layout.history) * layout.column,
-                              std::size_t(layout.history * layout.column) * sizeof(T));
-            at = layout.history;
-        }
-        T* const x = buffer + at * layout.column + layout.halo * layout.row;
+    for_chunks(view, layout, buffer, [&](std::int64_t t, std::int64_t count, T* x) DEBLUR_ALWAYS_INLINE {
         if (s.solve)
             read_chunk<T>(rhs, layout.rhs_column, in, view, layout, lanes, t);
         else
@@ -85,7 +77,6 @@ void run_band(const Sweep<T>& s, int part, std::int64_t task, T* buffer) {
                 restore_left_halo<T>(x + k * layout.column, halo_image, view, layout, lanes, k);
         if (upper_progress) upper_progress->wait_for(smaller(view.width, t + kChunk));
         if (band > 0 || view.repeats) read_upper_halo<T>(x, halo_image, view, layout, lanes, t);
-        const std::int64_t count = smaller<std::int64_t>(kChunk, steps - t);
         for (std::int64_t k = 0; k < count; ++k) {
             prefetch_rows<T>(in, out, view, lanes, t + k);
             pass_halo_down<T>(x + k * layout.column, layout, top, band == 0 && !view.repeats);
@@ -97,7 +88,7 @@ void run_band(const Sweep<T>& s, int part, std::int64_t task, T* buffer) {
         else
             write_chunk<T>(rhs, layout.rhs_column, out, view, layout, lanes, t);
         if (own_progress) own_progress->publish(t + kChunk - (layout.strips - 1));
-    }
+    });
     if (own_progress) own_progress->publish(view.width);
 }
 

@@ -137,15 +137,7 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
     T* const sums = buffer + s.parts.buffer_elements();
     for (std::int64_t k = 0; k < s.elements * n; k += n) store<T>(sums + k, Vector<T>{});
     fill_left_halo<T>(buffer, s.x + offset, view, layout, lanes);
-    std::int64_t at = layout.history;
-    const std::int64_t steps = view.width + layout.strips - 1;
-    for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
-        if (at + kChunk > layout.capacity) {
-            __builtin_memmove(buffer, buffer + (at - layout.history) * layout.column,
-                              std::size_t(layout.history * layout.column) * sizeof(T));
-            at = layout.history;
-        }
-        T* const x = buffer + at * layout.column + layout.halo * layout.row;
+    for_chunks(view, layout, buffer, [&](std::int64_t t, std::int64_t count, T* x) DEBLUR_ALWAYS_INLINE {
         read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
         read_chunk<T>(grad, layout.rhs_column, s.grad + offset, view, layout, lanes, t);
         if (view.repeats && t == 0)
@@ -156,8 +148,8 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
             prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
             pass_halo_down<T>(x + k * layout.column, layout, top, band == 0 && !view.repeats);
         }
-        gradient_chunk<T>(view, layout, x, grad, smaller<std::int64_t>(kChunk, steps - t), sums);
-    }
+        gradient_chunk<T>(view, layout, x, grad, count, sums);
+    });
     for (std::int64_t k = 0; k < s.elements; ++k)
         for (int lane = 0; lane < n; ++lane) total[k] += double(sums[k * n + lane]);
 }
