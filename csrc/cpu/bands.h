@@ -11,8 +11,6 @@
 // at all.
 #pragma once
 
-#include <sched.h>
-
 #include "border.h"
 #include "columns.h"
 #include "pool.h"
@@ -30,7 +28,7 @@ struct alignas(64) Progress {
             if (spins < 2000)
                 relax();
             else
-                sched_yield();  // more threads than cores: let the one that is waited for run
+                deblur::yield();  // more threads than cores: let the one that is waited for run
     }
 };
 

@@ -101,6 +101,8 @@ const struct AtLoad {
 
 }  // namespace
 
+void yield() { std::this_thread::yield(); }
+
 void run_on_threads(int workers, int threads, void (*body)(void*), void* context) {
     if (workers > 1) {
         if (parallel != nullptr) return parallel(body, context, unsigned(threads), 0);
