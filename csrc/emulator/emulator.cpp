@@ -1,7 +1,4 @@
 // The scheduler. Fibers only say what they wait for; all that is decided is decided here, on the scheduler's own stack.
-//
-// This file is compiled without instrumentation: to the sanitizers the emulator does not exist, except for the orders
-// that it declares (barriers) and the fibers that it announces.
 #include "emulator.h"
 
 #include <sys/mman.h>
@@ -9,92 +6,26 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <map>
-#include <memory>
 #include <mutex>
-#include <string>
-#include <vector>
 
-#include "emulated.h"
-#include "fiber.h"
-
-#undef threadIdx
-#undef blockIdx
-#undef blockDim
+#include "scheduler.h"
 
 namespace emulator {
+
+Scheduler* scheduler = nullptr;
+
 namespace {
 
-constexpr unsigned kWarp = 32;
 #if EMULATOR_TSAN || EMULATOR_ASAN
 constexpr std::size_t kStack = 256 << 10;
 #else
 constexpr std::size_t kStack = 64 << 10;
 #endif
 
-enum class State { kReady, kAtBarrier, kAtWarpBarrier, kAtShuffle, kAtFlag, kDone };
-
+// By State.
 const char* const kWaitsAt[] = {"is ready at",           "waits at the barrier",
                                 "waits for its warp at", "waits for its warp's shuffle at",
                                 "waits for a flag at",   "is done at"};
-
-struct Block;
-struct Thread;
-
-// Where the threads of a block, or of a warp, meet. Two objects in turn carry ThreadSanitizer's order, so that a thread
-// that is already at the next meeting adds nothing to what a late one takes from this one.
-struct Meeting {
-    unsigned arrived = 0;
-    unsigned generation = 0;
-    const Thread* first_arrival = nullptr;
-    char order[2] = {};
-    void* order_object() { return &order[generation & 1]; }
-};
-
-struct Thread {
-    Context context;
-    Block* block = nullptr;
-    Index index = {};
-    State state = State::kReady;
-    Location location = {"the kernel's start", 0};
-    unsigned mask = 0;
-    std::uint64_t sent = 0, received = 0;
-    int source = 0;
-    std::uint64_t stores_seen = 0;  // when this thread last loaded a flag
-};
-
-struct Block {
-    Index index = {};
-    std::vector<Thread> threads;
-    std::vector<Meeting> warps;
-    Meeting barrier;
-    unsigned ended = 0;
-    void* shared = nullptr;
-    void* stacks = nullptr;
-};
-
-struct Scheduler {
-    Context context;
-    const emulator_launch* launch = nullptr;
-    Thread* running = nullptr;
-    Index block_size = {1, 1, 1};
-    std::deque<Thread*> ready;
-    std::vector<Thread*> flag_waiters;
-    std::map<unsigned, std::unique_ptr<Block>> resident;
-    std::deque<unsigned> pending;
-    std::uint64_t stores = 0, random = 0;
-    bool flag_stored = false;
-    std::string report;
-    char finished = 0;  // carries the order from every thread's end to the launch's end
-
-    std::uint64_t next_random() {  // xorshift64*
-        random ^= random >> 12, random ^= random << 25, random ^= random >> 27;
-        return random * 2685821657736338717ull;
-    }
-};
-
-Scheduler* scheduler = nullptr;
 
 std::string name_of(const Location& location) {
     const char* const slash = std::strrchr(location.file, '/');
@@ -106,40 +37,6 @@ bool differ(const Location& a, const Location& b) { return a.line != b.line || s
 std::string name_of(const Thread& thread) {
     return "thread " + std::to_string(thread.index.x) + " of block " + std::to_string(thread.block->index.x);
 }
-
-// --- on a fiber ----------------------------------------------------------------------------------------------------
-
-void suspend(State state, Location location) {
-    Thread& self = *scheduler->running;
-    self.state = state;
-    self.location = location;
-    switch_to(self.context, scheduler->context);
-}
-
-void run_thread() {
-    finish_first_switch(scheduler->context);
-    scheduler->launch->kernel(scheduler->launch->arguments);
-#if EMULATOR_TSAN
-    __tsan_release(&scheduler->finished);
-#endif
-    suspend(State::kDone, scheduler->running->location);
-    std::abort();  // a thread that is done is not resumed
-}
-
-void meet(Meeting& meeting, State state, Location location) {
-    [[maybe_unused]] void* const order = meeting.order_object();
-#if EMULATOR_TSAN
-    __tsan_release(order);
-#endif
-    suspend(state, location);
-#if EMULATOR_TSAN
-    __tsan_acquire(order);
-#endif
-}
-
-Meeting& warp_of(const Thread& thread) { return thread.block->warps[thread.index.x / kWarp]; }
-
-// --- on the scheduler's stack --------------------------------------------------------------------------------------
 
 // The stacks of a block's fibers. Sanitizers keep notes on memory, so with them every block gets fresh pages: one block's
 // stacks must not be seen in another's. Without, the stacks of the blocks that ended serve again.
@@ -363,44 +260,6 @@ void run_all() {
 }
 
 }  // namespace
-
-// --- the words of emulated.h ---------------------------------------------------------------------------------------
-
-Index thread_index() { return scheduler->running->index; }
-Index block_index() { return scheduler->running->block->index; }
-Index block_size() { return scheduler->block_size; }
-void* shared_memory() { return scheduler->running->block->shared; }
-
-void barrier(Location location) { meet(scheduler->running->block->barrier, State::kAtBarrier, location); }
-
-void warp_barrier(unsigned mask, Location location) {
-    scheduler->running->mask = mask;
-    meet(warp_of(*scheduler->running), State::kAtWarpBarrier, location);
-}
-
-std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Location location) {
-    Thread& self = *scheduler->running;
-    self.mask = mask;
-    self.sent = value;
-    self.source = source;
-    suspend(State::kAtShuffle, location);
-    return self.received;
-}
-
-void yield_before_store(Location location) { suspend(State::kReady, location); }
-
-void note_store() {
-    ++scheduler->stores;
-    scheduler->flag_stored = true;
-}
-
-void yield_before_load(Location location) {
-    suspend(State::kReady, location);
-    scheduler->running->stores_seen = scheduler->stores;
-}
-
-void wait_for_store(Location location) { suspend(State::kAtFlag, location); }
-
 }  // namespace emulator
 
 extern "C" int emulator_run(const emulator_launch* launch, char* report, std::size_t size) {

@@ -150,7 +150,7 @@ MUTATIONS = [
     ),
     Mutation(
         name="a halo off by one row",
-        source="band.cuh",
+        source="band_memory.cuh",
         right="band.halo = p.taps_h - 1;",
         wrong="band.halo = p.taps_h - 2;",
         case=BAND,
@@ -158,7 +158,7 @@ MUTATIONS = [
     ),
     Mutation(
         name="a ring too short",
-        source="band.cuh",
+        source="band_memory.cuh",
         right="kChunk * (1 + band.windows + ",
         wrong="kChunk * (band.windows + ",
         case=WIDE,
@@ -174,7 +174,7 @@ MUTATIONS = [
     ),
     Mutation(
         name="times that are not solved yet",
-        source="band.cuh",
+        source="band_windows.cuh",
         right="s < a ? source[s * band.pitch] : 0;",
         wrong="source[s * band.pitch];",
         case=BAND,
@@ -182,7 +182,7 @@ MUTATIONS = [
     ),
     Mutation(
         name="a window that no warp takes",
-        source="band.cuh",
+        source="band_windows.cuh",
         right="count * larger(0, begin) / (2 * kPublisher)",
         wrong="count * larger(0, begin + 1) / (2 * kPublisher)",
         case=WIDE,
@@ -190,7 +190,7 @@ MUTATIONS = [
     ),
     Mutation(
         name="zero times what is not in the past",
-        source="band.cuh",
+        source="band_windows.cuh",
         right="add_diagonals<0>(sums, value, weight);",
         wrong="add_diagonals<1 - kChunk>(sums, value, weight);",
         case=BAND,
