@@ -73,7 +73,7 @@ def _objects(sanitizer: str) -> list[str]:
     """The emulator itself, which no sanitizer sees but by its announcements."""
     define = {"thread": ["-DDEBLUR_TSAN"], "address": ["-DDEBLUR_ASAN"]}.get(sanitizer, [])
     headers = sorted(EMULATOR.glob("*.h"))
-    units = ["emulator.cpp", "fiber.cpp", *(["runner.cpp"] if sanitizer else [])]
+    units = ["emulator.cpp", "fiber.cpp", "switch_points.cpp", *(["runner.cpp"] if sanitizer else [])]
     return [
         str(
             _built([EMULATOR / unit, *headers], (), [*CXX, "-O2", *define, "-c", str(EMULATOR / unit)], Path(unit).stem)

@@ -1,25 +1,11 @@
-// The first row and column of a frame whose border is repeated: where its operation differs from that of other pixels.
-//
-// Seen from the corner, pixel (i, j) reads x[max(i - a, 0), max(j - b, 0)]. So column 0 reads nothing but itself, as
-// one line, through the taps added up along b, and so does row 0 through those added up along a. A solve finds these
-// two lines first, and all that lies beyond the rest of the frame is then known.
-//
-//     column 0, i > 0:   y[i] = sum over a of  (sum over b of w[a, b]) x[max(i - a, 0)]
-//
-// The adjoint writes where that reads, so it adds up on the two lines what it would write beyond, and they come last:
-//
-//     column 0, i > 0:   y[i, 0] = sum over a, j of  (sum over b >= j of w[a, b]) x[i + a, j]
-//     corner:            y[0, 0] = sum over i, j of  (sum over a >= i, b >= j of w[a, b]) x[i, j]
-//
-// of which a solve knows all but the line itself (j = 0): that is a recursion along it. The other line is the same with
-// rows and columns exchanged. With a dilation d, "b >= j" is "b d >= j".
+// The two lines of a frame whose border is repeated, its first row and column, solved or added up (edge_taps.h says how).
 //
 // It is O(height + width) work; lines are solved in double, one image of one group after another by each thread.
 #pragma once
 
+#include "edge_taps.h"
 #include "pool.h"
 #include "scratch.h"
-#include "taps.h"
 
 namespace {
 
@@ -27,107 +13,6 @@ namespace {
 inline int worth_threads(int threads, std::int64_t tasks, double multiply_adds) {
     const double most = smaller(smaller(double(threads), double(tasks)), 1.0 + multiply_adds / 2e5);
     return larger(1, int(most));
-}
-
-// Column 0 or row 0: pixels `step` apart, and `across` from each to its neighbour within the frame.
-struct Line {
-    std::int64_t length, step, taps, dilation;
-    std::int64_t across, across_taps, across_dilation;
-    std::int64_t depth;  // neighbours that take part, the line itself not counted
-
-    // Pixels that a strip of it has room for: whole vectors, and what the taps reach beyond.
-    std::int64_t padded() const { return (divide_up(length, 64) + divide_up((taps - 1) * dilation, 64)) * 64; }
-};
-
-template <class T>
-struct Edges {
-    View view;  // of the whole frame, from the corner
-    Line line[2];
-    bool solve, transpose;
-    const T* in;
-    T* out;
-    // Of every group: the taps of both lines alone, [tap][input][output]; those from every neighbour on, [output]
-    // [first tap across][input][tap]; of the corner, [a][b][input][output]; the inverses of the three anchors.
-    const double* along[2];
-    const T* beyond[2];
-    const double* corner;
-    const double* inverse;
-    char* buffers;
-    std::int64_t buffer_bytes, tasks, workers, next_task, next_buffer;
-
-    std::int64_t square() const { return view.channels * view.channels; }
-    std::int64_t area() const { return line[0].taps * line[1].taps; }
-    std::int64_t longest() const { return larger(line[0].length, line[1].length); }
-    std::int64_t values_bytes() const {
-        return divide_up((longest() + 2) * view.channels * std::int64_t(sizeof(double)), 64) * 64;
-    }
-    std::int64_t sums_elements() const { return larger(line[0].padded(), line[1].padded()) * view.channels; }
-    std::int64_t strip_elements() const {
-        return larger((line[0].depth + 1) * line[0].padded(), (line[1].depth + 1) * line[1].padded()) * view.channels;
-    }
-};
-
-template <class T>
-Edges<T> edges_of(const deblur_problem& p, bool solve) {
-    Edges<T> s{};
-    s.view = canonical(p, false);
-    s.solve = solve;
-    s.transpose = p.transpose != 0;
-    s.line[0] = {p.height, s.view.row, p.taps_h, p.dilation_h, s.view.col, p.taps_w, p.dilation_w, 0};
-    s.line[1] = {p.width, s.view.col, p.taps_w, p.dilation_w, s.view.row, p.taps_h, p.dilation_h, 0};
-    for (int of = 0; of < 2; ++of) {
-        Line& line = s.line[of];
-        line.depth = smaller((line.across_taps - 1) * line.across_dilation, s.line[1 - of].length - 1);
-    }
-    return s;
-}
-
-// One group's taps, added up in all the ways that are needed; `room` holds (taps_h * taps_w + 1) * channels^2 doubles.
-template <class T>
-void add_up_taps(const Edges<T>& s, const T* weight, double* const* along, T** beyond, double* corner,
-                 double* inverse, double* room) {
-    const std::int64_t n = s.view.channels, square = s.square(), area = s.area(), wide = s.line[1].taps;
-    double* const sums = room + square;  // [a][b][input][output]
-    const auto read = [&] {
-        for (std::int64_t tap = 0; tap < area; ++tap)
-            for (std::int64_t i = 0; i < n; ++i)
-                for (std::int64_t o = 0; o < n; ++o)
-                    sums[(tap * n + i) * n + o] = double(weight[(s.transpose ? i * n + o : o * n + i) * area + tap]);
-    };
-    const auto add_up_rows = [&] {  // each takes in those after it
-        for (std::int64_t a = area / wide - 2; a >= 0; --a) {
-            double* const here = sums + a * wide * square;
-            for (std::int64_t k = 0; k < wide * square; ++k) here[k] += here[wide * square + k];
-        }
-    };
-    const auto keep = [&](int of) {
-        const std::int64_t taps = s.line[of].taps, step = of == 0 ? wide : 1, across = of == 0 ? 1 : wide;
-        for (std::int64_t t = 0; t < taps; ++t)
-            for (std::int64_t k = 0; k < square; ++k) along[of][t * square + k] = sums[t * step * square + k];
-        if (!s.transpose) return;
-        for (std::int64_t o = 0; o < n; ++o)
-            for (std::int64_t u = 0; u < s.line[of].across_taps; ++u)
-                for (std::int64_t i = 0; i < n; ++i)
-                    for (std::int64_t t = 0; t < taps; ++t)
-                        *beyond[of]++ = T(sums[((t * step + u * across) * n + i) * n + o]);
-    };
-    read();
-    add_up_rows();
-    keep(1);
-    read();
-    for (std::int64_t tap = area - 1; tap >= 0; --tap)
-        if ((tap + 1) % wide != 0)
-            for (std::int64_t k = 0; k < square; ++k) sums[tap * square + k] += sums[(tap + 1) * square + k];
-    keep(0);
-    add_up_rows();
-    __builtin_memcpy(corner, sums, std::size_t(area * square) * sizeof(double));
-    if (!s.solve) return;
-    const double* const anchors[] = {along[0], along[1], corner};
-    for (const double* anchor : anchors) {
-        __builtin_memcpy(room, anchor, std::size_t(square) * sizeof(double));
-        invert(room, inverse, n);
-        inverse += square;
-    }
 }
 
 // to[o] = sum over i of matrix[i][o] * from[i]
@@ -138,13 +23,13 @@ inline void multiply(double* to, const double* matrix, const double* from, std::
 }
 
 // Solves x[p] = inverse * (values[p] - sum over t > 0 of taps[t] x[p - t dilation]), zeros before the first, in place:
-// each pixel that is finished is taken from those that read it. `room` holds n numbers.
+// each pixel that is finished is taken from those that read it. `workspace` holds n numbers.
 inline void substitute(double* values, std::int64_t count, const double* taps, const Line& line, const double* inverse,
-                       std::int64_t n, double* room) {
+                       std::int64_t n, double* workspace) {
     for (std::int64_t p = 0; p < count; ++p) {
         double* const x = values + p * n;
-        multiply(room, inverse, x, n);
-        for (std::int64_t o = 0; o < n; ++o) x[o] = room[o];
+        multiply(workspace, inverse, x, n);
+        for (std::int64_t o = 0; o < n; ++o) x[o] = workspace[o];
         const std::int64_t readers = smaller(line.taps, divide_up(count - p, line.dilation));
         if (n == 1 && line.dilation == 1) {
             const double value = x[0];
@@ -154,7 +39,7 @@ inline void substitute(double* values, std::int64_t count, const double* taps, c
         for (std::int64_t t = 1; t < readers; ++t) {
             double* const to = x + t * line.dilation * n;
             for (std::int64_t i = 0; i < n; ++i)
-                for (std::int64_t o = 0; o < n; ++o) to[o] -= taps[(t * n + i) * n + o] * room[i];
+                for (std::int64_t o = 0; o < n; ++o) to[o] -= taps[(t * n + i) * n + o] * workspace[i];
         }
     }
 }
@@ -175,7 +60,7 @@ DEBLUR_INLINE void add_line(T* sums, const T* x, const T* taps, const Line& line
 
 // What the line gets from one neighbour's, x[channel][q].
 template <class T>
-void add_strip(T* sums, const T* x, const T* taps, const Line& line, std::int64_t channels) {
+void add_neighbour(T* sums, const T* x, const T* taps, const Line& line, std::int64_t channels) {
     constexpr int n = kLanes<T>;
     for (std::int64_t i = 0; i < channels; ++i, x += line.padded(), taps += line.taps) {
         std::int64_t q = 0;
@@ -187,24 +72,25 @@ void add_strip(T* sums, const T* x, const T* taps, const Line& line, std::int64_
 // What the adjoint brings to the pixels of a line, its first left out, from neighbours `nearest` and up in x, into sums.
 template <class T>
 void add_neighbours(const Edges<T>& s, const Line& line, const T* x, const T* taps, std::int64_t nearest, T* sums,
-                    T* strips) {
+                    T* neighbours) {
     const std::int64_t n = s.view.channels, padded = line.padded();
     for (std::int64_t k = 0; k < n * padded; ++k) sums[k] = 0;
     for (std::int64_t k = nearest; k <= line.depth; ++k)
         for (std::int64_t i = 0; i < n; ++i) {
-            T* const to = strips + ((k - nearest) * n + i) * padded;
+            T* const to = neighbours + ((k - nearest) * n + i) * padded;
             to[0] = 0;
             for (std::int64_t q = line.length; q < padded; ++q) to[q] = 0;
         }
     for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t q = 1; q < line.length; ++q)
             for (std::int64_t k = nearest; k <= line.depth; ++k)
-                strips[((k - nearest) * n + i) * padded + q] = x[i * s.view.channel + q * line.step + k * line.across];
+                neighbours[((k - nearest) * n + i) * padded + q] =
+                    x[i * s.view.channel + q * line.step + k * line.cross_step];
     for (std::int64_t o = 0; o < n; ++o)
         for (std::int64_t k = nearest; k <= line.depth; ++k) {
-            const std::int64_t first = divide_up(k, line.across_dilation);
-            add_strip<T>(sums + o * padded, strips + (k - nearest) * n * padded,
-                         taps + (o * line.across_taps + first) * n * line.taps, line, n);
+            const std::int64_t first = divide_up(k, line.cross_dilation);
+            add_neighbour<T>(sums + o * padded, neighbours + (k - nearest) * n * padded,
+                             taps + (o * line.cross_taps + first) * n * line.taps, line, n);
         }
 }
 
@@ -214,42 +100,41 @@ void run_edges(const Edges<T>& s, std::int64_t group, const T* in, T* out, char*
     const std::int64_t n = s.view.channels, square = s.square(), channel = s.view.channel;
     double* const values = reinterpret_cast<double*>(buffer);
     double* const corner = values + s.longest() * n;
-    double* const room = corner + n;
+    double* const workspace = corner + n;
     T* const sums = reinterpret_cast<T*>(buffer + s.values_bytes());
-    T* const strips = sums + s.sums_elements();
+    T* const neighbours = sums + s.sums_elements();
     const double* const inverses = s.inverse + group * 3 * square;
-    const double* const of_corner = s.corner + group * s.area() * square;
+    const double* const corner_taps = s.corner_taps + group * s.area() * square;
 
     if (!s.transpose) {
-        for (std::int64_t i = 0; i < n; ++i) room[i] = double(in[i * channel]);
-        multiply(corner, inverses + 2 * square, room, n);
+        for (std::int64_t i = 0; i < n; ++i) workspace[i] = double(in[i * channel]);
+        multiply(corner, inverses + 2 * square, workspace, n);
         for (std::int64_t o = 0; o < n; ++o) out[o * channel] = T(corner[o]);
     }
-    for (int of = 0; of < 2; ++of) {
-        const Line& line = s.line[of];
-        const double* const taps = s.along[of] + group * line.taps * square;
+    for (int axis = 0; axis < 2; ++axis) {
+        const Line& line = s.line[axis];
+        const double* const taps = s.line_taps[axis] + group * line.taps * square;
         if (!s.transpose) {
             for (std::int64_t q = 1; q < line.length; ++q)
-                for (std::int64_t o = 0; o < n; ++o)
-                    values[(q - 1) * n + o] = double(in[o * channel + q * line.step]);
+                for (std::int64_t o = 0; o < n; ++o) values[(q - 1) * n + o] = double(in[o * channel + q * line.step]);
             for (std::int64_t t = 1; t < line.taps; ++t) {  // all that read the corner through tap t
-                multiply(room, taps + t * square, corner, n);
+                multiply(workspace, taps + t * square, corner, n);
                 for (std::int64_t q = 1; q <= smaller(t * line.dilation, line.length - 1); ++q)
-                    for (std::int64_t o = 0; o < n; ++o) values[(q - 1) * n + o] -= room[o];
+                    for (std::int64_t o = 0; o < n; ++o) values[(q - 1) * n + o] -= workspace[o];
             }
-            substitute(values, line.length - 1, taps, line, inverses + of * square, n, room);
+            substitute(values, line.length - 1, taps, line, inverses + axis * square, n, workspace);
             for (std::int64_t q = 1; q < line.length; ++q)
                 for (std::int64_t o = 0; o < n; ++o) out[o * channel + q * line.step] = T(values[(q - 1) * n + o]);
             continue;
         }
-        const T* const beyond = s.beyond[of] + group * s.area() * square;
-        add_neighbours<T>(s, line, s.solve ? out : in, beyond, s.solve ? 1 : 0, sums, strips);
+        const T* const neighbour_taps = s.neighbour_taps[axis] + group * s.area() * square;
+        add_neighbours<T>(s, line, s.solve ? out : in, neighbour_taps, s.solve ? 1 : 0, sums, neighbours);
         if (s.solve) {
             for (std::int64_t q = 1; q < line.length; ++q)
                 for (std::int64_t o = 0; o < n; ++o)
                     values[(line.length - 1 - q) * n + o] =
                         double(in[o * channel + q * line.step]) - double(sums[o * line.padded() + q]);
-            substitute(values, line.length - 1, taps, line, inverses + of * square, n, room);
+            substitute(values, line.length - 1, taps, line, inverses + axis * square, n, workspace);
         }
         for (std::int64_t o = 0; o < n; ++o)
             for (std::int64_t q = 1; q < line.length; ++q)
@@ -263,15 +148,15 @@ void run_edges(const Edges<T>& s, std::int64_t group, const T* in, T* out, char*
         for (std::int64_t l = 0; l <= s.line[0].depth; ++l) {
             if (s.solve && k == 0 && l == 0) continue;
             const std::int64_t a = divide_up(k, s.line[0].dilation), b = divide_up(l, s.line[1].dilation);
-            const double* const taps = of_corner + (a * s.line[1].taps + b) * square;
+            const double* const taps = corner_taps + (a * s.line[1].taps + b) * square;
             for (std::int64_t i = 0; i < n; ++i) {
                 const double value = double(x[i * channel + k * s.view.row + l * s.view.col]);
                 for (std::int64_t o = 0; o < n; ++o) corner[o] += taps[i * n + o] * value;
             }
         }
     if (s.solve) {
-        for (std::int64_t i = 0; i < n; ++i) room[i] = double(in[i * channel]) - corner[i];
-        multiply(corner, inverses + 2 * square, room, n);
+        for (std::int64_t i = 0; i < n; ++i) workspace[i] = double(in[i * channel]) - corner[i];
+        multiply(corner, inverses + 2 * square, workspace, n);
     }
     for (std::int64_t o = 0; o < n; ++o) out[o * channel] = T(corner[o]);
 }
@@ -280,15 +165,15 @@ template <class T>
 void edges_thread(void* context) {
     Edges<T>& s = *static_cast<Edges<T>*>(context);
     const FlushSubnormals flush;
-    const std::int64_t turn = __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED);
-    if (turn >= s.workers) return;
+    const std::int64_t worker = __atomic_fetch_add(&s.next_worker, 1, __ATOMIC_RELAXED);
+    if (worker >= s.workers) return;
     for (;;) {
         const std::int64_t task = __atomic_fetch_add(&s.next_task, 1, __ATOMIC_RELAXED);
         if (task >= s.tasks) return;
         const std::int64_t group = task % s.view.groups;
-        const std::int64_t at =
+        const std::int64_t offset =
             task / s.view.groups * s.view.frame + group * s.view.channels * s.view.channel + s.view.origin;
-        run_edges<T>(s, group, s.in + at, s.out + at, s.buffers + turn * s.buffer_bytes);
+        run_edges<T>(s, group, s.in + offset, s.out + offset, s.buffers + worker * s.buffer_bytes);
     }
 }
 
@@ -298,37 +183,40 @@ int edges(const deblur_problem& p, bool solve, const void* in, const void* weigh
     s.in = static_cast<const T*>(in);
     s.out = static_cast<T*>(out);
     s.tasks = p.batch * p.groups;
-    s.next_task = s.next_buffer = 0;
+    s.next_task = s.next_worker = 0;
     const std::int64_t square = s.square(), groups = p.groups, area = s.area();
     double pixels = double(s.longest());
-    std::int64_t strips = 0;
+    std::int64_t adjoint_bytes = 0;
     if (s.transpose) {
         pixels += double(s.line[0].length * s.line[0].depth + s.line[1].length * s.line[1].depth);
-        strips = (s.sums_elements() + s.strip_elements()) * std::int64_t(sizeof(T));
+        adjoint_bytes = (s.sums_elements() + s.neighbour_elements()) * std::int64_t(sizeof(T));
     }
     s.workers = worth_threads(threads, s.tasks, double(s.tasks * square * (p.taps_h + p.taps_w)) * pixels);
-    s.buffer_bytes = s.values_bytes() + divide_up(strips, 64) * 64;
+    s.buffer_bytes = s.values_bytes() + divide_up(adjoint_bytes, 64) * 64;
 
-    const Scratch<double> along(groups * (p.taps_h + p.taps_w) * square);
-    const Scratch<T> beyond(s.transpose ? 2 * groups * area * square : 0);
+    const Scratch<double> line_taps(groups * (p.taps_h + p.taps_w) * square);
+    const Scratch<T> neighbour_taps(s.transpose ? 2 * groups * area * square : 0);
     const Scratch<double> corner(groups * area * square);
     const Scratch<double> inverse(3 * groups * square);
-    const Scratch<double> room((area + 1) * square);
+    const Scratch<double> workspace((area + 1) * square);
     const Scratch<char> buffers(s.workers * s.buffer_bytes);
-    if (!along || !beyond || !corner || !inverse || !room || !buffers) return DEBLUR_NO_MEMORY;
-    double* const lines[] = {along.data(), along.data() + groups * p.taps_h * square};
-    T* const neighbours[] = {beyond.data(), beyond.data() + (s.transpose ? groups * area * square : 0)};
+    if (!line_taps || !neighbour_taps || !corner || !inverse || !workspace || !buffers) return DEBLUR_NO_MEMORY;
+    double* const axis_line_taps[] = {line_taps.data(), line_taps.data() + groups * p.taps_h * square};
+    T* const axis_neighbour_taps[] = {neighbour_taps.data(),
+                                      neighbour_taps.data() + (s.transpose ? groups * area * square : 0)};
     for (std::int64_t g = 0; g < groups; ++g) {
-        double* const of_group[] = {lines[0] + g * p.taps_h * square, lines[1] + g * p.taps_w * square};
-        T* beyond_group[] = {neighbours[0] + g * area * square, neighbours[1] + g * area * square};
-        add_up_taps<T>(s, static_cast<const T*>(weight) + g * square * area, of_group, beyond_group,
-                       corner.data() + g * area * square, inverse.data() + g * 3 * square, room.data());
+        double* const group_line_taps[] = {axis_line_taps[0] + g * p.taps_h * square,
+                                           axis_line_taps[1] + g * p.taps_w * square};
+        T* group_neighbour_taps[] = {axis_neighbour_taps[0] + g * area * square,
+                                     axis_neighbour_taps[1] + g * area * square};
+        add_up_taps<T>(s, static_cast<const T*>(weight) + g * square * area, group_line_taps, group_neighbour_taps,
+                       corner.data() + g * area * square, inverse.data() + g * 3 * square, workspace.data());
     }
-    for (int of = 0; of < 2; ++of) {
-        s.along[of] = lines[of];
-        s.beyond[of] = neighbours[of];
+    for (int axis = 0; axis < 2; ++axis) {
+        s.line_taps[axis] = axis_line_taps[axis];
+        s.neighbour_taps[axis] = axis_neighbour_taps[axis];
     }
-    s.corner = corner.data();
+    s.corner_taps = corner.data();
     s.inverse = inverse.data();
     s.buffers = buffers.data();
     deblur::run_on_threads(int(s.workers), threads, edges_thread<T>, &s);

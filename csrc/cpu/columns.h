@@ -49,25 +49,25 @@ DEBLUR_INLINE void add_all_taps(Vector<T> (&sum)[S * M], const T* x, const T* w,
 
 // M rows of one column and one channel. Tall: taps_h >= M, so that no tap of the triangle needs a question.
 template <class T, int M, bool Solve, bool Tall>
-void column_block(const Taps<T>& taps, T* x, T* side) {
+void column_block(const Taps<T>& taps, T* x, T* rhs) {
     constexpr int n = kLanes<T>, S = 8 / M;
     Vector<T> sum[S * M] = {};
     if constexpr (Solve)
 #pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) sum[m] = load(side + m * n) * taps.scale;
-    const std::int64_t high = taps.taps_h;
-    const T* w = taps.weight + (taps.taps_w - 1) * high;
+        for (int m = 0; m < M; ++m) sum[m] = load(rhs + m * n) * taps.scale;
+    const std::int64_t taps_h = taps.taps_h;
+    const T* w = taps.weight + (taps.taps_w - 1) * taps_h;
     const T* from = x - (taps.taps_w - 1) * taps.step;
-    for (std::int64_t b = taps.taps_w - 1; b > 0; --b, w -= high, from += taps.step)
-        add_all_taps<T, M, S, Solve>(sum, from, w, high);
+    for (std::int64_t b = taps.taps_w - 1; b > 0; --b, w -= taps_h, from += taps.step)
+        add_all_taps<T, M, S, Solve>(sum, from, w, taps_h);
 
     if constexpr (!Solve) {
-        add_all_taps<T, M, S, Solve>(sum, x, w, high);
+        add_all_taps<T, M, S, Solve>(sum, x, w, taps_h);
     } else {
-        if (Tall) add_all_taps<T, M, S, Solve>(sum, x - M * n, w + M, high - M);
+        if (Tall) add_all_taps<T, M, S, Solve>(sum, x - M * n, w + M, taps_h - M);
 #pragma GCC unroll 8
         for (int a = 1; a < M; ++a)
-            if (Tall || a < high)
+            if (Tall || a < taps_h)
 #pragma GCC unroll 8
                 for (int m = 0; m < a; ++m) sum[a % S * M + m] += load(x + (m - a) * n) * w[a];
     }
@@ -80,27 +80,27 @@ void column_block(const Taps<T>& taps, T* x, T* side) {
         for (int m = 0; m < M; ++m) {
             store(x + m * n, sum[m]);
 #pragma GCC unroll 8
-            for (int below = m + 1; below < M; ++below)
-                if (Tall || below - m < high) sum[below] += sum[m] * w[below - m];
+            for (int lower = m + 1; lower < M; ++lower)
+                if (Tall || lower - m < taps_h) sum[lower] += sum[m] * w[lower - m];
         }
     } else {
 #pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) store(side + m * n, sum[m]);
+        for (int m = 0; m < M; ++m) store(rhs + m * n, sum[m]);
     }
 }
 
 template <class T, bool Solve>
-void one_channel_column(const Taps<T>& taps, T* x, T* side) {
+void one_channel_column(const Taps<T>& taps, T* x, T* rhs) {
     constexpr int n = kLanes<T>;
     std::int64_t rows = taps.rows;
     const auto block = [&](auto size) {
         constexpr int M = decltype(size)::value;
         if (taps.taps_h >= M)
-            column_block<T, M, Solve, true>(taps, x, side);
+            column_block<T, M, Solve, true>(taps, x, rhs);
         else
-            column_block<T, M, Solve, false>(taps, x, side);
+            column_block<T, M, Solve, false>(taps, x, rhs);
         x += M * n;
-        side += M * n;
+        rhs += M * n;
         rows -= M;
     };
     while (rows >= 8) block(std::integral_constant<int, 8>());
@@ -137,11 +137,11 @@ bool rows_are_chained(const Taps<T>& taps) {
 
 // M output channels of N rows, save for what the second row takes from the first.
 template <class T, int M, int N, bool Solve>
-void pixel_block(const Taps<T>& taps, const T* w, const T* x, const T* side, T* out) {
+void pixel_block(const Taps<T>& taps, const T* w, const T* x, const T* rhs, T* out) {
     constexpr int S = N * M >= 8 ? 1 : N * M >= 4 ? 2 : larger(M, 1);
     Vector<T> sum[N][S * M] = {};
     const bool chained = N > 1 && rows_are_chained<T, Solve>(taps);
-    if constexpr (Solve) add_channels<T, M, N, S, N>(sum, side, taps.row, w, taps.channels);
+    if constexpr (Solve) add_channels<T, M, N, S, N>(sum, rhs, taps.row, w, taps.channels);
     for (std::int64_t b = taps.taps_w - 1; b >= 0; --b) {
         const std::int64_t last = Solve && b == 0 ? (chained ? 2 : 1) : 0;
         for (std::int64_t a = taps.taps_h - 1; a >= last; --a)
@@ -170,33 +170,33 @@ void finish_block(const Taps<T>& taps, const T* w, const T* x, const T*, T* out)
 }
 
 template <class T, bool Solve, int... size>
-void pixels(const Taps<T>& taps, T* x, T* side, std::integer_sequence<int, size...>) {
-    using Block = void (*)(const Taps<T>&, const T* w, const T* x, const T* side, T* out);
+void pixels(const Taps<T>& taps, T* x, T* rhs, std::integer_sequence<int, size...>) {
+    using Block = void (*)(const Taps<T>&, const T* w, const T* x, const T* rhs, T* out);
     static constexpr Block one_row[] = {pixel_block<T, size + 1, 1, Solve>...};
     static constexpr Block two_rows[] = {pixel_block<T, size + 1, 2, Solve>...};
     static constexpr Block finish[] = {finish_block<T, size + 1>...};
     const std::int64_t n = taps.channels, sources = taps.taps_h * taps.taps_w, block = outputs_in_block(n);
-    const auto all = [&](const Block* kernels, std::int64_t source, T* out) {
+    const auto each_block = [&](const Block* kernels, std::int64_t source, T* out) {
         for (std::int64_t o = 0; o < n; o += block) {
             const std::int64_t width = smaller(block, n - o);
-            kernels[width - 1](taps, taps.weight + o * n * sources + source * n * width, x, side, out + o * kLanes<T>);
+            kernels[width - 1](taps, taps.weight + o * n * sources + source * n * width, x, rhs, out + o * kLanes<T>);
         }
     };
     std::int64_t r = 0;
-    for (; r + 2 <= taps.rows; r += 2, x += 2 * taps.row, side += 2 * taps.row) {
-        all(two_rows, 0, Solve ? x : side);
-        if (rows_are_chained<T, Solve>(taps)) all(finish, sources - 1, x + taps.row);
+    for (; r + 2 <= taps.rows; r += 2, x += 2 * taps.row, rhs += 2 * taps.row) {
+        each_block(two_rows, 0, Solve ? x : rhs);
+        if (rows_are_chained<T, Solve>(taps)) each_block(finish, sources - 1, x + taps.row);
     }
-    if (r < taps.rows) all(one_row, 0, Solve ? x : side);
+    if (r < taps.rows) each_block(one_row, 0, Solve ? x : rhs);
 }
 
 template <class T, bool Solve>
-void many_channel_column(const Taps<T>& taps, T* x, T* side) {
-    pixels<T, Solve>(taps, x, side, std::make_integer_sequence<int, kMostOutputs>());
+void many_channel_column(const Taps<T>& taps, T* x, T* rhs) {
+    pixels<T, Solve>(taps, x, rhs, std::make_integer_sequence<int, kMaxOutputs>());
 }
 
 template <class T>
-using Column = void (*)(const Taps<T>&, T* x, T* side);
+using Column = void (*)(const Taps<T>&, T* x, T* rhs);
 
 template <class T>
 Column<T> column_kernel(std::int64_t channels, bool solve) {

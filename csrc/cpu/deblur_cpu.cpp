@@ -15,19 +15,19 @@ namespace {
 
 // The best that this processor has and DEBLUR_ISA, if set, allows.
 const deblur::Kernels& choose() {
-    const char* const wish = std::getenv("DEBLUR_ISA");
-    const bool any = wish == nullptr || *wish == '\0';
+    const char* const requested = std::getenv("DEBLUR_ISA");
+    const bool any_isa = requested == nullptr || *requested == '\0';
 #if defined(DEBLUR_HAVE_AVX512)
-    const bool avx512 = any || std::strcmp(wish, "avx512") == 0;
+    const bool avx512 = any_isa || std::strcmp(requested, "avx512") == 0;
     if (avx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         return deblur::avx512_kernels;
 #endif
 #if defined(DEBLUR_HAVE_AVX2)
-    const bool avx2 = any || std::strcmp(wish, "baseline") != 0;
+    const bool avx2 = any_isa || std::strcmp(requested, "baseline") != 0;
     if (avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return deblur::avx2_kernels;
 #endif
-    (void)any;
+    (void)any_isa;
     return deblur::baseline_kernels;
 }
 
@@ -49,9 +49,8 @@ bool valid(const deblur_problem* p) {
            p->dilation_w >= 1 && (p->dtype == DEBLUR_FLOAT32 || p->dtype == DEBLUR_FLOAT64) && p->corner >= 0 &&
            p->corner <= 3 &&
            (p->border == DEBLUR_ZERO ||
-            (p->border == DEBLUR_REPLICATE &&
-             (empty(*p) ||
-              (folded(p->height, p->taps_h, p->dilation_h) && folded(p->width, p->taps_w, p->dilation_w)))));
+            (p->border == DEBLUR_REPLICATE && (empty(*p) || (folded(p->height, p->taps_h, p->dilation_h) &&
+                                                             folded(p->width, p->taps_w, p->dilation_w)))));
 }
 
 // Whether some anchor is 0, where every group has one channel.
@@ -73,7 +72,8 @@ bool singular(const deblur_problem& p, const void* w) {
 // pages of 2 MiB it does not. Advice only, and without effect on memory that is in use already.
 void advise_large_pages(const deblur_problem& p, void* out) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const std::size_t bytes = std::size_t(p.batch * p.channels * p.height * p.width) * (p.dtype == DEBLUR_FLOAT32 ? 4 : 8);
+    const std::size_t bytes =
+        std::size_t(p.batch * p.channels * p.height * p.width) * (p.dtype == DEBLUR_FLOAT32 ? 4 : 8);
     if (bytes < (std::size_t(1) << 21)) return;
     const auto page = std::uintptr_t(sysconf(_SC_PAGESIZE));
     const auto start = reinterpret_cast<std::uintptr_t>(out) / page * page;

@@ -1,9 +1,9 @@
 // The weight gradient: dw[o, i, a, b] = sum over images and pixels of grad[o, p] * x[i, p - (a, b)].
 //
-// The layout is that of bands.h, grad in the side buffer and x with its halo in the columns, so that the product of
-// one vector of grad with one of x belongs to one tap in every lane. A few taps (or a few channels by a few channels)
-// are sums in registers over the pixels of a chunk and are then added to one vector per tap; the lanes are summed at
-// the end, in double.
+// The layout is that of bands.h, grad where y is and x with its halo in the columns, so that the product of one vector
+// of grad with one of x belongs to one tap in every lane. A few taps (or a few channels by a few channels) are sums in
+// registers over the pixels of a chunk and are then added to one vector per tap; the lanes are summed at the end, in
+// double.
 //
 // Every group's vectors are dealt to a fixed number of tasks, each with sums of its own, which are added in order: the
 // result does not depend on which thread did what.
@@ -18,7 +18,7 @@ template <class T, int A>
 void gradient_taps(const Layout& layout, const T* x, const T* grad, std::int64_t count, T* sums) {
     constexpr int n = kLanes<T>, S = 8 / A;
     Vector<T> sum[S * A] = {};
-    for (std::int64_t k = 0; k < count; ++k, x += layout.column, grad += layout.side) {
+    for (std::int64_t k = 0; k < count; ++k, x += layout.column, grad += layout.rhs_column) {
         std::int64_t r = 0;
         for (; r + 8 <= layout.rows; r += 8)
 #pragma GCC unroll 8
@@ -47,7 +47,7 @@ void gradient_channels(const Layout& layout, const T* x, const T* grad, std::int
                        std::int64_t step) {
     constexpr int n = kLanes<T>;
     Vector<T> sum[O][I] = {};
-    for (std::int64_t k = 0; k < count; ++k, x += layout.column, grad += layout.side)
+    for (std::int64_t k = 0; k < count; ++k, x += layout.column, grad += layout.rhs_column)
         for (std::int64_t r = 0; r < layout.rows; ++r) {
             const T* const xr = x + r * layout.row;
             const T* const gr = grad + r * layout.row;
@@ -77,18 +77,18 @@ void gradient_chunk(const View& view, const Layout& layout, const T* x, const T*
     for (std::int64_t b = 0; b < view.taps_w; ++b) {
         const T* from = x - b * view.dilation_w * layout.column;
         if (view.channels == 1) {
-            std::int64_t left = view.taps_h;
+            std::int64_t remaining = view.taps_h;
             const auto taps = [&](auto size) {
                 constexpr int A = decltype(size)::value;
                 gradient_taps<T, A>(layout, from, grad, count, sums);
                 from -= A * n;
                 sums += A * n;
-                left -= A;
+                remaining -= A;
             };
-            while (left >= 8) taps(std::integral_constant<int, 8>());
-            if (left & 4) taps(std::integral_constant<int, 4>());
-            if (left & 2) taps(std::integral_constant<int, 2>());
-            if (left & 1) taps(std::integral_constant<int, 1>());
+            while (remaining >= 8) taps(std::integral_constant<int, 8>());
+            if (remaining & 4) taps(std::integral_constant<int, 4>());
+            if (remaining & 2) taps(std::integral_constant<int, 2>());
+            if (remaining & 1) taps(std::integral_constant<int, 1>());
             continue;
         }
         using Block = void (*)(const Layout&, const T*, const T*, std::int64_t, T*, std::int64_t);
@@ -118,9 +118,9 @@ struct Gradient {
     std::int64_t shares;    // tasks of a group
     std::int64_t elements;  // taps * channels^2
     double* totals;         // [group][share][element]
-    T* buffers;             // [thread]: columns, side, sums
+    T* buffers;             // [worker]: columns, grad, sums
     std::int64_t buffer_elements;
-    std::int64_t tasks, workers, next_task, next_buffer;
+    std::int64_t tasks, workers, next_task, next_worker;
 };
 
 // One band of one vector, added to `total`.
@@ -131,33 +131,25 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
     const View& view = part.view;
     const Layout& layout = part.layout;
     const std::int64_t offset = group * view.channels * view.channel, band = piece % layout.bands;
-    const Mask<T> first = band_starters<T>(layout);
+    const Mask<T> top = top_lanes<T>(layout);
     const Lanes lanes = lanes_of<T>(view, layout, piece / layout.bands, band);
-    T* const side = buffer + layout.column * layout.capacity;
+    T* const grad = buffer + layout.column * layout.capacity;
     T* const sums = buffer + s.parts.buffer_elements();
     for (std::int64_t k = 0; k < s.elements * n; k += n) store<T>(sums + k, Vector<T>{});
-    fill_left<T>(buffer, s.x + offset, view, layout, lanes);
-    std::int64_t at = layout.keep;
-    const std::int64_t steps = view.width + layout.strips - 1;
-    for (std::int64_t t = 0; t < steps; t += kChunk, at += kChunk) {
-        if (at + kChunk > layout.capacity) {
-            __builtin_memmove(buffer, buffer + (at - layout.keep) * layout.column,
-                              std::size_t(layout.keep * layout.column) * sizeof(T));
-            at = layout.keep;
-        }
-        T* const x = buffer + at * layout.column + layout.halo * layout.row;
+    fill_left_halo<T>(buffer, s.x + offset, view, layout, lanes);
+    for_chunks(view, layout, buffer, [&](std::int64_t t, std::int64_t count, T* x) DEBLUR_ALWAYS_INLINE {
         read_chunk<T>(x, layout.column, s.x + offset, view, layout, lanes, t);
-        read_chunk<T>(side, layout.side, s.grad + offset, view, layout, lanes, t);
+        read_chunk<T>(grad, layout.rhs_column, s.grad + offset, view, layout, lanes, t);
         if (view.repeats && t == 0)
             for (std::int64_t k = 0; k + 1 < layout.strips; ++k)
-                keep_left<T>(x + k * layout.column, s.x + offset, view, layout, lanes, k);
+                restore_left_halo<T>(x + k * layout.column, s.x + offset, view, layout, lanes, k);
         if (band > 0 || view.repeats) read_upper_halo<T>(x, s.x + offset, view, layout, lanes, t);
         for (std::int64_t k = 0; k < kChunk; ++k) {
             prefetch_rows<T>(s.x + offset, s.grad + offset, view, lanes, t + k);
-            pass_halo_down<T>(x + k * layout.column, layout, first, band == 0 && !view.repeats);
+            pass_halo_down<T>(x + k * layout.column, layout, top, band == 0 && !view.repeats);
         }
-        gradient_chunk<T>(view, layout, x, side, smaller<std::int64_t>(kChunk, steps - t), sums);
-    }
+        gradient_chunk<T>(view, layout, x, grad, count, sums);
+    });
     for (std::int64_t k = 0; k < s.elements; ++k)
         for (int lane = 0; lane < n; ++lane) total[k] += double(sums[k * n + lane]);
 }
@@ -165,23 +157,23 @@ void run_piece(const Gradient<T>& s, std::int64_t group, const Part& part, std::
 template <class T>
 void run_share(const Gradient<T>& s, std::int64_t task, T* buffer) {
     const std::int64_t group = task / s.shares, share = task % s.shares;
-    const std::int64_t first = s.parts.part[0].layout.vectors * s.parts.part[0].layout.bands;
+    const std::int64_t first_part_tasks = s.parts.part[0].layout.vectors * s.parts.part[0].layout.bands;
     double* const total = s.totals + task * s.elements;
     for (std::int64_t k = 0; k < s.elements; ++k) total[k] = 0;
     for (std::int64_t piece = s.pieces * share / s.shares; piece < s.pieces * (share + 1) / s.shares; ++piece)
-        if (piece < first)
+        if (piece < first_part_tasks)
             run_piece<T>(s, group, s.parts.part[0], piece, buffer, total);
         else
-            run_piece<T>(s, group, s.parts.part[1], piece - first, buffer, total);
+            run_piece<T>(s, group, s.parts.part[1], piece - first_part_tasks, buffer, total);
 }
 
 template <class T>
 void gradient_thread(void* context) {
     Gradient<T>& s = *static_cast<Gradient<T>*>(context);
     const FlushSubnormals flush;
-    const std::int64_t turn = __atomic_fetch_add(&s.next_buffer, 1, __ATOMIC_RELAXED);
-    if (turn >= s.workers) return;
-    T* const buffer = s.buffers + turn * s.buffer_elements;
+    const std::int64_t worker = __atomic_fetch_add(&s.next_worker, 1, __ATOMIC_RELAXED);
+    if (worker >= s.workers) return;
+    T* const buffer = s.buffers + worker * s.buffer_elements;
     for (;;) {
         const std::int64_t task = __atomic_fetch_add(&s.next_task, 1, __ATOMIC_RELAXED);
         if (task >= s.tasks) return;
@@ -202,7 +194,7 @@ int weight_gradient(const deblur_problem& p, const void* grad, const void* x, vo
     // Shares of one group: enough for many threads, few enough for memory.
     s.shares = smaller(s.pieces, larger<std::int64_t>(4, smaller<std::int64_t>(64, (4 << 20) / s.elements)));
     s.tasks = view.groups * s.shares;
-    s.next_task = s.next_buffer = 0;
+    s.next_task = s.next_worker = 0;
     s.buffer_elements = s.parts.buffer_elements() + s.elements * kLanes<T>;
     const double multiply_adds = double(p.batch * p.height * p.width) * double(view.groups * s.elements);
     s.workers = worth_threads(threads, s.tasks, multiply_adds);

@@ -1,167 +1,27 @@
-// Where a pixel lives in a vector: strips of rows, one a lane, each a column behind the one above it.
+// Columns on their way between the image and the lanes of a vector, which layout.h draws.
 //
-// An image band of `strips * rows` rows is cut into strips of `rows` adjacent rows, one per lane; in step t the lane
-// of strip s stands at column t - s. With 4 strips of 2 rows (the numbers are the steps in which a pixel is computed):
-//
-//     lane 0   row 0   0 1 2 3 4 5 ...      All that a pixel needs lies in an earlier step of its own lane, or higher
-//              row 1   0 1 2 3 4 5 ...      in its own column of the strip, save for the rows above the strip: those
-//     lane 1   row 2     0 1 2 3 4 ...      belong to the lane before, which passed this column one step earlier. So
-//              row 3     0 1 2 3 4 ...      before step t the vectors of step t - 1 move up by one lane into `halo`
-//     lane 2   row 4       0 1 2 3 ...      rows on top of the strip, and from there on the recursion is the scalar
-//              row 5       0 1 2 3 ...      one with every number replaced by a vector: all loads aligned, no masks,
-//     lane 3   ...           0 1 2 ...      no gathers.
-//
-// A vector may hold several images (strips < lanes), so that small ones fill it too. Strip 0 of a band takes its halo
-// from the band above, which is finished there. In memory: column [t], row [-halo .. rows), channel, lane.
+// A chunk of columns is read a vector of pixels at a time, along the rows, and turned by a transpose in registers; what a
+// column needs from outside its strip, the halo, comes from the left of the frame, from the band above or from the strip
+// above, one step ago.
 #pragma once
 
 #include <cstdint>
 
-#include "view.h"
+#include "layout.h"
 
 namespace {
 
-constexpr int kChunk = 16;  // columns moved between image and lanes at a time; a multiple of every lane count
-constexpr int kMostLanes = 16;
-
-// How a problem is laid over vectors, bands and columns. It depends on the sizes and the instruction set alone, never
-// on the thread count, so results do not either.
-struct Layout {
-    int strips = 1;
-    std::int64_t images_per_vector = 1;
-    std::int64_t rows = 1;      // of a strip
-    std::int64_t bands = 1;     // of an image
-    std::int64_t vectors = 0;   // that hold all images of a group
-    std::int64_t halo = 0;      // rows above a strip
-    std::int64_t keep = 1;      // earlier columns that the taps, or the halo, look back to
-    std::int64_t capacity = 0;  // columns in memory; when full, the last `keep` move to the front
-    // Steps in elements: from row to row, from column to column, and from column to column of the side buffer, which
-    // holds the right-hand side of a solve or the output of a convolution (no halo, one chunk).
-    std::int64_t row = 0, column = 0, side = 0;
-
-    std::int64_t buffer_elements() const { return column * capacity + side * kChunk; }
-};
-
-// Cycles that one column takes: two multiply-adds a cycle, rows that wait for each other, the halo, the way in and out.
-// With one channel, rows share the loads of every tap, which take the time of about another row; with more, pairs of rows
-// share them, and a row alone takes longer.
-inline double column_cycles(const View& view, const Layout& layout) {
-    const double c = double(view.channels), rows = double(layout.rows);
-    const double shared = c == 1 ? 1.0 : 0.2 * double(layout.rows % 2);
-    const double fma = 0.5 * (rows + shared) * c * c * double(view.taps_h * view.taps_w);
-    const double upper = layout.bands > 1 || view.repeats ? 1.5 * layout.images_per_vector : 0.0;
-    const double halo = double(layout.halo) * c * (2.0 + upper);
-    return fma + halo + 12.0 * rows * c + (c == 1 ? 4.0 * rows : 0.0) + 20.0;
-}
-
-// Time of all columns on a machine of some cores, where in a solve (`chained`) a band follows the one above at a distance.
-// The number is a guess that many machines are near to; the true one must not be asked, or results would depend on it.
-inline double estimated_time(const View& view, const Layout& layout, bool chained) {
-    constexpr double cores = 3;
-    const double chains = double(view.groups * layout.vectors), tasks = chains * double(layout.bands);
-    const double followers = chained ? smaller(cores, tasks) / smaller(chains, cores) - 1.0 : 0.0;
-    const double steps = double(view.width + layout.strips - 1);
-    const double columns = larger(1.0, tasks / cores) * steps + followers * 2.0 * kChunk;
-    return columns * column_cycles(view, layout);
-}
-
-// A step made longer where it is near a multiple of 4 KiB: addresses that differ by such a multiple share a set of the
-// cache and look alike to what compares loads with earlier stores (96 channels took a quarter longer).
-template <class T>
-std::int64_t away_from_pages(std::int64_t elements) {
-    constexpr std::int64_t page = 4096 / std::int64_t(sizeof(T));
-    if (elements < page) return elements;
-    while (elements % page < page / 4 || elements % page > 3 * page / 4) elements += kLanes<T>;
-    return elements;
-}
-
-// The best layout for all images of `view` in vectors alike; idle lanes, if any, are in the last.
-template <class T>
-Layout layout_for(const View& view, bool chained) {
-    constexpr int lanes = kLanes<T>;
-    const std::int64_t c = view.channels, tall = larger<std::int64_t>(view.tallest(), 1);
-    Layout best;
-    double least = -1;
-    for (int strips = 1; strips <= lanes; strips *= 2) {
-        Layout layout;
-        layout.strips = strips;
-        layout.images_per_vector = lanes / strips;
-        layout.vectors = divide_up(view.images, layout.images_per_vector);
-        layout.halo = view.taps_h - 1;
-        layout.keep = larger<std::int64_t>((view.taps_w - 1) * view.dilation_w, 1);
-        layout.row = c * lanes;
-        // Rows of a strip: eight make a register block of the one-channel kernel, but many low bands occupy more
-        // cores; many channels want the columns that a chunk looks at in the cache, and few rows beyond the image.
-        std::int64_t most = 8;
-        if (c > 1) {
-            constexpr std::int64_t budget = (std::int64_t(1) << 20) / std::int64_t(sizeof(T));
-            const std::int64_t chunks = smaller<std::int64_t>(2, divide_up(view.width + strips - 1, kChunk));
-            most = budget / (c * lanes * (layout.keep + chunks * kChunk)) - layout.halo;
-            most = larger<std::int64_t>(1, smaller<std::int64_t>(most, 16));
-        }
-        for (std::int64_t rows = most; rows == most || rows >= (c == 1 ? 4 : 1); rows = c == 1 ? rows / 2 : rows - 1) {
-            layout.rows = smaller(divide_up(tall, std::int64_t(strips)), rows);
-            layout.bands = divide_up(tall, strips * layout.rows);
-            const double time = estimated_time(view, layout, chained);
-            if (least >= 0 && time > least) continue;
-            least = time;
-            best = layout;
-        }
-    }
-    best.column = away_from_pages<T>((best.halo + best.rows) * best.row);
-    best.side = away_from_pages<T>(best.rows * best.row);
-    best.capacity = best.keep + larger<std::int64_t>(best.keep, 2 * kChunk) / kChunk * kChunk + kChunk;
-    return best;
-}
-
-// Images in vectors alike.
-struct Part {
-    View view;  // of these images
-    Layout layout;
-
-    std::int64_t tasks() const { return view.groups * layout.vectors * layout.bands; }  // a band of a vector each
-};
-
-// A batch in at most two parts: what fills vectors, and the rest, with more lanes for every image.
-struct Parts {
-    Part part[2];
-    int count;
-
-    std::int64_t tasks() const { return part[0].tasks() + (count > 1 ? part[1].tasks() : 0); }
-    std::int64_t buffer_elements() const {
-        const std::int64_t first = part[0].layout.buffer_elements();
-        return count > 1 ? larger(first, part[1].layout.buffer_elements()) : first;
-    }
-};
-
-template <class T>
-Parts parts_for(const View& view, bool chained) {
-    Parts whole = {{{view, layout_for<T>(view, chained)}, {}}, 1};
-    const std::int64_t rest = view.images % kLanes<T>;
-    if (rest == 0 || rest == view.images) return whole;
-    Parts split = {{{view, {}}, {view, {}}}, 2};
-    split.part[0].view.images = view.images - rest;
-    split.part[1].view.images = rest;
-    split.part[1].view.first = view.images - rest;
-    double time = 0;
-    for (Part& part : split.part) {
-        part.layout = layout_for<T>(part.view, chained);
-        time += estimated_time(part.view, part.layout, chained);
-    }
-    return time < estimated_time(view, whole.part[0].layout, chained) ? split : whole;
-}
-
 // The lanes of one vector over one band: where each strip starts and how many rows of it exist.
 struct Lanes {
-    std::int64_t start[kMostLanes];  // element of row 0, column 0, first channel, relative to the group's first channel
-    std::int64_t delayed[kMostLanes];  // the same, as many columns back as the lane is late
-    std::int64_t image_start[kMostLanes];
-    std::int64_t image_rows[kMostLanes];
-    std::int64_t edge[kMostLanes];  // of the row that is repeated above the image, column 0
-    std::int64_t rows[kMostLanes];  // 0 for an idle lane
-    std::int64_t delay[kMostLanes];
-    std::int64_t first_row;  // of the band
-    bool full;               // every lane has all its rows
+    std::int64_t start[kMaxLanes];  // element of row 0, column 0, first channel, relative to the group's first channel
+    std::int64_t skewed_start[kMaxLanes];  // the same, as many columns back as the lane is behind
+    std::int64_t image_start[kMaxLanes];
+    std::int64_t image_rows[kMaxLanes];
+    std::int64_t edge[kMaxLanes];  // of the row that is repeated above the image, column 0
+    std::int64_t rows[kMaxLanes];  // 0 for an idle lane
+    std::int64_t skew[kMaxLanes];  // columns that the lane is behind
+    std::int64_t first_row;        // of the band
+    bool full;                     // every lane has all its rows
 };
 
 template <class T>
@@ -179,32 +39,32 @@ Lanes lanes_of(const View& view, const Layout& layout, std::int64_t vector, std:
         lanes.edge[lane] = exists ? view.edge_of(image) : 0;
         lanes.start[lane] = lanes.image_start[lane] + row * view.row_step();
         lanes.rows[lane] = larger<std::int64_t>(0, smaller(layout.rows, lanes.image_rows[lane] - row));
-        lanes.delay[lane] = strip;
-        lanes.delayed[lane] = lanes.start[lane] - strip * view.col;
+        lanes.skew[lane] = strip;
+        lanes.skewed_start[lane] = lanes.start[lane] - strip * view.col;
         lanes.full = lanes.full && lanes.rows[lane] == layout.rows;
     }
     return lanes;
 }
 
 // Whether steps t .. t + kChunk - 1 stay inside the frame in every lane, so that no pixel needs a question.
-inline bool inside(const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
+inline bool is_interior(const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
     return lanes.full && t >= layout.strips - 1 && t + kChunk <= view.width;
 }
 
 // Which of the pixels that `lane` visits from step t on lie in the frame, as many as there are lanes, in the order in
-// which they lie in memory (backwards in time where view.col is -1): [begin, end) of those from `at` on.
+// which they lie in memory (backwards in time where view.col is -1): [begin, end) of those from `offset` on.
 struct Segment {
-    std::int64_t at, begin, end;
+    std::int64_t offset, begin, end;
 };
 
 template <class T>
 DEBLUR_INLINE Segment segment(const View& view, const Lanes& lanes, int lane, std::int64_t r, std::int64_t t) {
     constexpr std::int64_t n = kLanes<T>;
-    const std::int64_t c = t - lanes.delay[lane];
-    const std::int64_t early = larger<std::int64_t>(0, -c), late = smaller(n, view.width - c);
-    if (r >= lanes.rows[lane] || early >= late) return {0, 0, 0};
-    if (view.col > 0) return {lanes.start[lane] + c, early, late};
-    return {lanes.start[lane] + 1 - n - c, n - late, n - early};
+    const std::int64_t c = t - lanes.skew[lane];
+    const std::int64_t begin = larger<std::int64_t>(0, -c), end = smaller(n, view.width - c);
+    if (r >= lanes.rows[lane] || begin >= end) return {0, 0, 0};
+    if (view.col > 0) return {lanes.start[lane] + c, begin, end};
+    return {lanes.start[lane] + 1 - n - c, n - end, n - begin};
 }
 
 // A row of a lane near the frame's edge; `row` is row r of the strips; zeros outside the frame.
@@ -212,9 +72,9 @@ template <class T>
 Vector<T> read_at_the_edge(const T* row, const View& view, const Lanes& lanes, int lane, std::int64_t r,
                            std::int64_t t) {
     const Segment s = segment<T>(view, lanes, lane, r, t);
-    if (s.end - s.begin == kLanes<T>) return load_anywhere(row + s.at);
+    if (s.end - s.begin == kLanes<T>) return load_anywhere(row + s.offset);
     alignas(kVectorBytes) T pixels[kLanes<T>] = {};
-    __builtin_memcpy(pixels + s.begin, row + s.at + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
+    __builtin_memcpy(pixels + s.begin, row + s.offset + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
     return load(pixels);
 }
 
@@ -222,10 +82,10 @@ template <class T>
 void write_at_the_edge(T* row, Vector<T> v, const View& view, const Lanes& lanes, int lane, std::int64_t r,
                        std::int64_t t) {
     const Segment s = segment<T>(view, lanes, lane, r, t);
-    if (s.end - s.begin == kLanes<T>) return store_anywhere(row + s.at, v);
+    if (s.end - s.begin == kLanes<T>) return store_anywhere(row + s.offset, v);
     alignas(kVectorBytes) T pixels[kLanes<T>];
     store(pixels, v);
-    __builtin_memcpy(row + s.at + s.begin, pixels + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
+    __builtin_memcpy(row + s.offset + s.begin, pixels + s.begin, std::size_t(s.end - s.begin) * sizeof(T));
 }
 
 // A chunk of columns from the image (its group's first channel) into lanes; `step` is that of the buffer's columns. All
@@ -234,7 +94,7 @@ template <class T>
 void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, const Layout& layout,
                 const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
-    const bool all = inside(view, layout, lanes, t);
+    const bool interior = is_interior(view, layout, lanes, t);
     const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
     for (std::int64_t ch = 0; ch < view.channels; ++ch)
         for (std::int64_t r = 0; r < layout.rows; ++r)
@@ -242,9 +102,9 @@ void read_chunk(T* buffer, std::int64_t step, const T* image, const View& view, 
                 const T* const row = image + r * view.row_step() + ch * view.channel;
                 const T* const from = row + (t + k) * view.col - (view.col > 0 ? 0 : n - 1);
                 Vector<T> block[n];
-                if (all)
+                if (interior)
 #pragma GCC unroll 16
-                    for (int lane = 0; lane < n; ++lane) block[lane] = load_anywhere(from + lanes.delayed[lane]);
+                    for (int lane = 0; lane < n; ++lane) block[lane] = load_anywhere(from + lanes.skewed_start[lane]);
                 else
                     for (int lane = 0; lane < n; ++lane)
                         block[lane] = read_at_the_edge<T>(row, view, lanes, lane, r, t + k);
@@ -260,7 +120,7 @@ template <class T>
 void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view, const Layout& layout,
                  const Lanes& lanes, std::int64_t t) {
     constexpr int n = kLanes<T>;
-    const bool all = inside(view, layout, lanes, t);
+    const bool interior = is_interior(view, layout, lanes, t);
     const std::int64_t first = view.col > 0 ? 0 : (n - 1) * step, next = view.col > 0 ? step : -step;
     for (std::int64_t ch = 0; ch < view.channels; ++ch)
         for (std::int64_t r = 0; r < layout.rows; ++r)
@@ -272,9 +132,9 @@ void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view,
                 transpose<T>(block);
                 T* const row = image + r * view.row_step() + ch * view.channel;
                 T* const to = row + (t + k) * view.col - (view.col > 0 ? 0 : n - 1);
-                if (all)
+                if (interior)
 #pragma GCC unroll 16
-                    for (int lane = 0; lane < n; ++lane) store_anywhere(to + lanes.delayed[lane], block[lane]);
+                    for (int lane = 0; lane < n; ++lane) store_anywhere(to + lanes.skewed_start[lane], block[lane]);
                 else
                     for (int lane = 0; lane < n; ++lane)
                         write_at_the_edge<T>(row, block[lane], view, lanes, lane, r, t + k);
@@ -287,18 +147,18 @@ void write_chunk(const T* buffer, std::int64_t step, T* image, const View& view,
 // share of column t.
 template <class T>
 DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, const Lanes& lanes, std::int64_t t) {
-    constexpr int ahead = 4, n = kLanes<T>;
-    const std::int64_t k = t % kChunk, turn = t / kChunk % ahead;
+    constexpr int kChunksAhead = 4, n = kLanes<T>;
+    const std::int64_t k = t % kChunk, phase = t / kChunk % kChunksAhead;
     for (std::int64_t lane = k * n / kChunk; lane < (k + 1) * n / kChunk; ++lane) {
-        const std::int64_t c = t - k + 2 * kChunk - 1 - lanes.delay[lane];
+        const std::int64_t c = t - k + 2 * kChunk - 1 - lanes.skew[lane];
         std::int64_t item = 0;
         for (std::int64_t r = 0; r < lanes.rows[lane] && c < view.width; ++r)
             for (std::int64_t ch = 0; ch < view.channels; ++ch, ++item) {
-                if (item % ahead != turn) continue;
-                const std::int64_t at = lanes.start[lane] + r * view.row_step() + ch * view.channel;
-                for (std::int64_t j = c; j < smaller(view.width, c + ahead * kChunk); j += kChunk) {
-                    __builtin_prefetch(in + at + j * view.col, 0, 2);
-                    __builtin_prefetch(out + at + j * view.col, 1, 2);
+                if (item % kChunksAhead != phase) continue;
+                const std::int64_t offset = lanes.start[lane] + r * view.row_step() + ch * view.channel;
+                for (std::int64_t j = c; j < smaller(view.width, c + kChunksAhead * kChunk); j += kChunk) {
+                    __builtin_prefetch(in + offset + j * view.col, 0, 2);
+                    __builtin_prefetch(out + offset + j * view.col, 1, 2);
                 }
             }
     }
@@ -306,8 +166,8 @@ DEBLUR_INLINE void prefetch_rows(const T* in, const T* out, const View& view, co
 
 // What lies to the left of the frame in the columns that a band starts from: zeros, or every row's pixel at the edge.
 template <class T>
-void fill_left(T* buffer, const T* image, const View& view, const Layout& layout, const Lanes& lanes) {
-    const std::int64_t n = kLanes<T>, count = view.repeats ? layout.column : layout.keep * layout.column;
+void fill_left_halo(T* buffer, const T* image, const View& view, const Layout& layout, const Lanes& lanes) {
+    const std::int64_t n = kLanes<T>, count = view.repeats ? layout.column : layout.history * layout.column;
     for (std::int64_t k = 0; k < count; k += n) store<T>(buffer + k, Vector<T>{});
     if (!view.repeats) return;
     for (std::int64_t lane = 0; lane < n; ++lane)
@@ -319,19 +179,37 @@ void fill_left(T* buffer, const T* image, const View& view, const Layout& layout
             T* const to = buffer + (layout.halo + r) * layout.row + lane;
             for (std::int64_t ch = 0; ch < view.channels; ++ch) to[ch * n] = from[ch * view.channel];
         }
-    for (std::int64_t k = 1; k < layout.keep; ++k)
+    for (std::int64_t k = 1; k < layout.history; ++k)
         __builtin_memcpy(buffer + k * layout.column, buffer, std::size_t(layout.column) * sizeof(T));
 }
 
 // The same in the lanes that have not yet reached the frame at step t; x stands at row 0 of its column.
 template <class T>
-void keep_left(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes, std::int64_t t) {
+void restore_left_halo(T* x, const T* image, const View& view, const Layout& layout, const Lanes& lanes,
+                       std::int64_t t) {
     for (int lane = 0; lane < kLanes<T>; ++lane) {
-        if (t >= lanes.delay[lane]) continue;
+        if (t >= lanes.skew[lane]) continue;
         const T* const from = image + lanes.start[lane] - view.inset * view.col;
         for (std::int64_t r = 0; r < lanes.rows[lane]; ++r)
             for (std::int64_t ch = 0; ch < view.channels; ++ch)
                 x[r * layout.row + ch * kLanes<T> + lane] = from[r * view.row_step() + ch * view.channel];
+    }
+}
+
+// The chunks of a band, one after another: f(t, count, x) for the `count` columns from step t on, the first of which has
+// its row 0 at x. They lie one behind the other in the buffer, behind the `history` columns that fill_left_halo wrote;
+// when it is full, the last of them move to the front. An f that is not inlined costs small taps five per cent.
+template <class T, class F>
+DEBLUR_INLINE void for_chunks(const View& view, const Layout& layout, T* buffer, F f) {
+    const std::int64_t steps = view.width + layout.strips - 1;
+    std::int64_t column = layout.history;
+    for (std::int64_t t = 0; t < steps; t += kChunk, column += kChunk) {
+        if (column + kChunk > layout.capacity) {
+            __builtin_memmove(buffer, buffer + (column - layout.history) * layout.column,
+                              std::size_t(layout.history * layout.column) * sizeof(T));
+            column = layout.history;
+        }
+        f(t, smaller<std::int64_t>(kChunk, steps - t), buffer + column * layout.column + layout.halo * layout.row);
     }
 }
 
@@ -355,26 +233,26 @@ void read_upper_halo(T* x, const T* image, const View& view, const Layout& layou
         }
 }
 
-// The halo of one column: every strip's from the strip above it, one step ago; `first` marks the lanes that start a
-// band, which keep what read_upper_halo put there (or zero, in the topmost band).
+// The halo of one column: every strip's from the strip above it, one step ago; `top` marks the lanes that start a band,
+// which keep what read_upper_halo put there (or zero, in the topmost band).
 template <class T>
-DEBLUR_INLINE void pass_halo_down(T* x, const Layout& layout, Mask<T> first, bool topmost) {
+DEBLUR_INLINE void pass_halo_down(T* x, const Layout& layout, Mask<T> top, bool topmost) {
     const std::int64_t vectors = layout.halo * layout.row;
     const T* from = x - layout.column + (layout.rows - layout.halo) * layout.row;
     T* to = x - vectors;
     if (topmost)
         for (std::int64_t k = 0; k < vectors; k += kLanes<T>)
-            store<T>(to + k, first ? Vector<T>{} : up_one_lane<T>(load(from + k)));
+            store<T>(to + k, top ? Vector<T>{} : up_one_lane<T>(load(from + k)));
     else
         for (std::int64_t k = 0; k < vectors; k += kLanes<T>)
-            store<T>(to + k, first ? load(to + k) : up_one_lane<T>(load(from + k)));
+            store<T>(to + k, top ? load(to + k) : up_one_lane<T>(load(from + k)));
 }
 
 template <class T>
-Mask<T> band_starters(const Layout& layout) {
-    Mask<T> first{};
-    for (int lane = 0; lane < kLanes<T>; ++lane) first[lane] = lane % layout.strips == 0 ? -1 : 0;
-    return first;
+Mask<T> top_lanes(const Layout& layout) {
+    Mask<T> top{};
+    for (int lane = 0; lane < kLanes<T>; ++lane) top[lane] = lane % layout.strips == 0 ? -1 : 0;
+    return top;
 }
 
 }  // namespace

@@ -17,18 +17,17 @@ namespace {
 
 constexpr int kHelperSpins = 1000, kCallerSpins = 4000;  // of relax(), before sleeping
 
-
 // A job is open while its caller works on it. Helpers join under the lock, which is what makes closing it safe: after
 // `seats` is set to zero nobody joins any more, and the caller waits only for those who did.
 struct Pool {
     std::mutex in_use;  // held by the caller whose job runs
 
     std::mutex lock;
-    std::condition_variable work, left;
+    std::condition_variable work, idle;
     void (*body)(void*) = nullptr;
     void* context = nullptr;
     std::atomic<int> seats{0};   // helpers that may still join; changes under the lock, but is looked at without
-    std::atomic<int> inside{0};  // helpers in the body; the same
+    std::atomic<int> active{0};  // helpers in the body; the same
     int helpers = 0;
 
     void help() {
@@ -38,18 +37,18 @@ struct Pool {
             guard.lock();
             work.wait(guard, [this] { return seats > 0; });
             --seats;
-            ++inside;
+            ++active;
             auto* job = body;
-            void* with = context;
+            void* argument = context;
             guard.unlock();
-            job(with);
+            job(argument);
             guard.lock();
-            if (--inside == 0) left.notify_one();
+            if (--active == 0) idle.notify_one();
             guard.unlock();
         }
     }
 
-    void run(int wanted, void (*job)(void*), void* with) {
+    void run(int wanted, void (*job)(void*), void* argument) {
         {
             std::lock_guard<std::mutex> guard(lock);
             try {
@@ -58,21 +57,21 @@ struct Pool {
                 // The system gives no more threads: those at hand will do.
             }
             body = job;
-            context = with;
+            context = argument;
             seats = wanted;
         }
         if (wanted == 1)
             work.notify_one();
         else
             work.notify_all();
-        job(with);
+        job(argument);
         std::unique_lock<std::mutex> guard(lock);
         seats = 0;
-        if (inside == 0) return;
+        if (active == 0) return;
         guard.unlock();
-        for (int spins = 0; spins < kCallerSpins && inside.load(std::memory_order_relaxed) > 0; ++spins) relax();
+        for (int spins = 0; spins < kCallerSpins && active.load(std::memory_order_relaxed) > 0; ++spins) relax();
         guard.lock();
-        left.wait(guard, [this] { return inside == 0; });
+        idle.wait(guard, [this] { return active == 0; });
     }
 };
 
@@ -84,23 +83,25 @@ Parallel parallel = nullptr;
 // without OpenMP, which would wait for them.
 Pool* pool = nullptr;
 
-void forget() {
+void reset_after_fork() {
     pool = new (std::nothrow) Pool;
     parallel = nullptr;
 }
 
 // When the library is loaded, so that no fork is missed.
-const struct Beginning {
-    Beginning() {
+const struct AtLoad {
+    AtLoad() {
         pool = new (std::nothrow) Pool;
 #if defined(__unix__) || defined(__APPLE__)
-        pthread_atfork(nullptr, nullptr, forget);
+        pthread_atfork(nullptr, nullptr, reset_after_fork);
         parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
 #endif
     }
-} beginning;
+} at_load;
 
 }  // namespace
+
+void yield() { std::this_thread::yield(); }
 
 void run_on_threads(int workers, int threads, void (*body)(void*), void* context) {
     if (workers > 1) {

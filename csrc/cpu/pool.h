@@ -31,4 +31,7 @@ namespace deblur {
 // little. If another caller holds the pool, body runs here alone.
 void run_on_threads(int workers, int threads, void (*body)(void*), void* context);
 
+// std::this_thread::yield(), which is inline and so nothing for files that are compiled for one instruction set (simd.h).
+void yield();
+
 }  // namespace deblur

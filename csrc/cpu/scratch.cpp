@@ -20,7 +20,7 @@ struct Header {
 static_assert(sizeof(Header) <= kLine, "one line holds it");
 
 std::atomic<Header*> store[kSlots];
-std::atomic<unsigned> turn;  // which slot makes room when all are taken
+std::atomic<unsigned> next_victim;  // which slot makes room when all are taken
 
 Header* obtain(std::size_t bytes) {
     void* const block = std::malloc(bytes + 2 * kLine);
@@ -58,7 +58,7 @@ void give(void* memory) {
             if (slot.compare_exchange_strong(empty, header, std::memory_order_release, std::memory_order_relaxed))
                 return;
         }
-    if (keep) header = store[turn.fetch_add(1, std::memory_order_relaxed) % kSlots].exchange(header);
+    if (keep) header = store[next_victim.fetch_add(1, std::memory_order_relaxed) % kSlots].exchange(header);
     if (header != nullptr) std::free(header->block);
 }
 

@@ -35,7 +35,8 @@ constexpr int kTapsAtOnce = 1;
 #endif
 #endif
 
-#define DEBLUR_INLINE inline __attribute__((always_inline))
+#define DEBLUR_ALWAYS_INLINE __attribute__((always_inline))  // alone: behind the parameters of a lambda
+#define DEBLUR_INLINE inline DEBLUR_ALWAYS_INLINE
 
 template <class T>
 struct Simd;

@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr int kMostOutputs = kManyRegisters ? 12 : 6;  // channels whose sums are held in registers at once
+constexpr int kMaxOutputs = kManyRegisters ? 12 : 6;  // channels whose sums are held in registers at once
 
 template <class T>
 struct Taps {
@@ -42,7 +42,7 @@ inline std::int64_t packed_elements(const View& view) {
 
 // Outputs are cut into blocks of equal size (the last may be smaller), so that none is a lonely channel.
 inline std::int64_t outputs_in_block(std::int64_t channels) {
-    return divide_up(channels, divide_up(channels, kMostOutputs));
+    return divide_up(channels, divide_up(channels, kMaxOutputs));
 }
 
 // The inverse of an n x n matrix by Gauss-Jordan with row pivoting; `a` is destroyed.
@@ -114,9 +114,10 @@ inline void matrix_product(const double* a, const double* b, double* product, st
         }
 }
 
-// Reads `weight` (one group, torch's layout), writes `packed`; `room` holds 4 * channels^2 doubles.
+// Reads `weight` (one group, torch's layout), writes `packed`; `workspace` holds 4 * channels^2 doubles.
 template <class T>
-Taps<T> pack_taps(const View& view, const deblur_problem& p, bool solve, const T* weight, T* packed, double* room) {
+Taps<T> pack_taps(const View& view, const deblur_problem& p, bool solve, const T* weight, T* packed,
+                  double* workspace) {
     const std::int64_t n = view.channels, area = p.taps_h * p.taps_w;
     Taps<T> taps{};
     taps.taps_h = view.taps_h;
@@ -135,10 +136,10 @@ Taps<T> pack_taps(const View& view, const deblur_problem& p, bool solve, const T
         taps.scale = T(scale);
         return taps;
     }
-    double* const anchor = room;
-    double* const inverse = room + n * n;
-    double* const tap = room + 2 * n * n;
-    double* const folded = room + 3 * n * n;
+    double* const anchor = workspace;
+    double* const inverse = workspace + n * n;
+    double* const tap = workspace + 2 * n * n;
+    double* const folded = workspace + 3 * n * n;
     const auto read = [&](double* to, std::int64_t a, std::int64_t b) {  // to[i][o], so that packing writes along o
         for (std::int64_t o = 0; o < n; ++o)
             for (std::int64_t i = 0; i < n; ++i)

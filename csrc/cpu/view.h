@@ -19,25 +19,27 @@
 namespace {
 
 struct View {
-    std::int64_t first, images;     // those numbered first .. first + images, of all batch * row dilation
-    std::int64_t groups, channels;  // channels per group
-    std::int64_t height, width;     // of the whole frame, less the inset
-    std::int64_t split;             // row dilation: image n holds rows n % split, n % split + split, ...
-    std::int64_t origin, row, col;  // in elements
-    std::int64_t channel, frame;    // steps between channels and between batch entries
-    std::int64_t taps_h, taps_w;    // without those that only ever read outside the frame
+    std::int64_t first_image, images;  // from the first one on, of all batch * row dilation
+    std::int64_t groups, channels;     // channels per group
+    std::int64_t height, width;        // of the whole frame, less the inset
+    std::int64_t split;                // row dilation: image n holds rows n % split, n % split + split, ...
+    std::int64_t origin, row, col;     // in elements
+    std::int64_t channel, frame;       // steps between channels and between batch entries
+    std::int64_t taps_h, taps_w;       // without those that only ever read outside the frame
     std::int64_t dilation_w;
     std::int64_t inset;  // rows and columns of the frame before this view's first
     bool repeats;        // the frame's first row and column beyond it, not zeros
 
     std::int64_t rows_of(std::int64_t image) const {
-        return divide_up(larger<std::int64_t>(height - (first + image) % split, 0), split);
+        return divide_up(larger<std::int64_t>(height - (first_image + image) % split, 0), split);
     }
     std::int64_t start_of(std::int64_t image) const {
-        return (first + image) / split * frame + origin + (first + image) % split * row;
+        return (first_image + image) / split * frame + origin + (first_image + image) % split * row;
     }
     // Column 0 of this view in the row that is repeated above an image.
-    std::int64_t edge_of(std::int64_t image) const { return (first + image) / split * frame + origin - inset * row; }
+    std::int64_t edge_of(std::int64_t image) const {
+        return (first_image + image) / split * frame + origin - inset * row;
+    }
     std::int64_t tallest() const { return divide_up(height, split); }
     std::int64_t row_step() const { return row * split; }
 };
@@ -51,7 +53,7 @@ inline View canonical(const deblur_problem& p, bool transpose, std::int64_t inse
     v.height = p.height - inset;
     v.width = p.width - inset;
     v.split = smaller(p.dilation_h, larger<std::int64_t>(v.height, 1));
-    v.first = 0;
+    v.first_image = 0;
     v.images = p.batch * v.split;
     v.groups = p.groups;
     v.channels = p.channels / p.groups;

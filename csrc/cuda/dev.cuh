@@ -54,7 +54,7 @@ __host__ __device__ constexpr int divide_up(int a, int b) { return (a + b - 1) /
 // Values that are loaded together. Aligned to 16, not 32: a quad of doubles is two loads of 16 bytes.
 constexpr int kQuad = 4;
 struct alignas(16) Quad {
-    Scalar of[kQuad];
+    Scalar v[kQuad];
 };
 
 DEBLUR_DEVICE Scalar not_a_number() {

@@ -11,7 +11,7 @@
 
 constexpr int kFoldThreads = 256;
 constexpr int kInvertThreads = 384;
-constexpr int kMostColumns = sizeof(Scalar) == 4 ? 6 : 3;  // of 32 channels, that an elimination has registers for
+constexpr int kMaxColumns = sizeof(Scalar) == 4 ? 6 : 3;  // of 32 channels, that an elimination has registers for
 constexpr Scalar kEpsilon = sizeof(Scalar) == 4 ? Scalar(1.1920929e-7) : Scalar(2.220446049250313e-16);
 
 DEBLUR_DEVICE Scalar magnitude(Scalar value) { return value < 0 ? -value : value; }
@@ -31,20 +31,20 @@ DEBLUR_DEVICE Scalar largest_of(const Scalar* first, int step, int count, const 
     return best;
 }
 
-// The first place of the largest |column[k]| among those with rank[k] = count, likewise.
-DEBLUR_DEVICE int place_of_largest(const Scalar* column, int count, const int* rank) {
+// The first index of the largest |column[k]| among those with rank[k] = count, likewise.
+DEBLUR_DEVICE int index_of_largest(const Scalar* column, int count, const int* rank) {
     Scalar best = -1;
-    int place = count;
+    int best_index = count;
     for (int k = threadIdx.x % kLanes; k < count; k += kLanes) {
         const Scalar size = magnitude(column[k]), value = size == size ? size : 0;
-        if (rank[k] == count && value > best) best = value, place = k;
+        if (rank[k] == count && value > best) best = value, best_index = k;
     }
     for (int distance = kLanes / 2; distance > 0; distance /= 2) {
         const Scalar value = __shfl_xor_sync(0xffffffffu, best, distance);
-        const int other = __shfl_xor_sync(0xffffffffu, place, distance);
-        if (value > best || (value == best && other < place)) best = value, place = other;
+        const int other = __shfl_xor_sync(0xffffffffu, best_index, distance);
+        if (value > best || (value == best && other < best_index)) best = value, best_index = other;
     }
-    return place;
+    return best_index;
 }
 
 // Shared memory of an elimination; deblur/ops/_cuda_problem.py computes its size.
@@ -61,44 +61,44 @@ struct Elimination {
 template <int kColumns>
 struct Entries {
     static constexpr int kRows = divide_up(kColumns * kLanes, kInvertThreads / kLanes);
-    Scalar of[kRows][kColumns], line[kColumns];
+    Scalar held[kRows][kColumns], pivot_row[kColumns];
     DEBLUR_DEVICE Entries(const Elimination& e, Scalar* matrix, int n) {
 #pragma unroll
         for (int r = 0; r < kRows; ++r)
 #pragma unroll
             for (int c = 0; c < kColumns; ++c) {
                 const int i = threadIdx.x / kLanes + r * (blockDim.x / kLanes), j = threadIdx.x % kLanes + c * kLanes;
-                of[r][c] = i < n && j < n ? matrix[i * n + j] * e.row_scale[i] * e.column_scale[j] : 0;
+                held[r][c] = i < n && j < n ? matrix[i * n + j] * e.row_scale[i] * e.column_scale[j] : 0;
             }
     }
     DEBLUR_DEVICE int rows() const { return kRows; }
     DEBLUR_DEVICE int columns() const { return kColumns; }
-    DEBLUR_DEVICE Scalar& at(int r, int c) { return of[r][c]; }
-    DEBLUR_DEVICE Scalar in_line(int c) const { return line[c]; }
-    DEBLUR_DEVICE void read_line(const Scalar* row, int n) {
+    DEBLUR_DEVICE Scalar& entry(int r, int c) { return held[r][c]; }
+    DEBLUR_DEVICE Scalar pivot_entry(int c) const { return pivot_row[c]; }
+    DEBLUR_DEVICE void read_pivot_row(const Scalar* row, int n) {
 #pragma unroll
-        for (int c = 0; c < kColumns; ++c) line[c] = row[smaller(threadIdx.x % kLanes + c * kLanes, n - 1)];
+        for (int c = 0; c < kColumns; ++c) pivot_row[c] = row[smaller(threadIdx.x % kLanes + c * kLanes, n - 1)];
     }
 };
 
 template <>
 struct Entries<0> {
     Scalar* matrix;
-    const Scalar* line;
+    const Scalar* pivot_row;
     int n;
     DEBLUR_DEVICE Entries(const Elimination& e, Scalar* matrix, int n) : matrix(matrix), n(n) {
         for (int r = 0; r < rows(); ++r)
             for (int c = 0; c < columns(); ++c)
-                at(r, c) *= e.row_scale[threadIdx.x / kLanes + r * (blockDim.x / kLanes)] *
-                            e.column_scale[threadIdx.x % kLanes + c * kLanes];
+                entry(r, c) *= e.row_scale[threadIdx.x / kLanes + r * (blockDim.x / kLanes)] *
+                               e.column_scale[threadIdx.x % kLanes + c * kLanes];
     }
     DEBLUR_DEVICE int rows() const { return divide_up(n - int(threadIdx.x / kLanes), blockDim.x / kLanes); }
     DEBLUR_DEVICE int columns() const { return divide_up(n - int(threadIdx.x % kLanes), kLanes); }
-    DEBLUR_DEVICE Scalar& at(int r, int c) {
+    DEBLUR_DEVICE Scalar& entry(int r, int c) {
         return matrix[(threadIdx.x / kLanes + r * (blockDim.x / kLanes)) * n + threadIdx.x % kLanes + c * kLanes];
     }
-    DEBLUR_DEVICE Scalar in_line(int c) const { return line[c * kLanes]; }
-    DEBLUR_DEVICE void read_line(const Scalar* row, int) { line = row + threadIdx.x % kLanes; }
+    DEBLUR_DEVICE Scalar pivot_entry(int c) const { return pivot_row[c * kLanes]; }
+    DEBLUR_DEVICE void read_pivot_row(const Scalar* row, int) { pivot_row = row + threadIdx.x % kLanes; }
 };
 
 // Gauss-Jordan elimination in place: step k exchanges unknown k for the right-hand side of the row with the largest entry
@@ -106,53 +106,53 @@ struct Entries<0> {
 template <int kColumns>
 DEBLUR_DEVICE void eliminate(const Elimination& e, Scalar* matrix, Scalar* inverse, int n) {
     const int warps = blockDim.x / kLanes, warp = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
-    Entries<kColumns> mine(e, matrix, n);
+    Entries<kColumns> entries(e, matrix, n);
     for (int k = 0; k < n; ++k) {
         Scalar* const column = e.columns + k % 2 * n;
 #pragma unroll
-        for (int c = 0; c < mine.columns(); ++c) {
+        for (int c = 0; c < entries.columns(); ++c) {
             if (lane + c * kLanes != k) continue;
 #pragma unroll
-            for (int r = 0; r < mine.rows(); ++r) {
-                if (warp + r * warps < n) column[warp + r * warps] = mine.at(r, c);
-                mine.at(r, c) = 0;
+            for (int r = 0; r < entries.rows(); ++r) {
+                if (warp + r * warps < n) column[warp + r * warps] = entries.entry(r, c);
+                entries.entry(r, c) = 0;
             }
         }
         __syncthreads();  // the column is there
 
-        const int place = place_of_largest(column, n, e.rank);  // every warp finds it for itself
-        const Scalar pivot = magnitude(column[place]) <= kEpsilon * n ? not_a_number() : 1 / column[place];
+        const int pivot_index = index_of_largest(column, n, e.rank);  // every warp finds it for itself
+        const Scalar pivot = magnitude(column[pivot_index]) <= kEpsilon * n ? not_a_number() : 1 / column[pivot_index];
 #pragma unroll
-        for (int r = 0; r < mine.rows(); ++r) {
-            if (warp + r * warps != place) continue;
+        for (int r = 0; r < entries.rows(); ++r) {
+            if (warp + r * warps != pivot_index) continue;
 #pragma unroll
-            for (int c = 0; c < mine.columns(); ++c) {
+            for (int c = 0; c < entries.columns(); ++c) {
                 const int j = lane + c * kLanes;
-                mine.at(r, c) = j == k ? pivot : pivot * mine.at(r, c);
-                if (j < n) e.row[j] = mine.at(r, c);
+                entries.entry(r, c) = j == k ? pivot : pivot * entries.entry(r, c);
+                if (j < n) e.row[j] = entries.entry(r, c);
             }
         }
         __syncthreads();  // the pivot's row is there, and everyone knows the pivot
 
-        if (threadIdx.x == 0) e.rank[place] = k, e.order[k] = place;
-        mine.read_line(e.row, n);
+        if (threadIdx.x == 0) e.rank[pivot_index] = k, e.order[k] = pivot_index;
+        entries.read_pivot_row(e.row, n);
 #pragma unroll
-        for (int r = 0; r < mine.rows(); ++r) {
+        for (int r = 0; r < entries.rows(); ++r) {
             const int i = warp + r * warps;
-            const Scalar factor = i < n && i != place ? column[i] : 0;
+            const Scalar factor = i < n && i != pivot_index ? column[i] : 0;
 #pragma unroll
-            for (int c = 0; c < mine.columns(); ++c) mine.at(r, c) -= factor * mine.in_line(c);
+            for (int c = 0; c < entries.columns(); ++c) entries.entry(r, c) -= factor * entries.pivot_entry(c);
         }
     }
     __syncthreads();  // the last step's rank is there
 #pragma unroll
-    for (int r = 0; r < mine.rows(); ++r)
+    for (int r = 0; r < entries.rows(); ++r)
 #pragma unroll
-        for (int c = 0; c < mine.columns(); ++c) {
+        for (int c = 0; c < entries.columns(); ++c) {
             const int i = warp + r * warps, j = lane + c * kLanes;
             if (i >= n || j >= n) continue;
             const int to = e.rank[i], from = e.order[j];
-            inverse[to * n + from] = mine.at(r, c) * e.column_scale[to] * e.row_scale[from];
+            inverse[to * n + from] = entries.entry(r, c) * e.column_scale[to] * e.row_scale[from];
         }
 }
 
@@ -182,13 +182,13 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
     __syncthreads();
     // The transposed matrix: its rows are D's columns.
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k * n, 1, n, e.column_scale);
-        if (thread % kLanes == 0) e.row_scale[k] = most > 0 ? 1 / most : 1;
+        const Scalar norm = largest_of(matrix + k * n, 1, n, e.column_scale);
+        if (thread % kLanes == 0) e.row_scale[k] = norm > 0 ? 1 / norm : 1;
     }
     __syncthreads();
     for (int k = warp; k < n; k += threads / kLanes) {
-        const Scalar most = largest_of(matrix + k, n, n, e.row_scale);
-        if (thread % kLanes == 0) e.column_scale[k] = most > 0 ? 1 / most : 1;
+        const Scalar norm = largest_of(matrix + k, n, n, e.row_scale);
+        if (thread % kLanes == 0) e.column_scale[k] = norm > 0 ? 1 / norm : 1;
     }
     __syncthreads();
 
@@ -196,8 +196,8 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
         eliminate<2>(e, matrix, inverse, n);
     else if (n <= 3 * kLanes)
         eliminate<3>(e, matrix, inverse, n);
-    else if (n <= kMostColumns * kLanes)
-        eliminate<kMostColumns>(e, matrix, inverse, n);
+    else if (n <= kMaxColumns * kLanes)
+        eliminate<kMaxColumns>(e, matrix, inverse, n);
     else
         eliminate<0>(e, matrix, inverse, n);
 }
@@ -207,10 +207,10 @@ DEBLUR_KERNEL(deblur_invert_anchors, kInvertThreads) {
 DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
     const Problem& p = problem;
     const int n = p.channels, quads = p.padded / kQuad, taps = p.taps_h * p.taps_w - 1;
-    const long long place = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= (long long)p.groups * taps * quads * n) return;
-    const int o = int(place % n), quad = int(place / n % quads), tap = 1 + int(place / n / quads % taps);
-    const int group = int(place / n / quads / taps);
+    const long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= (long long)p.groups * taps * quads * n) return;
+    const int o = int(index % n), quad = int(index / n % quads), tap = 1 + int(index / n / quads % taps);
+    const int group = int(index / n / quads / taps);
     const Scalar* const inverse = p.inverse + (long long)group * n * n;
     const Scalar* const weight =
         p.weight + group * p.weight_group + tap / p.taps_w * p.weight_row + tap % p.taps_w * p.weight_column;
@@ -222,12 +222,12 @@ DEBLUR_KERNEL(deblur_fold_taps, kFoldThreads) {
     for (int k = 0; k < n; ++k) {
         const Scalar factor = inverse[k * n + o];
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q) folded.of[q] -= factor * weight[k * p.weight_out + column[q]];
+        for (int q = 0; q < kQuad; ++q) folded.v[q] -= factor * weight[k * p.weight_out + column[q]];
     }
 #pragma unroll
     for (int q = 0; q < kQuad; ++q)
-        if (quad * kQuad + q >= n) folded.of[q] = 0;
-    reinterpret_cast<Quad*>(p.folded)[place] = folded;
+        if (quad * kQuad + q >= n) folded.v[q] = 0;
+    reinterpret_cast<Quad*>(p.folded)[index] = folded;
 }
 
 // x = D^-1 y: where the recursion starts from. A thread for a quad of output channels of four pixels; neighbouring threads
@@ -236,33 +236,33 @@ DEBLUR_KERNEL(deblur_apply_anchors, kFoldThreads) {
     const Problem& p = problem;
     const int n = p.channels, quads = p.padded / kQuad;
     const long long pixels = (long long)p.height * p.width, step = (pixels + kQuad - 1) / kQuad;
-    const long long place = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= step * quads * p.groups * p.batch) return;
-    const long long pixel = place % step;
-    const int first = int(place / step % quads) * kQuad, group = int(place / step / quads % p.groups);
-    const int frame = int(place / step / quads / p.groups);
+    const long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= step * quads * p.groups * p.batch) return;
+    const long long pixel = index % step;
+    const int first = int(index / step % quads) * kQuad, group = int(index / step / quads % p.groups);
+    const int frame = int(index / step / quads / p.groups);
     const long long offset = frame * p.frame_step + (long long)group * n * p.channel_step + pixel;
     const Scalar* const inverse = p.inverse + (long long)group * n * n + first;
-    const int count = smaller(kQuad, n - first), there = int((pixels - pixel + step - 1) / step);
+    const int count = smaller(kQuad, n - first), present = int((pixels - pixel + step - 1) / step);
     int output[kQuad];
-    long long other[kQuad];  // those beyond the last are computed in vain
+    long long pixel_offset[kQuad];  // those beyond the last are computed in vain
 #pragma unroll
-    for (int q = 0; q < kQuad; ++q) output[q] = smaller(q, count - 1), other[q] = smaller(q, there - 1) * step;
+    for (int q = 0; q < kQuad; ++q) output[q] = smaller(q, count - 1), pixel_offset[q] = smaller(q, present - 1) * step;
     Quad sums[kQuad] = {};
 #pragma unroll 2
     for (int k = 0; k < n; ++k) {
         const Scalar* const y = p.y + offset + k * p.channel_step;
         Quad factor, value;
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q) factor.of[q] = inverse[k * n + output[q]], value.of[q] = y[other[q]];
+        for (int q = 0; q < kQuad; ++q) factor.v[q] = inverse[k * n + output[q]], value.v[q] = y[pixel_offset[q]];
 #pragma unroll
         for (int m = 0; m < kQuad; ++m)
 #pragma unroll
-            for (int q = 0; q < kQuad; ++q) sums[m].of[q] += factor.of[q] * value.of[m];
+            for (int q = 0; q < kQuad; ++q) sums[m].v[q] += factor.v[q] * value.v[m];
     }
 #pragma unroll
     for (int m = 0; m < kQuad; ++m)
 #pragma unroll
         for (int q = 0; q < kQuad; ++q)
-            if (q < count && m < there) p.x[offset + (first + q) * p.channel_step + m * step] = sums[m].of[q];
+            if (q < count && m < present) p.x[offset + (first + q) * p.channel_step + m * step] = sums[m].v[q];
 }

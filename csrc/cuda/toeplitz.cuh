@@ -26,5 +26,6 @@ DEBLUR_DEVICE void add_diagonals(Scalar (&sums)[kChunk], const Scalar (&value)[k
 #pragma unroll
     for (int k = kLowest; k < kChunk; ++k)
 #pragma unroll
-        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u) sums[u] += weight[kChunk - 1 + k] * value[u - k];
+        for (int u = k < 0 ? 0 : k; u < (k < 0 ? kChunk + k : kChunk); ++u)
+            sums[u] += weight[kChunk - 1 + k] * value[u - k];
 }

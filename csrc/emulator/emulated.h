@@ -14,7 +14,7 @@ struct Index {
 };
 
 // Where a switch point stands in the source.
-struct Place {
+struct Location {
     const char* file;
     int line;
 };
@@ -25,14 +25,14 @@ Index block_index();
 Index block_size();
 void* shared_memory();
 
-void barrier(Place place);
-void warp_barrier(unsigned mask, Place place);
+void barrier(Location location);
+void warp_barrier(unsigned mask, Location location);
 // The value that `source` of the warp's lanes brought to the same shuffle.
-std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place);
-void before_atomic(Place place);  // any thread may come first
-void after_store();               // whoever waits for a flag looks again
-void before_load(Place place);
-void wait(Place place);  // until some flag is stored to, unless one was since this thread's last look
+std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Location location);
+void yield_before_store(Location location);  // any thread may come first
+void note_store();                           // whoever waits for a flag looks again
+void yield_before_load(Location location);
+void wait_for_store(Location location);  // until some flag is stored to, unless one was since this thread's last look
 
 }  // namespace emulator
 
@@ -62,33 +62,33 @@ inline T __shfl_xor_sync(unsigned mask, T value, int distance, int = 32, EMULATO
 }
 
 inline int atomicAdd(int* target, int value, EMULATOR_CALLER) {
-    emulator::before_atomic({file, line});
-    const int before = __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
-    emulator::after_store();
-    return before;
+    emulator::yield_before_store({file, line});
+    const int old = __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
+    emulator::note_store();
+    return old;
 }
 
 inline int load_acquire(const int* flag, EMULATOR_CALLER) {
-    emulator::before_load({file, line});
+    emulator::yield_before_load({file, line});
     return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
 }
 
 inline void store_release(int* flag, int value, EMULATOR_CALLER) {
-    emulator::before_atomic({file, line});
+    emulator::yield_before_store({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELEASE);
-    emulator::after_store();
+    emulator::note_store();
 }
 
 // No kernel uses these two; the tests plant them, to see that they are found.
 inline int load_relaxed(const int* flag, EMULATOR_CALLER) {
-    emulator::before_load({file, line});
+    emulator::yield_before_load({file, line});
     return __atomic_load_n(flag, __ATOMIC_RELAXED);
 }
 
 inline void store_relaxed(int* flag, int value, EMULATOR_CALLER) {
-    emulator::before_atomic({file, line});
+    emulator::yield_before_store({file, line});
     __atomic_store_n(flag, value, __ATOMIC_RELAXED);
-    emulator::after_store();
+    emulator::note_store();
 }
 
-inline void pause(EMULATOR_CALLER) { emulator::wait({file, line}); }
+inline void pause(EMULATOR_CALLER) { emulator::wait_for_store({file, line}); }

@@ -1,7 +1,4 @@
 // The scheduler. Fibers only say what they wait for; all that is decided is decided here, on the scheduler's own stack.
-//
-// This file is compiled without instrumentation: to the sanitizers the emulator does not exist, except for the orders
-// that it declares (barriers) and the fibers that it announces.
 #include "emulator.h"
 
 #include <sys/mman.h>
@@ -9,137 +6,37 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <map>
-#include <memory>
 #include <mutex>
-#include <string>
-#include <vector>
 
-#include "emulated.h"
-#include "fiber.h"
-
-#undef threadIdx
-#undef blockIdx
-#undef blockDim
+#include "scheduler.h"
 
 namespace emulator {
+
+Scheduler* scheduler = nullptr;
+
 namespace {
 
-constexpr unsigned kWarp = 32;
 #if EMULATOR_TSAN || EMULATOR_ASAN
 constexpr std::size_t kStack = 256 << 10;
 #else
 constexpr std::size_t kStack = 64 << 10;
 #endif
 
-enum class State { kReady, kAtBarrier, kAtWarpBarrier, kAtShuffle, kAtFlag, kDone };
-
+// By State.
 const char* const kWaitsAt[] = {"is ready at",           "waits at the barrier",
                                 "waits for its warp at", "waits for its warp's shuffle at",
                                 "waits for a flag at",   "is done at"};
 
-struct Block;
-struct Thread;
-
-// Where the threads of a block, or of a warp, meet. Two objects in turn carry ThreadSanitizer's order, so that a thread
-// that is already at the next meeting adds nothing to what a late one takes from this one.
-struct Meeting {
-    unsigned arrived = 0;
-    unsigned generation = 0;
-    const Thread* first = nullptr;
-    char order[2] = {};
-    void* now() { return &order[generation & 1]; }
-};
-
-struct Thread {
-    Context context;
-    Block* block = nullptr;
-    Index index = {};
-    State state = State::kReady;
-    Place place = {"the kernel's start", 0};
-    unsigned mask = 0;
-    std::uint64_t brought = 0, taken = 0;
-    int source = 0;
-    std::uint64_t stores_seen = 0;  // when this thread last loaded a flag
-};
-
-struct Block {
-    Index index = {};
-    std::vector<Thread> threads;
-    std::vector<Meeting> warps;
-    Meeting all;
-    unsigned done = 0;
-    void* shared = nullptr;
-    void* stacks = nullptr;
-};
-
-struct Scheduler {
-    Context context;
-    const emulator_launch* launch = nullptr;
-    Thread* running = nullptr;
-    Index block_size = {1, 1, 1};
-    std::deque<Thread*> ready;
-    std::vector<Thread*> at_flags;
-    std::map<unsigned, std::unique_ptr<Block>> resident;
-    std::deque<unsigned> pending;
-    std::uint64_t stores = 0, random = 0;
-    bool stored = false;
-    std::string report;
-    char finished = 0;  // carries the order from every thread's end to the launch's end
-
-    std::uint64_t next_random() {  // xorshift64*
-        random ^= random >> 12, random ^= random << 25, random ^= random >> 27;
-        return random * 2685821657736338717ull;
-    }
-};
-
-Scheduler* scheduler = nullptr;
-
-std::string at(const Place& place) {
-    const char* const slash = std::strrchr(place.file, '/');
-    return std::string(slash ? slash + 1 : place.file) + ":" + std::to_string(place.line);
+std::string name_of(const Location& location) {
+    const char* const slash = std::strrchr(location.file, '/');
+    return std::string(slash ? slash + 1 : location.file) + ":" + std::to_string(location.line);
 }
 
-bool differ(const Place& a, const Place& b) { return a.line != b.line || std::strcmp(a.file, b.file) != 0; }
+bool differ(const Location& a, const Location& b) { return a.line != b.line || std::strcmp(a.file, b.file) != 0; }
 
-std::string name(const Thread& thread) {
+std::string name_of(const Thread& thread) {
     return "thread " + std::to_string(thread.index.x) + " of block " + std::to_string(thread.block->index.x);
 }
-
-// --- on a fiber ----------------------------------------------------------------------------------------------------
-
-void leave(State state, Place place) {
-    Thread& self = *scheduler->running;
-    self.state = state;
-    self.place = place;
-    switch_to(self.context, scheduler->context);
-}
-
-void run_thread() {
-    arrived(scheduler->context);
-    scheduler->launch->kernel(scheduler->launch->arguments);
-#if EMULATOR_TSAN
-    __tsan_release(&scheduler->finished);
-#endif
-    leave(State::kDone, scheduler->running->place);
-    std::abort();  // a thread that is done is not resumed
-}
-
-void meet(Meeting& meeting, State state, Place place) {
-    [[maybe_unused]] void* const order = meeting.now();
-#if EMULATOR_TSAN
-    __tsan_release(order);
-#endif
-    leave(state, place);
-#if EMULATOR_TSAN
-    __tsan_acquire(order);
-#endif
-}
-
-Meeting& warp_of(const Thread& thread) { return thread.block->warps[thread.index.x / kWarp]; }
-
-// --- on the scheduler's stack --------------------------------------------------------------------------------------
 
 // The stacks of a block's fibers. Sanitizers keep notes on memory, so with them every block gets fresh pages: one block's
 // stacks must not be seen in another's. Without, the stacks of the blocks that ended serve again.
@@ -198,8 +95,8 @@ void end_block(Block& block) {
     give_stacks(block.stacks, kStack * scheduler->launch->block);
 }
 
-void fail(const std::string& what) {
-    if (scheduler->report.empty()) scheduler->report = what;
+void fail(const std::string& text) {
+    if (scheduler->report.empty()) scheduler->report = text;
 }
 
 void resume(Thread& thread) {
@@ -207,43 +104,44 @@ void resume(Thread& thread) {
     scheduler->ready.push_back(&thread);
 }
 
-void at_barrier(Thread& thread) {
+void on_barrier(Thread& thread) {
     Block& block = *thread.block;
-    if (block.done)
-        fail(name(thread) + " waits at the barrier " + at(thread.place) + ", but " + std::to_string(block.done) +
-             " threads of its block have ended before it");
-    if (block.all.arrived == 0) block.all.first = &thread;
-    const Thread& first = *block.all.first;
-    if (differ(first.place, thread.place))
-        return fail("divergent barriers: " + name(thread) + " at " + at(thread.place) + ", " + name(first) + " at " +
-                    at(first.place));
-    if (++block.all.arrived < block.threads.size()) return;
-    block.all.arrived = 0;
-    ++block.all.generation;
+    if (block.ended)
+        fail(name_of(thread) + " waits at the barrier " + name_of(thread.location) + ", but " +
+             std::to_string(block.ended) + " threads of its block have ended before it");
+    if (block.barrier.arrived == 0) block.barrier.first_arrival = &thread;
+    const Thread& first = *block.barrier.first_arrival;
+    if (differ(first.location, thread.location))
+        return fail("divergent barriers: " + name_of(thread) + " at " + name_of(thread.location) + ", " +
+                    name_of(first) + " at " + name_of(first.location));
+    if (++block.barrier.arrived < block.threads.size()) return;
+    block.barrier.arrived = 0;
+    ++block.barrier.generation;
     for (Thread& other : block.threads) resume(other);
 }
 
 // Threads of a warp that wait at `place` as `thread` does, once all of its mask are there; else none.
-std::vector<Thread*> gathered(Thread& thread) {
+std::vector<Thread*> lanes_waiting_with(Thread& thread) {
     Block& block = *thread.block;
     const unsigned base = thread.index.x / kWarp * kWarp;
     std::vector<Thread*> lanes;
     if (!(thread.mask >> (thread.index.x - base) & 1))
-        fail(name(thread) + " is missing from its own mask at " + at(thread.place));
+        fail(name_of(thread) + " is missing from its own mask at " + name_of(thread.location));
     bool complete = true;
     for (unsigned lane = 0; lane < kWarp; ++lane) {
         if (!(thread.mask >> lane & 1)) continue;
         if (base + lane >= block.threads.size()) {
-            if (thread.mask != 0xffffffffu) fail("a mask names lanes that do not exist at " + at(thread.place));
+            if (thread.mask != 0xffffffffu) fail("a mask names lanes that do not exist at " + name_of(thread.location));
             continue;
         }
         Thread& other = block.threads[base + lane];
         if (other.state == State::kDone) {
-            fail(name(thread) + " waits for its warp at " + at(thread.place) + ", but " + name(other) + " has ended");
+            fail(name_of(thread) + " waits for its warp at " + name_of(thread.location) + ", but " + name_of(other) +
+                 " has ended");
         } else if (other.state == thread.state) {
-            if (differ(other.place, thread.place) || other.mask != thread.mask)
-                fail("divergent warp: " + name(thread) + " at " + at(thread.place) + ", " + name(other) + " at " +
-                     at(other.place));
+            if (differ(other.location, thread.location) || other.mask != thread.mask)
+                fail("divergent warp: " + name_of(thread) + " at " + name_of(thread.location) + ", " + name_of(other) +
+                     " at " + name_of(other.location));
             lanes.push_back(&other);
         } else {
             complete = false;
@@ -253,15 +151,16 @@ std::vector<Thread*> gathered(Thread& thread) {
     return lanes;
 }
 
-void at_warp(Thread& thread) {
-    const std::vector<Thread*> lanes = gathered(thread);
+void on_warp(Thread& thread) {
+    const std::vector<Thread*> lanes = lanes_waiting_with(thread);
     if (lanes.empty() || !scheduler->report.empty()) return;
     if (thread.state == State::kAtShuffle) {
         const unsigned base = thread.index.x / kWarp * kWarp;
         for (Thread* lane : lanes) {
             if (!(lane->mask >> lane->source & 1))
-                return fail(name(*lane) + " reads a lane that is missing from the mask at " + at(lane->place));
-            lane->taken = thread.block->threads[base + lane->source].brought;
+                return fail(name_of(*lane) + " reads a lane that is missing from the mask at " +
+                            name_of(lane->location));
+            lane->received = thread.block->threads[base + lane->source].sent;
         }
     } else {
         ++warp_of(thread).generation;
@@ -270,36 +169,37 @@ void at_warp(Thread& thread) {
 }
 
 void wake_flags() {
-    for (Thread* thread : scheduler->at_flags) resume(*thread);
-    scheduler->at_flags.clear();
-    scheduler->stored = false;
+    for (Thread* thread : scheduler->flag_waiters) resume(*thread);
+    scheduler->flag_waiters.clear();
+    scheduler->flag_stored = false;
 }
 
-void at_end(Thread& thread) {
+void on_end(Thread& thread) {
     Block& block = *thread.block;
-    ++block.done;
-    if (block.all.arrived)
+    ++block.ended;
+    if (block.barrier.arrived)
         for (const Thread& other : block.threads)
             if (other.state == State::kAtBarrier)
-                return fail(name(thread) + " ended while " + name(other) + " waits at the barrier " + at(other.place));
-    if (block.done < block.threads.size()) return;
+                return fail(name_of(thread) + " ended while " + name_of(other) + " waits at the barrier " +
+                            name_of(other.location));
+    if (block.ended < block.threads.size()) return;
     end_block(block);
     scheduler->resident.erase(block.index.x);
 }
 
 void report_deadlock() {
-    std::string who = "deadlock:";
+    std::string text = "deadlock:";
     for (const auto& [number, block] : scheduler->resident) {
         std::map<std::string, unsigned> places;
         for (const Thread& thread : block->threads)
             if (thread.state != State::kDone)
-                ++places[std::string(kWaitsAt[int(thread.state)]) + " " + at(thread.place)];
-        for (const auto& [place, count] : places)
-            who += "\n  block " + std::to_string(number) + ": " + std::to_string(count) + " threads, each " + place;
+                ++places[std::string(kWaitsAt[int(thread.state)]) + " " + name_of(thread.location)];
+        for (const auto& [location, count] : places)
+            text += "\n  block " + std::to_string(number) + ": " + std::to_string(count) + " threads, each " + location;
     }
     if (!scheduler->pending.empty())
-        who += "\n  " + std::to_string(scheduler->pending.size()) + " blocks have not started";
-    fail(who);
+        text += "\n  " + std::to_string(scheduler->pending.size()) + " blocks have not started";
+    fail(text);
 }
 
 void fill_device() {
@@ -331,26 +231,26 @@ void run_all() {
         if (!thread) break;
         s.running = thread;
         switch_to(s.context, thread->context);
-        if (s.stored) wake_flags();
+        if (s.flag_stored) wake_flags();
         switch (thread->state) {
             case State::kReady:
                 s.ready.push_back(thread);
                 break;
             case State::kAtBarrier:
-                at_barrier(*thread);
+                on_barrier(*thread);
                 break;
             case State::kAtWarpBarrier:
             case State::kAtShuffle:
-                at_warp(*thread);
+                on_warp(*thread);
                 break;
             case State::kAtFlag:
                 if (thread->stores_seen != s.stores)
                     resume(*thread);
                 else
-                    s.at_flags.push_back(thread);
+                    s.flag_waiters.push_back(thread);
                 break;
             case State::kDone:
-                at_end(*thread);
+                on_end(*thread);
                 break;
         }
         if (!s.report.empty()) break;
@@ -360,44 +260,6 @@ void run_all() {
 }
 
 }  // namespace
-
-// --- the words of emulated.h ---------------------------------------------------------------------------------------
-
-Index thread_index() { return scheduler->running->index; }
-Index block_index() { return scheduler->running->block->index; }
-Index block_size() { return scheduler->block_size; }
-void* shared_memory() { return scheduler->running->block->shared; }
-
-void barrier(Place place) { meet(scheduler->running->block->all, State::kAtBarrier, place); }
-
-void warp_barrier(unsigned mask, Place place) {
-    scheduler->running->mask = mask;
-    meet(warp_of(*scheduler->running), State::kAtWarpBarrier, place);
-}
-
-std::uint64_t shuffle(unsigned mask, std::uint64_t value, int source, Place place) {
-    Thread& self = *scheduler->running;
-    self.mask = mask;
-    self.brought = value;
-    self.source = source;
-    leave(State::kAtShuffle, place);
-    return self.taken;
-}
-
-void before_atomic(Place place) { leave(State::kReady, place); }
-
-void after_store() {
-    ++scheduler->stores;
-    scheduler->stored = true;
-}
-
-void before_load(Place place) {
-    leave(State::kReady, place);
-    scheduler->running->stores_seen = scheduler->stores;
-}
-
-void wait(Place place) { leave(State::kAtFlag, place); }
-
 }  // namespace emulator
 
 extern "C" int emulator_run(const emulator_launch* launch, char* report, std::size_t size) {

@@ -29,7 +29,7 @@ emulator_swap:
 .size emulator_swap, .-emulator_swap
 )");
 
-static void place(Context& context, void* stack, std::size_t size, void (*entry)()) {
+static void prepare_stack(Context& context, void* stack, std::size_t size, void (*entry)()) {
     const std::uintptr_t top = (reinterpret_cast<std::uintptr_t>(stack) + size) & ~std::uintptr_t(63);
     void** frame = reinterpret_cast<void**>(top);
     *--frame = nullptr;                         // where `entry` would return to, and the alignment a call leaves
@@ -42,7 +42,7 @@ static void swap(Context& from, Context& to) { emulator_swap(&from.stack_pointer
 
 #else
 
-static void place(Context& context, void* stack, std::size_t size, void (*entry)()) {
+static void prepare_stack(Context& context, void* stack, std::size_t size, void (*entry)()) {
     getcontext(&context.machine);
     context.machine.uc_stack.ss_sp = stack;
     context.machine.uc_stack.ss_size = size;
@@ -55,7 +55,7 @@ static void swap(Context& from, Context& to) { swapcontext(&from.machine, &to.ma
 #endif
 
 void prepare(Context& context, void* stack, std::size_t size, void (*entry)()) {
-    place(context, stack, size, entry);
+    prepare_stack(context, stack, size, entry);
     context.bottom = stack;
     context.size = size;
 }
@@ -74,7 +74,7 @@ void switch_to(Context& from, Context& to) {
 #endif
 }
 
-void arrived([[maybe_unused]] Context& from) {
+void finish_first_switch([[maybe_unused]] Context& from) {
 #if EMULATOR_ASAN
     __sanitizer_finish_switch_fiber(nullptr, &from.bottom, &from.size);  // where the scheduler's own stack lies
 #endif

@@ -53,6 +53,6 @@ void prepare(Context& context, void* stack, std::size_t size, void (*entry)());
 // Leaves the running context for another one.
 void switch_to(Context& from, Context& to);
 // The first thing on a new stack.
-void arrived(Context& from);
+void finish_first_switch(Context& from);
 
 }  // namespace emulator

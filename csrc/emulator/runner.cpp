@@ -23,7 +23,7 @@ void read(void* into, std::size_t size) {
     if (size && std::fread(into, 1, size, input) != size) std::abort();
 }
 
-std::uint64_t number() {
+std::uint64_t read_integer() {
     std::uint64_t value;
     read(&value, sizeof value);
     return value;
@@ -31,27 +31,27 @@ std::uint64_t number() {
 
 }  // namespace
 
-int main(int count, char** names) {
-    if (count != 3) return 2;
-    input = std::fopen(names[1], "rb");
+int main(int argc, char** argv) {
+    if (argc != 3) return 2;
+    input = std::fopen(argv[1], "rb");
     if (!input) return 2;
     emulator_launch launch;
-    launch.grid = std::uint32_t(number());
-    launch.block = std::uint32_t(number());
-    launch.shared_bytes = number();
-    launch.seed = number();
-    launch.resident = std::uint32_t(number());
-    std::string kernel(number(), '\0');
+    launch.grid = std::uint32_t(read_integer());
+    launch.block = std::uint32_t(read_integer());
+    launch.shared_bytes = read_integer();
+    launch.seed = read_integer();
+    launch.resident = std::uint32_t(read_integer());
+    std::string kernel(read_integer(), '\0');
     read(&kernel[0], kernel.size());
-    std::vector<char> arguments(number());
+    std::vector<char> arguments(read_integer());
     read(arguments.data(), arguments.size());
-    std::vector<std::pair<void*, std::size_t>> buffers(number());
+    std::vector<std::pair<void*, std::size_t>> buffers(read_integer());
     for (auto& [data, size] : buffers) {
-        const std::uint64_t place = number();
-        size = number();
+        const std::uint64_t offset = read_integer();
+        size = read_integer();
         data = std::malloc(size);
         read(data, size);
-        std::memcpy(&arguments[place], &data, sizeof data);
+        std::memcpy(&arguments[offset], &data, sizeof data);
     }
     launch.kernel = reinterpret_cast<void (*)(const void*)>(dlsym(RTLD_DEFAULT, kernel.c_str()));
     if (!launch.kernel) return 2;
@@ -59,7 +59,7 @@ int main(int count, char** names) {
     char report[4096];
     const int status = emulator_run(&launch, report, sizeof report);
     if (status) std::fprintf(stderr, "%s\n", report);
-    std::FILE* const output = std::fopen(names[2], "wb");
+    std::FILE* const output = std::fopen(argv[2], "wb");
     for (auto& [data, size] : buffers) {
         std::fwrite(data, 1, size, output);
         std::free(data);

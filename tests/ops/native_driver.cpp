@@ -17,8 +17,8 @@ namespace {
 template <class T>
 std::vector<double> defined(const deblur_problem& p, const std::vector<T>& weight, const std::vector<T>& x) {
     const std::int64_t inputs = p.channels / p.groups, area = p.height * p.width;
-    const std::int64_t down = p.corner & DEBLUR_BOTTOM ? p.dilation_h : -p.dilation_h;
-    const std::int64_t right = p.corner & DEBLUR_RIGHT ? p.dilation_w : -p.dilation_w;
+    const std::int64_t row_step = p.corner & DEBLUR_BOTTOM ? p.dilation_h : -p.dilation_h;
+    const std::int64_t column_step = p.corner & DEBLUR_RIGHT ? p.dilation_w : -p.dilation_w;
     std::vector<double> y(x.size(), 0.0);
     const T* tap = weight.data();
     for (std::int64_t o = 0; o < p.channels; ++o)
@@ -28,15 +28,16 @@ std::vector<double> defined(const deblur_problem& p, const std::vector<T>& weigh
                     for (std::int64_t n = 0; n < p.batch; ++n)
                         for (std::int64_t r = 0; r < p.height; ++r)
                             for (std::int64_t c = 0; c < p.width; ++c) {
-                                const std::int64_t row = r + a * down, column = c + b * right;
+                                const std::int64_t row = r + a * row_step, column = c + b * column_step;
                                 const std::int64_t edge_row = std::clamp<std::int64_t>(row, 0, p.height - 1);
                                 const std::int64_t edge_column = std::clamp<std::int64_t>(column, 0, p.width - 1);
                                 const bool outside = row != edge_row || column != edge_column;
                                 if (outside && p.border == DEBLUR_ZERO) continue;
-                                const std::int64_t here = (n * p.channels + o) * area + r * p.width + c;
-                                const std::int64_t there =
+                                const std::int64_t output = (n * p.channels + o) * area + r * p.width + c;
+                                const std::int64_t input =
                                     (n * p.channels + i) * area + edge_row * p.width + edge_column;
-                                y[p.transpose ? there : here] += double(*tap) * double(x[p.transpose ? here : there]);
+                                y[p.transpose ? input : output] +=
+                                    double(*tap) * double(x[p.transpose ? output : input]);
                             }
     return y;
 }
@@ -48,33 +49,35 @@ bool run(deblur_problem p) {
     const std::size_t inputs = std::size_t(p.channels / p.groups), area = std::size_t(p.taps_h * p.taps_w);
     const std::size_t pixels = std::size_t(p.batch * p.channels * p.height * p.width);
     // Exactly as long as they must be, so that AddressSanitizer sees every overrun.
-    std::vector<T> weight(std::size_t(p.channels) * inputs * area), x(pixels), y(pixels), solved(pixels), again(pixels);
-    std::vector<T> gradient(weight.size()), gradient_again(weight.size());
+    std::vector<T> weight(std::size_t(p.channels) * inputs * area), x(pixels), y(pixels), solved(pixels),
+        repeated(pixels);
+    std::vector<T> gradient(weight.size()), gradient_repeated(weight.size());
     for (T& tap : weight) tap = T(0.3 * uniform(generator) / double(inputs * area));
     for (std::size_t o = 0; o < std::size_t(p.channels); ++o) weight[(o * inputs + o % inputs) * area] += T(1);
     for (T& value : x) value = T(uniform(generator));
 
-    bool good = deblur_conv(&p, x.data(), weight.data(), y.data(), 3) == DEBLUR_OK;
-    good = good && deblur_solve(&p, y.data(), weight.data(), solved.data(), 1) == DEBLUR_OK;
-    good = good && deblur_weight_grad(&p, y.data(), x.data(), gradient.data(), 1) == DEBLUR_OK;
+    bool passed = deblur_conv(&p, x.data(), weight.data(), y.data(), 3) == DEBLUR_OK;
+    passed = passed && deblur_solve(&p, y.data(), weight.data(), solved.data(), 1) == DEBLUR_OK;
+    passed = passed && deblur_weight_grad(&p, y.data(), x.data(), gradient.data(), 1) == DEBLUR_OK;
     const std::vector<double> expected = defined(p, weight, x);
-    for (std::size_t k = 0; k < pixels; ++k) good = good && std::abs(y[k] - expected[k]) < 1e-4;
-    for (std::size_t k = 0; k < pixels; ++k) good = good && std::abs(solved[k] - x[k]) < 1e-4;
+    for (std::size_t k = 0; k < pixels; ++k) passed = passed && std::abs(y[k] - expected[k]) < 1e-4;
+    for (std::size_t k = 0; k < pixels; ++k) passed = passed && std::abs(solved[k] - x[k]) < 1e-4;
 
-    std::vector<T> other(weight.size());  // <gradient, other> is the derivative of <y, A x> along `other`
-    for (T& tap : other) tap = T(uniform(generator));
-    const std::vector<double> moved = defined(p, other, x);
-    double along = 0, size = 0, difference = 0;
-    for (std::size_t k = 0; k < pixels; ++k) along += double(y[k]) * moved[k], size += std::abs(double(y[k]) * moved[k]);
-    for (std::size_t k = 0; k < other.size(); ++k) difference += double(gradient[k]) * double(other[k]);
-    good = good && std::abs(difference - along) < 1e-4 * size;
+    std::vector<T> direction(weight.size());  // <gradient, direction> is the slope of <y, A x> in it
+    for (T& tap : direction) tap = T(uniform(generator));
+    const std::vector<double> derivative = defined(p, direction, x);
+    double expected_slope = 0, size = 0, slope = 0;
+    for (std::size_t k = 0; k < pixels; ++k)
+        expected_slope += double(y[k]) * derivative[k], size += std::abs(double(y[k]) * derivative[k]);
+    for (std::size_t k = 0; k < direction.size(); ++k) slope += double(gradient[k]) * double(direction[k]);
+    passed = passed && std::abs(slope - expected_slope) < 1e-4 * size;
     for (int threads : {2, 3, 7}) {
-        deblur_solve(&p, y.data(), weight.data(), again.data(), threads);
-        good = good && std::memcmp(again.data(), solved.data(), pixels * sizeof(T)) == 0;
-        deblur_weight_grad(&p, y.data(), x.data(), gradient_again.data(), threads);
-        good = good && std::memcmp(gradient_again.data(), gradient.data(), gradient.size() * sizeof(T)) == 0;
+        deblur_solve(&p, y.data(), weight.data(), repeated.data(), threads);
+        passed = passed && std::memcmp(repeated.data(), solved.data(), pixels * sizeof(T)) == 0;
+        deblur_weight_grad(&p, y.data(), x.data(), gradient_repeated.data(), threads);
+        passed = passed && std::memcmp(gradient_repeated.data(), gradient.data(), gradient.size() * sizeof(T)) == 0;
     }
-    return good;
+    return passed;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -82,3 +83,19 @@ def test_an_install_without_a_compiler_succeeds_and_the_reference_serves(tmp_pat
 
     why, _ = run(str(target), sysconfig.get_paths()["purelib"], bare=True)
     assert why.startswith("the package was installed without a C++ compiler")
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+def test_a_compiler_that_lacks_what_the_kernels_use_builds_nothing_and_fails_nothing(tmp_path):
+    for number, (compiler, simulated) in enumerate((("Clang", "MSVC"), ("MSVC", ""))):
+        toolchain, build = tmp_path / f"{number}.cmake", tmp_path / f"build-{number}"
+        facts = {"ID_RUN": "TRUE", "ID": compiler, "FORCED": "TRUE"}
+        lines = [f"set(CMAKE_CXX_COMPILER_{name} {value})" for name, value in facts.items()]
+        toolchain.write_text("\n".join([*lines, f'set(CMAKE_CXX_SIMULATE_ID "{simulated}")', ""]))
+        command = ["cmake", "-S", str(ROOT), "-B", str(build), f"-DCMAKE_TOOLCHAIN_FILE={toolchain}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "the PyTorch reference will serve" in done.stdout
+        subprocess.run(["cmake", "--install", str(build), "--prefix", str(tmp_path / "site")], check=True)
+    assert not list(tmp_path.rglob("libdeblur_cpu*"))
+    assert (tmp_path / "site" / "deblur" / "_cuda" / "band.cuh").is_file()
