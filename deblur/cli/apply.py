@@ -10,13 +10,13 @@ from deblur.cli.options import (
     Black,
     Color,
     Config,
+    Device,
     FlipKernel,
     Force,
     Json,
     Kernel,
     Noise,
     Part,
-    Place,
     Prior,
     Quality,
     Saturation,
@@ -49,13 +49,16 @@ def apply(
     force: Force = False,
     method: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="auto (the default), exact, wiener, tv, hyperlaplacian, flow or rl."),
+        typer.Option(
+            metavar="NAME",
+            help="Method: auto (default), hyperlaplacian, flow (best, slow), wiener (fast), tv, rl or exact.",
+        ),
     ] = None,
     noise: Noise = None,
     strength: Strength = None,
     boundary: Annotated[
         Literal["unknown", "reflect", "replicate", "zero", "circular"] | None,
-        typer.Option(help="How the scene goes on outside the frame; a camera's picture: unknown (the default)."),
+        typer.Option(help="How the scene goes on outside the frame. Default: unknown, right for a camera's picture."),
     ] = None,
     saturation: Saturation = None,
     black: Black = None,
@@ -66,7 +69,7 @@ def apply(
     ] = None,
     confidence: Annotated[
         str | None,
-        typer.Option(metavar="0..1", help="How far to trust the kernel; the default is read from K.json beside K.npy."),
+        typer.Option(metavar="0..1", help="How far to trust the kernel. Default: what deblur fit wrote beside it."),
     ] = None,
     preconditioner: Annotated[
         str | None,
@@ -80,7 +83,7 @@ def apply(
     quality: Quality = None,
     region_: Part = None,
     threads: Threads = None,
-    device: Place = None,
+    device: Device = None,
     config: Config = None,
     compare: Annotated[
         bool | None,

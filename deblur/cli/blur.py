@@ -35,7 +35,7 @@ def blur(
         Color | None, typer.Option(help="srgb: blur in linear light; linear: blur the stored values as they are.")
     ] = None,
     depth: Annotated[
-        Literal["8", "16", "float"] | None, typer.Option(help="Bits of a sample; the input's by default.")
+        Literal["8", "16", "float"] | None, typer.Option(help="Bits of a sample of the output. Default: the input's.")
     ] = None,
     force: Force = False,
 ) -> None:

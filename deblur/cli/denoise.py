@@ -9,11 +9,11 @@ import typer
 from deblur.cli.options import (
     Black,
     Config,
+    Device,
     Force,
     Json,
     Noise,
     Part,
-    Place,
     Prior,
     Quality,
     Strength,
@@ -49,7 +49,7 @@ def denoise(
     quality: Quality = None,
     region_: Part = None,
     threads: Threads = None,
-    device: Place = None,
+    device: Device = None,
     config: Config = None,
     compare: Annotated[
         bool | None, typer.Option("--compare/--no-compare", help="Also write NAME.compare.png: noisy, denoised.")

@@ -19,10 +19,12 @@ def evaluate_prior(
         typer.Argument(metavar="FOLDER|FILE", help="Folders of pictures, pictures, or .npz files with an array x."),
     ],
     crop: Annotated[
-        int | None, typer.Option(min=1, help="Pixels a side of a crop, where the model takes any; its training's.")
+        int | None,
+        typer.Option(min=1, help="Pixels a side of a crop, for a model that takes any size. Default: its training's."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="At most so many crops, evenly spread; all that do not overlap.")
+        int | None,
+        typer.Option(min=1, help="Number of crops at most, evenly spread. Default: all that do not overlap."),
     ] = None,
     threads: Threads = None,
     device: Device = "auto",
@@ -41,7 +43,7 @@ def evaluate_prior(
     from deblur.training.prior import load
     from deblur.training.validation import figures
 
-    place = device_named(device)
+    place = device_named(device or "auto")
     loaded = load(prior, place)
     size = crop or loaded.recipe.data.crop
     data = dataclasses.replace(loaded.recipe.data, crop=size, factors=(1.0,), validation=0.0)

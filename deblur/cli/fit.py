@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from deblur.cli.options import (
     Black,
     Color,
     Config,
+    Device,
     Force,
     Json,
     Noise,
@@ -32,7 +33,7 @@ def fit(
             "--output",
             "-o",
             metavar="FILE",
-            help="The kernel, .npy (.npz for a masked model); FILE.json goes beside it.",
+            help="The file for the kernel, .npy (.npz for a masked model); a .json of the same name goes beside it.",
         ),
     ],
     sharp: Annotated[
@@ -41,7 +42,8 @@ def fit(
     ] = None,
     force: Force = False,
     size: Annotated[
-        str | None, typer.Option(metavar="TAPS", help="Taps a side, odd, or auto: grows until the rim is dark.")
+        str | None,
+        typer.Option(metavar="TAPS", help="Taps a side, an odd number. Default: auto, found from the picture."),
     ] = None,
     model: Annotated[
         str | None,
@@ -67,10 +69,15 @@ def fit(
         typer.Option(help="srgb (default): look for the blur in linear light; linear: take stored values as they are."),
     ] = None,
     region_: Annotated[
-        str | None, typer.Option("--region", metavar="x,y,w,h", help="Look only at this part, one with texture.")
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="x,y,w,h",
+            help="Look for the blur only in this part of the picture; choose one with texture.",
+        ),
     ] = None,
     threads: Threads = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to restore.")] = None,
+    device: Device = None,
     config: Config = None,
     restore: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also restore the picture with the kernel, into this file.")

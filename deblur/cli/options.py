@@ -20,7 +20,6 @@ __all__ = [
     "Kernel",
     "Noise",
     "Part",
-    "Place",
     "Prior",
     "Quality",
     "Saturation",
@@ -46,41 +45,68 @@ Kernel = Annotated[
 FlipKernel = Annotated[
     bool | None,
     typer.Option(
-        "--flip-kernel/--no-flip-kernel", help="The file stores a correlation kernel: turn it by 180 degrees."
+        "--flip-kernel/--no-flip-kernel", help="Turn the kernel by 180 degrees: its file stores a correlation kernel."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line in place of text.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that exist already.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, in place of text.")]
 Color = Literal["srgb", "linear"]
 Noise = Annotated[
     str | None,
-    typer.Option(metavar="SIGMA", help="Its standard deviation as a fraction of full scale, 0.01 or 2.5/255, or auto."),
+    typer.Option(
+        metavar="SIGMA",
+        help="Standard deviation of the noise as a fraction of full scale: 0.01 or 2.5/255. "
+        "Default: auto, estimated from the picture.",
+    ),
 ]
 Saturation = Annotated[
     str | None,
-    typer.Option(metavar="LEVEL", help="Pixels from this level of full scale are taken as clipped; auto or none."),
+    typer.Option(
+        metavar="LEVEL",
+        help="Pixels at or above this fraction of full scale count as clipped and are left out. "
+        "Default: auto, the picture's own ceiling; none: every pixel counts.",
+    ),
 ]
-Black = Annotated[str | None, typer.Option(metavar="VALUE", help="The stored value that is black (a pedestal).")]
+Black = Annotated[
+    str | None, typer.Option(metavar="VALUE", help="The stored value that is black, where a sensor adds a pedestal.")
+]
 White = Annotated[
-    str | None, typer.Option(metavar="VALUE", help="The stored value that is full scale, 4095 for 12-bit data.")
+    str | None,
+    typer.Option(metavar="VALUE", help="The stored value that is full scale: 4095 for 12-bit data in a 16-bit file."),
 ]
 Strength = Annotated[
     str | None,
-    typer.Option(metavar="FACTOR", help="More (above 1) or less (below 1) smoothing than the noise asks for."),
+    typer.Option(
+        metavar="FACTOR", help="Factor of the smoothing that the noise asks for: above 1 smoother, below 1 sharper."
+    ),
 ]
 Prior = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="From deblur train-prior, in place of the learned prior that comes with deblur."),
+    typer.Option(
+        metavar="FILE", help="A prior made by deblur train-prior, used in place of the one that comes with deblur."
+    ),
 ]
-Quality = Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP files.")]
-Part = Annotated[str | None, typer.Option("--region", metavar="x,y,w,h", help="Restore only this part: a quick look.")]
-Place = Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where to compute.")]
+Quality = Annotated[
+    int | None, typer.Option(min=1, max=100, help="Quality of JPEG and WebP output, 1 to 100. Default: high.")
+]
+Part = Annotated[
+    str | None,
+    typer.Option("--region", metavar="x,y,w,h", help="Process only this part of the picture, for a quick look."),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"] | None,
+    typer.Option(help="Where to compute. Default: auto, a GPU where there is one."),
+]
 Truth = Annotated[
     str | None, typer.Option(metavar="FILE", help="The sharp picture: the summary then shows PSNR and SSIM.")
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="How many processor threads to use.")]
-Config = Annotated[str | None, typer.Option(metavar="FILE", help="A YAML file with options; flags come before it.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Number of processor threads. Default: as many as PyTorch takes.")
+]
+Config = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="A YAML file with options; what is given on the command line comes before it."),
+]
 
 
 def real(text: str | None, option: str) -> float | None:

@@ -16,14 +16,18 @@ __all__ = ["sample"]
 def sample(
     prior: Annotated[str, typer.Argument(metavar="PRIOR", help="A file from deblur train-prior.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The picture of all samples.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 64,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of pictures to draw.")] = 64,
     temperature: Annotated[
-        str, typer.Option(metavar="FACTOR", help="Below 1 likelier and more alike, 1 the density itself.")
+        str,
+        typer.Option(
+            metavar="FACTOR", help="Below 1 the pictures are likelier and more alike; 1 draws from the density itself."
+        ),
     ] = "1",
     size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels a side, where the model takes any; those of its training.")
+        int | None,
+        typer.Option(min=1, help="Pixels a side, for a model that takes any size. Default: those of its training."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same one gives the same pictures.")] = 0,
     force: Force = False,
     threads: Threads = None,
     device: Device = "auto",
@@ -47,7 +51,7 @@ def sample(
 
     images.check_writable(output, force, sources=[prior])
     images.output_format(output)
-    place = device_named(device)
+    place = device_named(device or "auto")
     loaded = load(prior, place)
     channels, *sides = loaded.shape
     rows, columns = sides if size is None else (size, size)

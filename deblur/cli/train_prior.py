@@ -22,8 +22,13 @@ def train_prior(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The prior, .pt; its log and state go beside it.")
     ],
-    steps: Annotated[int | None, typer.Option(min=1, help="Of the optimizer; the configuration's by default.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, crops and noise.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of optimizer steps. Default: from the configuration file.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Random seed of weights, crops and noise. Default: from the configuration file."),
+    ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="FILE", help="A prior to start from, in place of random weights.")
     ] = None,
@@ -52,6 +57,6 @@ def train_prior(
         resume=resume,
         force=force,
         threads=threads,
-        device=device,
+        device=device or "auto",
         as_json=as_json,
     )

@@ -12,8 +12,8 @@ from pictures import picture, psnr
 from deblur import psf as psfs
 from deblur.errors import UnstableInverseError
 from deblur.ops import masked_conv2d
+from deblur.psf import Kernel, MaskedForm
 from deblur.psf.operator import blur
-from deblur.psf.quadrant import MaskedForm
 from deblur.restoration import RESTORERS, Problem
 from deblur.restoration.auto import configured
 from deblur.restoration.exact import Exact
@@ -103,9 +103,9 @@ def test_factors_are_undone_from_the_last_to_the_first() -> None:
     for form in factors:
         weight = torch.as_tensor(form.weight)[None, None]
         blurred = masked_conv2d(blurred[None], weight, orientation=form.orientation)[0]
-    problem = Problem(blurred=blurred, kernel=np.ones((1, 1)), boundary="zero")
-    result = Exact(factors=factors)(problem)
+    kernel = Kernel([[1.0]], factors=factors)
+    result = Exact()(Problem(blurred=blurred, kernel=kernel, boundary="zero"))
     torch.testing.assert_close(result.image, scene, rtol=0, atol=1e-9)
     assert result.residual < 1e-9
-    turned = Exact(factors=factors[::-1])(problem)
+    turned = Exact()(Problem(blurred=blurred, kernel=kernel.replaced(factors=factors[::-1]), boundary="zero"))
     assert float((turned.image - scene).abs().max()) > 1e-3

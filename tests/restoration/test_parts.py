@@ -216,7 +216,7 @@ def test_misfit_follows_the_exposure() -> None:
 @pytest.mark.parametrize("strength", [0.0, -1.0, math.nan, math.inf])
 def test_strength_must_be_positive(strength: float) -> None:
     with pytest.raises(OptionError, match="expected a strength above 0"):
-        effective_sigma(0.01, 1.0, strength)
+        effective_sigma(0.01, 1.0, MISFIT, strength=strength)
 
 
 def test_problem_without_a_mask_believes_every_pixel() -> None:
