@@ -21,7 +21,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from deblur.ops import _cuda
-from deblur.ops._driver import Driver
+from deblur.ops._cuda.driver import Driver
 
 PLAIN = {"orientation": "top_left", "transpose": False, "dilation": (1, 1)}
 CYCLES = 30  # of one dependent step

@@ -15,7 +15,7 @@ import torch
 from deblur.errors import OptionError
 from deblur.ops import geometry
 
-__all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
+__all__ = ["Launch", "Plan", "Problem", "plan_solve", "plan_weight_grad"]
 
 LANES = 32  # threads of a warp, rows of a band
 CHUNK = 8  # times of a chunk
@@ -82,7 +82,7 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def plan(
+def plan_solve(
     shape: torch.Size,
     dtype: torch.dtype,
     kernel_size: tuple[int, int],
