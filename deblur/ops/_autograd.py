@@ -19,9 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
-from deblur.ops import _dispatch, _register, _vmap
+from deblur.ops import _checks, _dispatch, _fast_path, _register, _vmap
 
 __all__ = ["conv", "solve", "weight_grad"]
 
@@ -44,13 +43,13 @@ def conv(
     """Return the masked convolution of checked arguments, or its adjoint."""
     if torch.compiler.is_compiling():
         return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
-    if _transformed():
+    if _fast_path.is_transformed():
         return _applied(_Conv, x, weight, orientation, transpose, groups, dilation, border)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
-    if _is_plain(x) and _is_plain(weight) and not _observed():
+    if _fast_path.is_plain(x, weight):
         return _dispatch.conv(x, weight, orientation, transpose, groups, dilation, border)
-    with torch._C._AutoDispatchBelowAutograd():
+    with _fast_path.below_autograd():
         return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
 
 
@@ -67,13 +66,13 @@ def solve(
     """Return the x whose masked convolution is y, for checked arguments."""
     if torch.compiler.is_compiling():
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    if _transformed():
+    if _fast_path.is_transformed():
         return _applied(_Solve, y, weight, orientation, transpose, groups, dilation, method, border)
     if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    if _is_plain(y) and _is_plain(weight) and not _observed():
+    if _fast_path.is_plain(y, weight):
         return _dispatch.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    with torch._C._AutoDispatchBelowAutograd():
+    with _fast_path.below_autograd():
         return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
 
 
@@ -87,54 +86,13 @@ def weight_grad(
     border: str = "zero",
 ) -> torch.Tensor:
     """Return d<grad, conv(x, weight)> / dweight."""
-    if not torch.compiler.is_compiling() and _transformed():
+    if not torch.compiler.is_compiling() and _fast_path.is_transformed():
         return _applied(_WeightGrad, grad, x, kernel_size, orientation, groups, dilation, border)
     return _register.weight_grad(grad, x, kernel_size, orientation, groups, dilation, border)
 
 
-def _transformed() -> bool:
-    """Say whether forward mode or a transform of `torch.func` is at work."""
-    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
-
-
-def _keys(tensor: torch.Tensor) -> int:
-    keys: int = torch._C._dispatch_keys(tensor).raw_repr()
-    return keys
-
-
-def _make_plain_keys() -> frozenset[int]:
-    with torch.inference_mode():
-        inference = _keys(torch.empty(0))
-    return frozenset((inference, _keys(torch.empty(0, device="cpu"))))
-
-
-#: Dispatch keys of an ordinary strided CPU tensor, made outside and inside of inference mode.
-_PLAIN_KEYS = _make_plain_keys()
-_PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    """Say whether the dispatcher could do nothing with a tensor but hand it to the CPU kernels.
-
-    It is then left out, which halves the time of a small call. Subclasses, fake, batched, sparse and lazily negated
-    tensors have other keys.
-    """
-    return type(tensor) in _PLAIN_TYPES and _keys(tensor) in _PLAIN_KEYS
-
-
-def _observed() -> bool:
-    """Say whether someone wants to see or change what is dispatched: a mode, autocast, a tracer, the profiler."""
-    return bool(
-        torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch.is_autocast_enabled("cpu")
-        or torch._C._get_tracing_state() is not None
-        or torch._C._autograd._profiler_enabled()
-    )
-
-
 def _applied(function: Any, first: torch.Tensor, second: torch.Tensor, *options: Any) -> torch.Tensor:
-    if torch.is_autocast_enabled(first.device.type):  # an autograd.Function keeps its inputs as they come
+    if _checks.is_autocast(first):  # an autograd.Function keeps its inputs as they come
         first, second = (each if each.dtype == torch.float64 else each.float() for each in (first, second))
     result: torch.Tensor = function.apply(first, second, *options)
     return result

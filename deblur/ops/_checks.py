@@ -15,7 +15,16 @@ from deblur.errors import DtypeError, OptionError, ShapeError, SingularAnchorErr
 from deblur.ops import geometry
 from deblur.ops.blocks import blocks
 
-__all__ = ["check_anchors", "check_border", "check_frame", "check_image", "check_orientation", "check_weight", "pair"]
+__all__ = [
+    "check_anchors",
+    "check_border",
+    "check_frame",
+    "check_image",
+    "check_orientation",
+    "check_weight",
+    "is_autocast",
+    "pair",
+]
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -84,7 +93,7 @@ def check_image(name: str, image: torch.Tensor, weight: torch.Tensor) -> None:
         raise ShapeError(
             f"{name} must have the {weight.shape[0]} channels of weight {tuple(weight.shape)}, got {tuple(image.shape)}"
         )
-    if image.dtype is not weight.dtype and not _autocast(image):
+    if image.dtype is not weight.dtype and not is_autocast(image):
         raise DtypeError(f"{name} and weight must have one dtype, got {image.dtype} and {weight.dtype}; convert one")
     if image.dtype not in _DTYPES:
         raise DtypeError(f"{name} must be float16, bfloat16, float32 or float64, got {image.dtype}; convert it")
@@ -146,6 +155,7 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
 
 
-def _autocast(image: torch.Tensor) -> bool:
-    """Say whether autocast will bring the operands to one dtype by itself."""
-    return torch.is_autocast_enabled(image.device.type)
+def is_autocast(image: torch.Tensor) -> bool:
+    """Say whether autocast is at work on an image's device, which brings the operands to one dtype by itself."""
+    device = image.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
