@@ -22,8 +22,9 @@ from torch import Tensor
 
 import deblur.ops
 from deblur.ops import _dispatch, _native, reference
+from deblur.ops.geometry import Geometry
 
-PLAIN = {"orientation": "top_left", "transpose": False, "dilation": (1, 1)}
+PLAIN = Geometry()
 DENSE = {"12x16": (12, 16), "12x32": (12, 32), "48x16": (48, 16), "48x32": (48, 32), "96x16": (96, 16)}
 SLOW_ROUNDS = 3  # of SuperLU and the plain wavefront
 
@@ -44,12 +45,12 @@ def multiply_adds(y: Tensor, weight: Tensor) -> int:
 def into(y: Tensor, weight: Tensor) -> Run:
     """The solve alone, into an output that was written before."""
     out = torch.empty_like(y)
-    return lambda: _native.solve(y, weight, groups=1, out=out, **PLAIN)
+    return lambda: _native.solve(y, weight, PLAIN, out=out)
 
 
 def torch_weight_grad(y: Tensor, weight: Tensor) -> Run:
     size = tuple(weight.shape[2:])
-    return lambda: reference.weight_grad(y, y, size, orientation="top_left", groups=1, dilation=(1, 1))
+    return lambda: reference.weight_grad(y, y, size, PLAIN)
 
 
 def single(options: argparse.Namespace) -> list[Bar]:
@@ -64,7 +65,7 @@ def single(options: argparse.Namespace) -> list[Bar]:
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
             "conv2d": peers.conv2d(y, weight),
-            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], PLAIN),
             "conv2d_weight": torch_weight_grad(y, weight),
             **matrix_products,
         }
@@ -105,11 +106,9 @@ def dense(options: argparse.Namespace) -> list[Bar]:
             "conv2d": peers.conv2d(y, weight),
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
-            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], PLAIN),
             "conv2d_weight": torch_weight_grad(y, weight),
-            "weight gradient (always ours)": lambda y=y, w=weight: _native.weight_grad(
-                y, y, w.shape[2:], groups=1, **PLAIN
-            ),
+            "weight gradient (always ours)": lambda y=y, w=weight: _native.weight_grad(y, y, w.shape[2:], PLAIN),
         }
         unjudged = "loop over pixels, constant C"
         loops = {
@@ -153,7 +152,7 @@ def sparse(options: argparse.Namespace) -> list[Bar]:
         contenders: dict[str, Run] = {
             "solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w),
             "SuperLU, factor and solve": peers.superlu(y, weight),
-            "plain PyTorch wavefront": lambda y=y, w=weight: reference.solve(y, w, groups=1, **PLAIN),
+            "plain PyTorch wavefront": lambda y=y, w=weight: reference.solve(y, w, PLAIN),
         }
         long = channels * size >= 1000
         slow = {"SuperLU, factor and solve": 1 if long else SLOW_ROUNDS, "plain PyTorch wavefront": 1 if long else 3}
@@ -185,9 +184,7 @@ def backward(options: argparse.Namespace) -> list[Bar]:
         contenders: dict[str, Run] = {
             "backward": lambda x=x, leaves=leaves, g=grad: torch.autograd.grad(x, leaves, g, retain_graph=True),
             "solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w),
-            "weight gradient": lambda g=grad, x=seen, w=weight: _dispatch.weight_grad(
-                g, x, w.shape[2:], "top_left", 1, (1, 1)
-            ),
+            "weight gradient": lambda g=grad, x=seen, w=weight: _dispatch.weight_grad(g, x, w.shape[2:], PLAIN),
         }
         times = race(contenders, options.rounds)
         parts = times["solve"] + times["weight gradient"]
@@ -224,7 +221,7 @@ def small(options: argparse.Namespace) -> list[Bar]:
     contenders: dict[str, Run] = {
         "solve": lambda: deblur.ops.masked_conv2d_solve(y, weight),
         "convolution (ours)": lambda: deblur.ops.masked_conv2d(y, weight),
-        "solve, below the checks": lambda: _native.solve(y, weight, groups=1, **PLAIN),
+        "solve, below the checks": lambda: _native.solve(y, weight, PLAIN),
         "conv2d": peers.conv2d(y, weight),
     }
     times = race(contenders, options.rounds)

@@ -26,6 +26,7 @@ import torch
 
 from deblur.ops import _cuda, reference
 from deblur.ops._cuda import modules, serve
+from deblur.ops.geometry import Geometry
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = ROOT / "csrc" / "emulator"
@@ -241,15 +242,6 @@ def toolkit(*, sanitizer: str = "", sources: Mapping[str, str] | None = None, **
     return modules.Toolkit(compiler=HostCompiler(sanitizer), driver=driver, sources=every)
 
 
-PLAIN: dict[str, Any] = {
-    "orientation": "top_left",
-    "transpose": False,
-    "groups": 1,
-    "dilation": (1, 1),
-    "border": "zero",
-}
-
-
 @contextlib.contextmanager
 def on(toolkit: modules.Toolkit) -> Iterator[None]:
     """Let `deblur.ops._cuda` launch there."""
@@ -283,8 +275,13 @@ class Case:
         return "-".join(changed).replace(" ", "")
 
     @property
+    def geometry(self) -> Geometry:
+        return Geometry(self.orientation, self.transpose, self.groups, self.dilation, self.border)
+
+    @property
     def options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in PLAIN}
+        """What the public operations take of a case, besides its tensors."""
+        return self.geometry._asdict()
 
     def weight(self) -> torch.Tensor:
         size = self.shape[1] // self.groups
@@ -301,12 +298,12 @@ class Case:
         return torch.randn(*self.shape, generator=numbers, dtype=torch.float64).to(self.dtype)
 
     def expected(self) -> torch.Tensor:
-        return reference.solve(self.image().double(), self.weight().double(), **self.options)
+        return reference.solve(self.image().double(), self.weight().double(), self.geometry)
 
     def solved(self, toolkit: modules.Toolkit, image: torch.Tensor | None = None) -> torch.Tensor:
         """The solution by the kernels, through the launcher."""
         with on(toolkit):
-            return _cuda.solve(self.image() if image is None else image, self.weight(), **self.options)
+            return _cuda.solve(self.image() if image is None else image, self.weight(), self.geometry)
 
     def gradient_arguments(self) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
         image = self.image()
@@ -315,13 +312,11 @@ class Case:
     def weight_grad(self, toolkit: modules.Toolkit) -> torch.Tensor:
         """The weight gradient by the kernels, through the launcher."""
         with on(toolkit):
-            options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
-            return _cuda.weight_grad(*self.gradient_arguments(), **options)
+            return _cuda.weight_grad(*self.gradient_arguments(), self.geometry)
 
     def expected_weight_grad(self) -> torch.Tensor:
-        options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
         grad, image, taps = self.gradient_arguments()
-        return reference.weight_grad(grad.double(), image.double(), taps, **options)
+        return reference.weight_grad(grad.double(), image.double(), taps, self.geometry)
 
     def check_weight_grad(self, toolkit: modules.Toolkit) -> torch.Tensor:
         found, expected = self.weight_grad(toolkit), self.expected_weight_grad()

@@ -2,7 +2,7 @@
 
 A call that nobody watches or differentiates can go straight to its kernels, in half the time of the way through torch's
 dispatcher. Whether somebody does, torch tells by private names only, and a release may drop any of them; so they stand
-here and nowhere else in the package. Where one is missing, `MISSING` says which, and every call takes the long way,
+here and nowhere else in `deblur.ops`. Where one is missing, `MISSING` says which, and every call takes the long way,
 through a `torch.autograd.Function`: the results are the same, a small call takes some times as long.
 """
 

@@ -16,6 +16,7 @@ import torch
 from deblur.errors import OptionError
 from deblur.ops import _autograd, _checks, geometry
 from deblur.ops.blocks import blocks
+from deblur.ops.geometry import Geometry
 
 __all__ = ["log_abs_det", "masked_conv2d", "masked_conv2d_solve"]
 
@@ -69,7 +70,7 @@ def masked_conv2d(
     _checks.check_image("x", x, weight)
     _checks.check_orientation(orientation)
     _checks.check_border(border)
-    return _autograd.conv(x, weight, orientation, transpose, groups, _checks.pair(dilation), border)
+    return _autograd.conv(x, weight, Geometry(orientation, transpose, groups, _checks.pair(dilation), border))
 
 
 def masked_conv2d_solve(
@@ -130,7 +131,7 @@ def masked_conv2d_solve(
     _checks.check_border(border)
     if method not in _METHODS:
         raise OptionError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-    return _autograd.solve(y, weight, orientation, transpose, groups, _checks.pair(dilation), method, border)
+    return _autograd.solve(y, weight, Geometry(orientation, transpose, groups, _checks.pair(dilation), border), method)
 
 
 def log_abs_det(weight: torch.Tensor, H: int, W: int, groups: int = 1, border: str = "zero") -> torch.Tensor:

@@ -21,6 +21,7 @@ from deblur.ops import _cuda, _dispatch, masked_conv2d_solve
 from deblur.ops._cuda import modules, plan, serve
 from deblur.ops._cuda.driver import DriverError
 from deblur.ops._cuda.nvrtc import Nvrtc, NvrtcError
+from deblur.ops.geometry import Geometry
 
 CASES = [
     Case(size=(5, 4)),
@@ -205,7 +206,7 @@ def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPat
         warnings.simplefilter("error")
         assert ops.warmup() is None
     with pytest.raises(RuntimeError, match="CUDA"):
-        _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), **emulated.PLAIN)
+        _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), Geometry())
 
 
 def test_info_says_what_serves_or_why_nothing_does() -> None:
@@ -259,4 +260,4 @@ def test_a_device_newer_than_the_compiler_gets_ptx_of_the_newest_it_knows() -> N
 def test_more_bands_than_a_launch_has_blocks_are_refused() -> None:
     shape = torch.Size((2**11, 1, 2**10, 2**10))
     with pytest.raises(OptionError, match="got 2147483648; split the batch"):
-        plan.plan_solve(shape, torch.float32, (3, 3), "top_left", False, 1, (2**10, 2**10), 99 * 1024)
+        plan.plan_solve(shape, torch.float32, (3, 3), Geometry(dilation=(2**10, 2**10)), 99 * 1024)

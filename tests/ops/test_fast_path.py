@@ -11,7 +11,7 @@ from laws import Case
 from torch.autograd import forward_ad
 
 from deblur.errors import SingularAnchorError
-from deblur.ops import _fast_path, _register, masked_conv2d, masked_conv2d_solve
+from deblur.ops import _autograd, _fast_path, _register, masked_conv2d, masked_conv2d_solve
 
 NAMES = {
     "_AutoDispatchBelowAutograd": torch._C,
@@ -112,18 +112,23 @@ def test_the_long_way_is_mapped_compiled_and_cast(without: Without) -> None:
 
 
 def test_the_short_way_is_taken_by_plain_calls_alone(monkeypatch: pytest.MonkeyPatch, without: Without) -> None:
-    """Counted where the dispatcher is entered: a plain call does not, any other does."""
-    entered: list[str] = []
-    solve = _register.solve
-    monkeypatch.setattr(_register, "solve", lambda *arguments: entered.append("solve") or solve(*arguments))
+    ways: list[str] = []
+
+    def watched(module: object, name: str, way: str) -> None:
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: ways.append(way) or original(*arguments))
+
+    watched(_register, "solve", "the dispatcher")
+    watched(_autograd, "_applied", "a Function")
     x, weight = CASE.image(), CASE.weight()
     masked_conv2d_solve(x, weight, groups=2)
-    assert entered == []
+    assert ways == []
     masked_conv2d_solve(x.requires_grad_(), weight, groups=2)
+    assert ways == ["the dispatcher"]
     with torch.autocast("cpu"), torch.no_grad():
         masked_conv2d_solve(x, weight, groups=2)
-    assert len(entered) == 2
+    assert ways == ["the dispatcher"] * 2
     without("_get_tracing_state")
     with torch.no_grad():
         masked_conv2d_solve(x, weight, groups=2)
-    assert len(entered) == 3
+    assert ways == ["the dispatcher"] * 2 + ["a Function"]

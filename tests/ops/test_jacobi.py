@@ -7,6 +7,7 @@ import torch
 from laws import CASES, Case
 
 from deblur.ops import _dispatch, jacobi, masked_conv2d, masked_conv2d_solve
+from deblur.ops.geometry import Geometry
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -19,7 +20,7 @@ def draw(channels: int, deviation: float, size: int = 32) -> tuple[torch.Tensor,
 
 
 def sweep(y: torch.Tensor, weight: torch.Tensor, **options) -> torch.Tensor | None:
-    return jacobi.solve(y, weight, "top_left", False, 1, (1, 1), conv=_dispatch.conv, **options)
+    return jacobi.solve(y, weight, Geometry(), conv=_dispatch.conv, **options)
 
 
 def test_small_weights_converge_in_a_few_sweeps() -> None:

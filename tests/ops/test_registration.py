@@ -31,11 +31,11 @@ either_operation = pytest.mark.parametrize(
 def test_opcheck_passes(case: Case, dtype: torch.dtype, grad: bool) -> None:
     x, weight = case.image(dtype=dtype).requires_grad_(grad), case.weight(dtype).requires_grad_(grad)
     for transpose in (False, True):
-        options = ("top_right", transpose, case.groups, case.dilation)
-        torch.library.opcheck(CONV, (x, weight, *options, case.border))
-        torch.library.opcheck(SOLVE, (x, weight, *options, "wavefront", case.border))
-    other = case.image(1, dtype).requires_grad_(grad)
-    torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, "bottom_left", case.groups, case.dilation, case.border))
+        geometry = ("top_right", transpose, case.groups, case.dilation, case.border)
+        torch.library.opcheck(CONV, (x, weight, *geometry))
+        torch.library.opcheck(SOLVE, (x, weight, *geometry, "wavefront"))
+        other = case.image(1, dtype).requires_grad_(grad)
+        torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, *geometry))
 
 
 def compiled_and_eager(function, leaves, **compile_options):

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from deblur.ops import reference
-from deblur.ops._cuda import border as repeated_edge
-from deblur.ops._cuda import modules, plan
+from deblur.ops._cuda import border, modules, plan
 from deblur.ops._cuda.driver import Driver, DriverError
 from deblur.ops._cuda.nvrtc import Nvrtc, NvrtcError
+from deblur.ops.geometry import Geometry
 
 __all__ = ["available", "describe", "serves", "solve", "warmup", "weight_grad", "why_not"]
 
@@ -88,83 +88,42 @@ def serves(image: Tensor) -> bool:
     return available(image.device.index)
 
 
-def solve(
-    y: Tensor,
-    weight: Tensor,
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-) -> Tensor:
-    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W); NaN where none exists.
+def solve(image: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is the image (B, C, H, W).
 
-    Takes contiguous tensors of one dtype, float32 or float64. Bit-identical from run to run.
+    Takes contiguous tensors of one dtype, float32 or float64. NaN where none exists. Bit-identical from run to run.
     """
     toolkit, reason = _toolkit()
     if toolkit is None:
         raise RuntimeError(reason)
-    x = torch.empty_like(y)
+    x = torch.empty_like(image)
     if x.numel() == 0:
         return x
-    if border == "replicate":
-        return repeated_edge.solve(
-            y,
-            weight,
-            orientation=orientation,
-            transpose=transpose,
-            groups=groups,
-            dilation=dilation,
-            zero_solve=solve,
-        )
-    device = y.device.index or 0
-    steps = plan.plan_solve(
-        y.shape,
-        y.dtype,
-        (weight.shape[2], weight.shape[3]),
-        orientation,
-        transpose,
-        groups,
-        dilation,
-        toolkit.driver.shared_limit(device),
-    )
-    _run(toolkit, steps, {"y": y, "x": x, "weight": weight})
+    if geometry.border == "replicate":
+        return border.solve(image, weight, geometry, zero_solve=solve)
+    limit = toolkit.driver.shared_limit(image.device.index or 0)
+    steps = plan.plan_solve(image.shape, image.dtype, (weight.shape[2], weight.shape[3]), geometry, limit)
+    _run(toolkit, steps, {"y": image, "x": x, "weight": weight})
     return x
 
 
-def weight_grad(
-    grad: Tensor,
-    x: Tensor,
-    kernel_size: tuple[int, int],
-    *,
-    orientation: str,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-) -> Tensor:
-    """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
+def weight_grad(grad: Tensor, image: Tensor, kernel_size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """The derivative of <grad, masked_conv2d(image, w)> by w, of shape (C, C // groups, kh, kw)."""
     toolkit, reason = _toolkit()
     if toolkit is None:
         raise RuntimeError(reason)
-    if border == "replicate":
-        return repeated_edge.weight_grad(
-            grad,
-            x,
-            kernel_size,
-            orientation=orientation,
-            groups=groups,
-            dilation=dilation,
-            zero_weight_grad=weight_grad,
-        )
-    limit = toolkit.driver.shared_limit(x.device.index or 0)
+    if geometry.transpose:
+        return weight_grad(image, grad, kernel_size, geometry.adjoint)
+    if geometry.border == "replicate":
+        return border.weight_grad(grad, image, kernel_size, geometry, zero_weight_grad=weight_grad)
+    limit = toolkit.driver.shared_limit(image.device.index or 0)
     steps = None
-    if x.numel():
-        steps = plan.plan_weight_grad(x.shape, x.dtype, kernel_size, orientation, groups, dilation, limit)
+    if image.numel():
+        steps = plan.plan_weight_grad(image.shape, image.dtype, kernel_size, geometry, limit)
     if steps is None:
-        return reference.weight_grad(grad, x, kernel_size, orientation=orientation, groups=groups, dilation=dilation)
-    result = x.new_zeros(x.shape[1], 1, *kernel_size)  # taps out of reach stay zero
-    _run(toolkit, steps, {"y": grad, "x": x, "gradient": result})
+        return reference.weight_grad(grad, image, kernel_size, geometry)
+    result = image.new_zeros(image.shape[1], 1, *kernel_size)  # taps out of reach stay zero
+    _run(toolkit, steps, {"y": grad, "x": image, "gradient": result})
     return result
 
 
