@@ -4,12 +4,15 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from laws import Case
+from looped import BOTH, looped
 from torch import Tensor
 
-from deblur.ops import _native
+from deblur.ops import _native, masked_conv2d_solve
 from deblur.ops.geometry import Geometry
 
 pytestmark = pytest.mark.skipif(not _native.available(), reason=str(_native.why_not()))
@@ -18,7 +21,8 @@ CORNERS = ["top_left", "top_right", "bottom_left", "bottom_right"]
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 PLAIN = Geometry()
 
-either_border = pytest.mark.parametrize("border", ["zero", "replicate"])
+BORDERS = ("zero", "replicate")
+DTYPES = (torch.float32, torch.float64)
 
 
 def shift(size: int, by: int, border: str) -> Tensor:
@@ -73,21 +77,18 @@ def check(x_shape, kernel_size, dtype, **options) -> None:
     torch.testing.assert_close(found.double(), wanted.grad, rtol=0, atol=scale * spread)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("transpose", [False, True])
-@pytest.mark.parametrize("orientation", CORNERS)
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (4, 2), (5, 1)])
-@either_border
+@looped(orientation=CORNERS, transpose=BOTH, dtype=DTYPES, border=BORDERS)
 def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, dtype, border):
     options = {"orientation": orientation, "transpose": transpose, "groups": groups, "dilation": (1, 1)}
     check((2, channels, 19, 37), (3, 4), dtype, **options, border=border)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     ("height", "width"),
     [(1, 1), (1, 40), (40, 1), (2, 3), (8, 8), (16, 16), (17, 15), (33, 70), (130, 20), (300, 9)],
 )
+@looped(dtype=DTYPES)
 def test_every_frame(height, width, dtype):
     for kernel_size in [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (9, 9)]:
         check((1, 1, height, width), kernel_size, dtype)
@@ -97,24 +98,20 @@ def test_every_frame(height, width, dtype):
     check((2, 3, height, width), (3, 2), dtype, transpose=True, border="replicate")
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31])
-@either_border
+@looped(size=(1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31), border=BORDERS)
 def test_every_number_of_taps(size, border):
     check((1, 1, 150, 40), (size, 3), torch.float32, border=border)
     check((1, 1, 30, 40), (3, size), torch.float64, border=border)
     check((1, 1, 20, 40), (size, size), torch.float32, orientation="bottom_right", border=border)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kernel_size", [(9, 3), (3, 9), (40, 40)])
-@either_border
+@looped(kernel_size=((9, 3), (3, 9), (40, 40)), dtype=DTYPES, border=BORDERS)
 def test_taps_that_reach_beyond_the_frame_are_ignored_or_read_its_edge(kernel_size, dtype, border):
     check((2, 2, 5, 6), kernel_size, dtype, groups=2, border=border)
     check((2, 2, 5, 6), kernel_size, dtype, transpose=True, border=border)
 
 
-@pytest.mark.parametrize("dilation", [(1, 2), (2, 1), (3, 3), (2, 5), (30, 20), (50, 50)])
-@either_border
+@looped(dilation=((1, 2), (2, 1), (3, 3), (2, 5), (30, 20), (50, 50)), border=BORDERS)
 def test_every_dilation(dilation, border):
     for orientation in ("top_left", "bottom_right"):
         transpose = border == "replicate" and orientation == "bottom_right"
@@ -123,21 +120,19 @@ def test_every_dilation(dilation, border):
         check((1, 4, 12, 33), (3, 2), torch.float64, groups=2, **options)
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4, 6, 7, 8, 9, 12, 13, 16, 17, 24, 33, 48])
-@either_border
+@looped(channels=(2, 3, 4, 6, 7, 8, 9, 12, 13, 16, 17, 24, 33, 48), border=BORDERS)
 def test_every_number_of_channels(channels, border):
     check((3, channels, 9, 10), (2, 3), torch.float32, border=border)
     check((1, 2 * channels, 20, 7), (3, 2), torch.float64, groups=2, transpose=True, border=border)
 
 
-@pytest.mark.parametrize("batch", [0, 1, 2, 5, 16, 33, 100])
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (3, 1)])
-@either_border
+@looped(batch=(0, 1, 2, 5, 16, 33, 100), border=BORDERS)
 def test_every_batch(batch, channels, groups, border):
     check((batch, channels, 20, 12), (3, 3), torch.float32, groups=groups, border=border)
 
 
-@either_border
+@looped(border=BORDERS)
 def test_many_channels_in_bands(border):
     check((1, 2, 300, 21), (5, 2), torch.float32, border=border)
 
@@ -148,8 +143,9 @@ def test_a_weight_a_crop_with_taps_as_large_as_it():
         check((1, 7, 32, 32), (31, 31), torch.float32, **options)
 
 
-@pytest.mark.parametrize("border", [2, -1])
+@looped(border=(2, -1))
 def test_a_border_that_the_library_does_not_know_is_refused(border, monkeypatch):
+    _native._problem.cache_clear()
     monkeypatch.setitem(_native._BORDERS, "mirror", border)
     with pytest.raises(AssertionError, match="a problem it cannot read"):
         _native.conv(torch.rand(1, 1, 3, 3), torch.rand(1, 1, 2, 2), Geometry(border="mirror"))
@@ -160,7 +156,20 @@ def test_an_empty_batch_has_a_zero_weight_gradient():
     assert torch.equal(_native.weight_grad(empty, empty, (3, 3), PLAIN), torch.zeros(2, 2, 3, 3))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def of_any_number_of_threads(compute: Callable[[], list[Tensor]]) -> None:
+    """Compute with several numbers of threads, one of them twice: not a bit may differ."""
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3, 5, 7, 2):
+            torch.set_num_threads(threads)
+            results.append(compute())
+    finally:
+        torch.set_num_threads(before)
+    for others in results[1:]:
+        assert [torch.equal(*pair) for pair in zip(results[0], others, strict=True)] == [True] * len(others)
+
+
 @pytest.mark.parametrize(
     ("shape", "groups", "kernel_size"),
     [
@@ -170,25 +179,40 @@ def test_an_empty_batch_has_a_zero_weight_gradient():
         ((1, 12, 260, 40), 1, (3, 3)),
     ],
 )
+@looped(dtype=DTYPES)
 def test_the_number_of_threads_changes_no_bit(shape, groups, kernel_size, dtype):
     torch.manual_seed(0)
     weight = taps(shape[1], groups, *kernel_size, dtype)
     y, grad = torch.randn(2, *shape, dtype=dtype)
-    before = torch.get_num_threads()
-    results = []
-    try:
-        for threads in (1, 2, 3, 7, 2):
-            torch.set_num_threads(threads)
-            of_this = []
-            for transpose, border in itertools.product((False, True), ("zero", "replicate")):
-                geometry = Geometry(transpose=transpose, groups=groups, border=border)
-                of_this += [_native.solve(y, weight, geometry), _native.conv(y, weight, geometry)]
-                of_this += [_native.weight_grad(grad, y, kernel_size, geometry)]
-            results.append(of_this)
-    finally:
-        torch.set_num_threads(before)
-    for others in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+    def compute() -> list[Tensor]:
+        found = []
+        for transpose, border in itertools.product(BOTH, BORDERS):
+            geometry = Geometry(transpose=transpose, groups=groups, border=border)
+            found += [_native.solve(y, weight, geometry), _native.conv(y, weight, geometry)]
+            found += [_native.weight_grad(grad, y, kernel_size, geometry)]
+        return found
+
+    of_any_number_of_threads(compute)
+
+
+@looped(
+    case=(
+        Case(batch=1, size=(130, 150), taps=(9, 7)),
+        Case(batch=2, channels=3, groups=3, size=(70, 65), taps=(5, 5)),
+        Case(batch=3, channels=12, size=(16, 17)),
+    )
+)
+def test_the_number_of_threads_changes_no_bit_of_a_solve_and_its_gradients(case):
+    """Through the public operations, as training does."""
+
+    def compute() -> list[Tensor]:
+        y, weight = case.image(dtype=torch.float32).requires_grad_(), case.weight(torch.float32).requires_grad_()
+        x = masked_conv2d_solve(y, weight, groups=case.groups)
+        back = masked_conv2d_solve(y, weight, groups=case.groups, transpose=True)
+        return [x, back, *torch.autograd.grad((x * back).sum(), (y, weight))]
+
+    of_any_number_of_threads(compute)
 
 
 def test_out_is_written_and_returned():
