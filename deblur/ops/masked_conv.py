@@ -104,8 +104,9 @@ def masked_conv2d_solve(
         transpose: Solve with the adjoint: `masked_conv2d(x, weight, transpose=True) == y`.
         groups: As in `masked_conv2d`.
         dilation: As in `masked_conv2d`.
-        method: "wavefront", substitution; or "jacobi", fixed-point sweeps with a residual test (see `ops.jacobi`),
-            quicker where the taps beside the anchor are small, and followed by the wavefront where the test fails.
+        method: "wavefront", substitution; or "jacobi", fixed-point sweeps with a residual test (see `ops.jacobi`), and
+            the wavefront after all where the test fails. Sweeps are slower wherever there are native kernels; where
+            there are none, they can be quicker if the taps beside the anchor are small (benchmarks/jacobi.py).
         border: As in `masked_conv2d`.
 
     Returns:
