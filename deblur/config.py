@@ -19,22 +19,23 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from deblur.errors import ConfigError, FileError, OptionError
+from deblur.errors import ConfigError, FileError, OptionError, did_you_mean
 
 __all__ = ["build", "from_keywords", "load", "number", "read", "suggestion"]
 
 T = TypeVar("T")
+
+suggestion = did_you_mean  # its name here, for those who still import it
 
 
 def load(cls: type[T], path: str | Path | None, flags: Mapping[str, object] | None = None) -> T:
@@ -86,7 +87,7 @@ def from_keywords(cls: type[T], given: Mapping[str, Any]) -> T:
     known = [field.name for field in dataclasses.fields(typing.cast(Any, cls))]
     for name in given:
         if name not in known:
-            raise OptionError(f"unknown option {name!r}{suggestion(name, known)}")
+            raise OptionError(f"unknown option {name!r}{did_you_mean(name, known)}")
     return cls(**given)
 
 
@@ -134,13 +135,6 @@ def number(text: str) -> float:
     return value
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`, did you mean 'x'? Known: x, y, z`: the end of an error about an unknown name."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {', '.join(names)}"
-
-
 class _StrictLoader(yaml.SafeLoader):
     """Plain YAML values only; a key given twice is an error, not a silent last word."""
 
@@ -168,7 +162,7 @@ def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str
     made = {}
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{start}unknown key {where + str(key)!r}{suggestion(str(key), known)}")
+            raise ConfigError(f"{start}unknown key {where + str(key)!r}{did_you_mean(str(key), known)}")
         try:
             made[key] = _convert(hints[key], value, where + key)
         except (_MismatchError, ConfigError) as error:

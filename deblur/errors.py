@@ -13,6 +13,9 @@ Example:
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "DeblurError",
@@ -24,7 +27,22 @@ __all__ = [
     "ShapeError",
     "SingularAnchorError",
     "UnstableInverseError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error about an unknown name: the closest known one, if any is close, and all of them.
+
+    Example:
+        >>> did_you_mean("weiner", ["wiener", "tv"])
+        ", did you mean 'wiener'? Known: tv, wiener"
+        >>> did_you_mean("gauss", ["wiener", "tv"])
+        '; Known: tv, wiener'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"{f', did you mean {near[0]!r}?' if near else ';'} Known: {', '.join(names)}"
 
 
 class DeblurError(Exception):

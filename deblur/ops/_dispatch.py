@@ -1,15 +1,17 @@
 """Which code computes: the native kernels on the CPU, the CUDA kernels on a GPU, the readable reference elsewhere.
 
-Here, and only here, values exist and a choice is made. float16 and bfloat16 are computed in float32 (a recursion in
-half precision would lose a bit a step) and returned in their own type.
+This is the only place where values exist and a choice is made. float16 and bfloat16 are computed in float32 (a
+recursion in half precision would lose a bit a step) and returned in their own type.
 
-On a GPU the solve is ours, and the weight gradient with one channel per group; the rest is torch's own there, through
-the reference, which is nothing but that. No value is read from a GPU whose kernels serve, so nothing waits for it: an
-anchor without an inverse, an error on the CPU and wherever the reference solves, gives NaN there.
+On a GPU our kernels compute the solve, and the weight gradient with one channel per group. The reference computes the
+rest there, which is made of torch's own operations. Where our kernels serve, no value is read from the GPU, so nothing
+waits for it. An anchor without an inverse, which is an error on the CPU and wherever the reference solves, therefore
+gives NaN there.
 
-Weight gradients on the CPU: ours, save for 32 or more channels a group in float32, where torch's `conv2d_weight`, a
-blocked matrix product there, takes half the time (48 channels, 32 x 32, 3 x 3: 6 ms against 14 on one core; depthwise
-512 x 512, 15 x 15: 52 ms against ours 1.4). Ours is bit-identical for any number of threads, torch's from run to run.
+On the CPU our kernels compute the weight gradient too, but for 32 or more channels per group in float32. There torch's
+`conv2d_weight`, a blocked matrix product, takes half the time (48 channels, 32 x 32, 3 x 3 taps, on one core: 6 ms,
+ours 14 ms; depthwise on 512 x 512 with 15 x 15 taps: 52 ms, ours 1.4 ms). Our result has the same bits for any number
+of threads, torch's from run to run.
 """
 
 from __future__ import annotations

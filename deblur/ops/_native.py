@@ -4,9 +4,9 @@ The library knows nothing of torch or Python: it takes pointers, a description o
 (`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched
 off by ``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference.
 
-The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve
-invertible anchors, save where `looks_at_anchors` says that it looks itself. They are bit-identical from run to run and
-for any number of threads.
+The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64. A solve expects
+invertible anchors too, but where `looks_at_anchors` it checks them itself. The results have the same bits from run to
+run and for any number of threads.
 
 Example:
     >>> import torch

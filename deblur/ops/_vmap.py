@@ -1,6 +1,6 @@
-"""What `torch.vmap` does with the operations: the mapped dimension goes into the batch or into the groups.
+"""What `torch.vmap` does with the operations: it puts the mapped dimension into the batch or into the groups.
 
-So a mapped call is one call of the same operation, threads and all, never a loop.
+So a mapped call is one call of the same operation, with all its threads, and never a loop.
 """
 
 # mypy: allow-untyped-calls
@@ -31,7 +31,7 @@ def _into_channels(image: torch.Tensor) -> torch.Tensor:
 def map_images(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
     """Return the rule of an operation on (image, weight, geometry, ...), laid flat.
 
-    With a shared weight the copies are further images of the batch; with a weight each, further groups.
+    If the weight is shared, the copies become further images of the batch; if each has its own, further groups.
     """
 
     def rule(
@@ -53,7 +53,7 @@ def map_images(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[to
 def map_weight_grad(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
     """Return the rule of the weight gradient.
 
-    Each copy has a gradient of its own, so they are further groups.
+    Each copy has a gradient of its own, so the copies become further groups.
     """
 
     def rule(

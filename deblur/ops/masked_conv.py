@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import torch
 
-from deblur.errors import OptionError
 from deblur.ops import _autograd, _checks, geometry
 from deblur.ops.blocks import blocks
 from deblur.ops.geometry import Geometry
 
 __all__ = ["log_abs_det", "masked_conv2d", "masked_conv2d_solve"]
-
-_METHODS = ("wavefront", "jacobi")
 
 
 def masked_conv2d(
@@ -130,8 +127,7 @@ def masked_conv2d_solve(
     _checks.check_image("y", y, weight)
     _checks.check_orientation(orientation)
     _checks.check_border(border)
-    if method not in _METHODS:
-        raise OptionError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
+    _checks.check_method(method)
     return _autograd.solve(y, weight, Geometry(orientation, transpose, groups, _checks.pair(dilation), border), method)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from deblur import config
-from deblur.errors import ConfigError
+from deblur.errors import ConfigError, did_you_mean
 
 __all__ = ["chosen"]
 
@@ -43,7 +43,7 @@ def chosen(choices: Mapping[str, Callable[..., T]], settings: Mapping[str, Any],
     if not isinstance(name, str):
         raise ConfigError(f"{what}: expected a name of {', '.join(sorted(choices))}, got {name!r}")
     if name not in choices:
-        raise ConfigError(f"{what}: unknown name {name!r}{config.suggestion(name, choices)}")
+        raise ConfigError(f"{what}: unknown name {name!r}{did_you_mean(name, choices)}")
     choice, others = choices[name], {key: value for key, value in settings.items() if key != "name"}
     try:
         if dataclasses.is_dataclass(choice):
@@ -58,4 +58,4 @@ def _check_known(choice: Callable[..., object], settings: Mapping[str, Any], giv
     known = list(inspect.signature(choice).parameters)[given:]
     for key in settings:
         if key not in known:
-            raise ConfigError(f"unknown key {key!r}{config.suggestion(key, known)}")
+            raise ConfigError(f"unknown key {key!r}{did_you_mean(key, known)}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from laws import Case
+from laws import ORIENTATIONS, Case
 from looped import BOTH, looped
 from torch import Tensor
 
@@ -17,7 +17,6 @@ from deblur.ops.geometry import Geometry
 
 pytestmark = pytest.mark.skipif(not _native.available(), reason=str(_native.why_not()))
 
-CORNERS = ["top_left", "top_right", "bottom_left", "bottom_right"]
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 PLAIN = Geometry()
 
@@ -78,7 +77,7 @@ def check(x_shape, kernel_size, dtype, **options) -> None:
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 3), (4, 2), (5, 1)])
-@looped(orientation=CORNERS, transpose=BOTH, dtype=DTYPES, border=BORDERS)
+@looped(orientation=ORIENTATIONS, transpose=BOTH, dtype=DTYPES, border=BORDERS)
 def test_every_corner_and_its_adjoint(orientation, transpose, channels, groups, dtype, border):
     options = {"orientation": orientation, "transpose": transpose, "groups": groups, "dilation": (1, 1)}
     check((2, channels, 19, 37), (3, 4), dtype, **options, border=border)

@@ -127,8 +127,8 @@ def _describe(shape: torch.Size, kernel_size: tuple[int, int], geometry: Geometr
         raise OptionError(f"expected fewer than 2^30 pixels a side on a GPU, got {height} x {width}; cut the image")
     if bands * images >= 2**31:
         raise OptionError(
-            f"B * groups * dilation must give fewer than 2^31 independent bands on a GPU, got {bands * images}; "
-            "split the batch"
+            "expected fewer than 2^31 independent bands (B * groups * dilation * rows / 32) on a GPU, "
+            f"got {bands * images}; split the batch"
         )
     return Problem(
         origin=(height - 1) * width * looks_down + (width - 1) * looks_right,

@@ -10,9 +10,10 @@ What runs where:
 - the weight gradient with several, and the convolution: torch's own, through the reference, which is nothing but they;
 - with a repeated edge the same kernels, between torch's own operations (`border`).
 
-Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
-load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
-the result is NaN. Where the kernels cannot be made, `why_not` says why in one sentence and the reference serves.
+Nothing here waits for the device or reads a value from it. So calls may be captured in a CUDA graph, if `warmup` was
+called before, since a kernel must not be loaded during a capture. For the same reason an anchor without an inverse is
+not an error, as it is on the CPU: the result is NaN. Where the kernels cannot be made, `why_not` says why in one
+sentence, and the reference computes.
 """
 
 from __future__ import annotations
