@@ -10,46 +10,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import peers
 import torch
 from interleaved import Bar, Run, race, show
+from solve_problem import PLAIN, into, multiply_adds, problem
+from solve_threads import busy, threads
 from torch import Tensor
 
 import deblur.ops
 from deblur.ops import _dispatch, _native, reference
 
-PLAIN = {"orientation": "top_left", "transpose": False, "dilation": (1, 1)}
 DENSE = {"12x16": (12, 16), "12x32": (12, 32), "48x16": (48, 16), "48x32": (48, 32), "96x16": (96, 16)}
 SLOW_ROUNDS = 3  # of SuperLU and the plain wavefront
 
 
-def problem(batch: int, channels: int, size: int, taps: int) -> tuple[Tensor, Tensor]:
-    """A right-hand side and taps whose inverse is stable."""
-    generator = torch.Generator().manual_seed(0)
-    y = torch.randn(batch, channels, size, size, generator=generator)
-    weight = torch.randn(channels, channels, taps, taps, generator=generator) * (0.3 / (channels * taps))
-    weight[:, :, 0, 0] += torch.eye(channels)
-    return y, weight
-
-
-def multiply_adds(y: Tensor, weight: Tensor) -> int:
-    return y.shape[0] * y.shape[2] * y.shape[3] * weight.numel()
-
-
-def into(y: Tensor, weight: Tensor) -> Run:
-    """The solve alone, into an output that was written before."""
-    out = torch.empty_like(y)
-    return lambda: _native.solve(y, weight, groups=1, out=out, **PLAIN)
-
-
 def torch_weight_grad(y: Tensor, weight: Tensor) -> Run:
     size = tuple(weight.shape[2:])
-    return lambda: reference.weight_grad(y, y, size, orientation="top_left", groups=1, dilation=(1, 1))
+    return lambda: reference.weight_grad(y, y, size, PLAIN)
 
 
 def single(options: argparse.Namespace) -> list[Bar]:
@@ -64,7 +44,7 @@ def single(options: argparse.Namespace) -> list[Bar]:
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
             "conv2d": peers.conv2d(y, weight),
-            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], PLAIN),
             "conv2d_weight": torch_weight_grad(y, weight),
             **matrix_products,
         }
@@ -105,11 +85,9 @@ def dense(options: argparse.Namespace) -> list[Bar]:
             "conv2d": peers.conv2d(y, weight),
             "transposed solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w, transpose=True),
             "convolution (ours)": lambda y=y, w=weight: deblur.ops.masked_conv2d(y, w),
-            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], "top_left", 1, (1, 1)),
+            "weight gradient": lambda y=y, w=weight: _dispatch.weight_grad(y, y, w.shape[2:], PLAIN),
             "conv2d_weight": torch_weight_grad(y, weight),
-            "weight gradient (always ours)": lambda y=y, w=weight: _native.weight_grad(
-                y, y, w.shape[2:], groups=1, **PLAIN
-            ),
+            "weight gradient (always ours)": lambda y=y, w=weight: _native.weight_grad(y, y, w.shape[2:], PLAIN),
         }
         unjudged = "loop over pixels, constant C"
         loops = {
@@ -153,7 +131,7 @@ def sparse(options: argparse.Namespace) -> list[Bar]:
         contenders: dict[str, Run] = {
             "solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w),
             "SuperLU, factor and solve": peers.superlu(y, weight),
-            "plain PyTorch wavefront": lambda y=y, w=weight: reference.solve(y, w, groups=1, **PLAIN),
+            "plain PyTorch wavefront": lambda y=y, w=weight: reference.solve(y, w, PLAIN),
         }
         long = channels * size >= 1000
         slow = {"SuperLU, factor and solve": 1 if long else SLOW_ROUNDS, "plain PyTorch wavefront": 1 if long else 3}
@@ -185,9 +163,7 @@ def backward(options: argparse.Namespace) -> list[Bar]:
         contenders: dict[str, Run] = {
             "backward": lambda x=x, leaves=leaves, g=grad: torch.autograd.grad(x, leaves, g, retain_graph=True),
             "solve": lambda y=y, w=weight: deblur.ops.masked_conv2d_solve(y, w),
-            "weight gradient": lambda g=grad, x=seen, w=weight: _dispatch.weight_grad(
-                g, x, w.shape[2:], "top_left", 1, (1, 1)
-            ),
+            "weight gradient": lambda g=grad, x=seen, w=weight: _dispatch.weight_grad(g, x, w.shape[2:], PLAIN),
         }
         times = race(contenders, options.rounds)
         parts = times["solve"] + times["weight gradient"]
@@ -224,7 +200,7 @@ def small(options: argparse.Namespace) -> list[Bar]:
     contenders: dict[str, Run] = {
         "solve": lambda: deblur.ops.masked_conv2d_solve(y, weight),
         "convolution (ours)": lambda: deblur.ops.masked_conv2d(y, weight),
-        "solve, below the checks": lambda: _native.solve(y, weight, groups=1, **PLAIN),
+        "solve, below the checks": lambda: _native.solve(y, weight, PLAIN),
         "conv2d": peers.conv2d(y, weight),
     }
     times = race(contenders, options.rounds)
@@ -233,71 +209,6 @@ def small(options: argparse.Namespace) -> list[Bar]:
         print(f"    {name}: {np.median(seconds) * 1e6:.1f} us")
     bars = [Bar("solve / 15 us", times["solve"] / 15e-6, 1.0), Bar("solve / conv2d", times["solve"] / times["conv2d"])]
     return show("8 x 8, 3 x 3 taps", times, bars)
-
-
-def threads(options: argparse.Namespace) -> list[Bar]:
-    """One image on all threads over one, beside the same of torch's matrix product."""
-    missed = []
-    a = torch.randn(2048, 2048)
-    for taps in options.taps or (15, 31):
-        y, weight = problem(1, 1, 1024, taps)
-        runs: dict[str, Run] = {"solve": into(y, weight), "torch.mm, 2048": lambda: a @ a}
-        contenders, before = {}, {}
-        for name, run in runs.items():
-            for count in (1, options.threads):
-                key = f"{name}, {count} thread{'s' * (count > 1)}"
-                contenders[key] = run
-                before[key] = lambda run=run, count=count: (torch.set_num_threads(count), run())
-        times = race(contenders, options.rounds, before=before)
-        torch.set_num_threads(options.threads)
-        one, all_ = "1 thread", f"{options.threads} threads"
-        speedup = {name: times[f"{name}, {one}"] / times[f"{name}, {all_}"] for name in runs}
-        bars = [Bar(f"{name}: {one} / {all_}", ratios) for name, ratios in speedup.items()]
-        share = speedup["solve"] / speedup["torch.mm, 2048"]
-        bars.append(Bar("solve's speed-up over the matrix product's", share, 0.85, 0.95, least=True))
-        missed += show(f"threads, single channel, 1024 x 1024, {taps} x {taps} taps", times, bars)
-    return missed
-
-
-@contextmanager
-def multiplying() -> Iterator[None]:
-    """Another thread of this process multiplies matrices, with torch's own threads, until the end."""
-    stop = threading.Event()
-    a = torch.randn(512, 512)
-
-    def run() -> None:
-        while not stop.is_set():
-            a @ a
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def busy(options: argparse.Namespace) -> list[Bar]:
-    """While torch's threads are busy: right after a matrix product, whose threads still spin, and beside one."""
-    a = torch.randn(1024, 1024)
-    y, weight = problem(1, 1, 1024, 15)
-    runs = {"solve": into(y, weight), "conv2d": peers.conv2d(y, weight)}
-    contenders, before = {}, {}
-    for name, run in runs.items():
-        contenders[name], before[name] = run, run
-        contenders[f"{name} after torch.mm"], before[f"{name} after torch.mm"] = run, lambda: a @ a
-    quiet = race(contenders, options.rounds, before=before)
-    with multiplying():
-        beside = race(runs, options.rounds)
-    times = {**quiet, **{f"{name} beside torch.mm": seconds for name, seconds in beside.items()}}
-    bars = [
-        Bar("solve after torch.mm / solve", times["solve after torch.mm"] / times["solve"], 1.25),
-        *(Bar(f"{name} beside torch.mm / {name}", times[f"{name} beside torch.mm"] / times[name]) for name in runs),
-    ]
-    slower = {name: times[f"{name} beside torch.mm"] / times[name] for name in runs}
-    bars.append(Bar("solve's slowdown beside torch.mm over conv2d's", slower["solve"] / slower["conv2d"], 1.25))
-    return show("beside busy threads, single channel, 1024 x 1024, 15 x 15 taps", times, bars)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], list[Bar]]] = {

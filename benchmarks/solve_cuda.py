@@ -21,9 +21,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from deblur.ops import _cuda
-from deblur.ops._driver import Driver
+from deblur.ops._cuda.driver import Driver
+from deblur.ops.geometry import Geometry
 
-PLAIN = {"orientation": "top_left", "transpose": False, "dilation": (1, 1)}
 CYCLES = 30  # of one dependent step
 CLOCK_RATE = 13  # CU_DEVICE_ATTRIBUTE_CLOCK_RATE, in kHz
 
@@ -120,7 +120,7 @@ def launch_per_diagonal(y: Tensor, weight: Tensor, rounds: int) -> float:
     peer = LaunchPerDiagonal(y, weight)
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
-        torch.testing.assert_close(peer(), _cuda.solve(y, weight, groups=1, **PLAIN), rtol=0, atol=1e-3)
+        torch.testing.assert_close(peer(), _cuda.solve(y, weight, Geometry()), rtol=0, atol=1e-3)
     torch.cuda.current_stream().wait_stream(stream)
     return replayed(peer, rounds)
 
@@ -149,7 +149,7 @@ def run_cuda(rounds: int = 9, peer_up_to: int = 1024) -> int:
         y, weight = problem(batch, channels, side, taps)
 
         def solve(y: Tensor = y, weight: Tensor = weight) -> Tensor:
-            return _cuda.solve(y, weight, groups=1, **PLAIN)
+            return _cuda.solve(y, weight, Geometry())
 
         time, call = replayed(solve, rounds), seconds(solve, rounds)
         floors = (

@@ -24,7 +24,9 @@ from typing import Any
 import pytest
 import torch
 
-from deblur.ops import _cuda, _cuda_modules, reference
+from deblur.ops import _cuda, reference
+from deblur.ops._cuda import modules, serve
+from deblur.ops.geometry import Geometry
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = ROOT / "csrc" / "emulator"
@@ -233,31 +235,22 @@ class Runner(Emulator):
             data = data[size:]
 
 
-def toolkit(*, sanitizer: str = "", sources: Mapping[str, str] | None = None, **options: Any) -> _cuda_modules.Toolkit:
+def toolkit(*, sanitizer: str = "", sources: Mapping[str, str] | None = None, **options: Any) -> modules.Toolkit:
     """A compiler, a driver and the sources: the product's own, or changed ones."""
     driver = Runner(**options) if sanitizer else Emulator(**options)
-    every = _cuda_modules.find_sources() if sources is None else sources
-    return _cuda_modules.Toolkit(compiler=HostCompiler(sanitizer), driver=driver, sources=every)
-
-
-PLAIN: dict[str, Any] = {
-    "orientation": "top_left",
-    "transpose": False,
-    "groups": 1,
-    "dilation": (1, 1),
-    "border": "zero",
-}
+    every = modules.find_sources() if sources is None else sources
+    return modules.Toolkit(compiler=HostCompiler(sanitizer), driver=driver, sources=every)
 
 
 @contextlib.contextmanager
-def on(toolkit: _cuda_modules.Toolkit) -> Iterator[None]:
+def on(toolkit: modules.Toolkit) -> Iterator[None]:
     """Let `deblur.ops._cuda` launch there."""
-    before = _cuda._toolkit
-    _cuda._toolkit = lambda: (toolkit, None)  # type: ignore[assignment]
+    before = serve._toolkit
+    serve._toolkit = lambda: (toolkit, None)  # type: ignore[assignment]
     try:
         yield
     finally:
-        _cuda._toolkit = before
+        serve._toolkit = before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,8 +275,13 @@ class Case:
         return "-".join(changed).replace(" ", "")
 
     @property
+    def geometry(self) -> Geometry:
+        return Geometry(self.orientation, self.transpose, self.groups, self.dilation, self.border)
+
+    @property
     def options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in PLAIN}
+        """What the public operations take of a case, besides its tensors."""
+        return self.geometry._asdict()
 
     def weight(self) -> torch.Tensor:
         size = self.shape[1] // self.groups
@@ -300,36 +298,34 @@ class Case:
         return torch.randn(*self.shape, generator=numbers, dtype=torch.float64).to(self.dtype)
 
     def expected(self) -> torch.Tensor:
-        return reference.solve(self.image().double(), self.weight().double(), **self.options)
+        return reference.solve(self.image().double(), self.weight().double(), self.geometry)
 
-    def solved(self, toolkit: _cuda_modules.Toolkit, image: torch.Tensor | None = None) -> torch.Tensor:
+    def solved(self, toolkit: modules.Toolkit, image: torch.Tensor | None = None) -> torch.Tensor:
         """The solution by the kernels, through the launcher."""
         with on(toolkit):
-            return _cuda.solve(self.image() if image is None else image, self.weight(), **self.options)
+            return _cuda.solve(self.image() if image is None else image, self.weight(), self.geometry)
 
     def gradient_arguments(self) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
         image = self.image()
         return -2 * image.flip(2).contiguous(), image, self.taps
 
-    def weight_grad(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+    def weight_grad(self, toolkit: modules.Toolkit) -> torch.Tensor:
         """The weight gradient by the kernels, through the launcher."""
         with on(toolkit):
-            options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
-            return _cuda.weight_grad(*self.gradient_arguments(), **options)
+            return _cuda.weight_grad(*self.gradient_arguments(), self.geometry)
 
     def expected_weight_grad(self) -> torch.Tensor:
-        options = {name: getattr(self, name) for name in ("orientation", "groups", "dilation", "border")}
         grad, image, taps = self.gradient_arguments()
-        return reference.weight_grad(grad.double(), image.double(), taps, **options)
+        return reference.weight_grad(grad.double(), image.double(), taps, self.geometry)
 
-    def check_weight_grad(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+    def check_weight_grad(self, toolkit: modules.Toolkit) -> torch.Tensor:
         found, expected = self.weight_grad(toolkit), self.expected_weight_grad()
         tolerance = 1e-11 if self.dtype == torch.float64 else 1e-5
         largest = float(expected.abs().max()) if expected.numel() else 1.0
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance * largest)
         return found
 
-    def check(self, toolkit: _cuda_modules.Toolkit) -> torch.Tensor:
+    def check(self, toolkit: modules.Toolkit) -> torch.Tensor:
         found, expected = self.solved(toolkit), self.expected()
         tolerance = 1e-11 if self.dtype == torch.float64 else 1e-4
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance * float(expected.abs().max()))

@@ -14,7 +14,7 @@ import skimage.io
 import torch
 
 from deblur import psf
-from deblur.ops import _native, masked_conv2d, masked_conv2d_solve
+from deblur.ops import _dispatch, _native, masked_conv2d, masked_conv2d_solve
 from deblur.restoration import PRECONDITIONERS, RESTORERS
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -132,6 +132,24 @@ def test_solve_prints_a_case(benchmark: Benchmark, capsys: Captured) -> None:
     solve = benchmark("solve")
     solve.small(argparse.Namespace(rounds=1))
     assert "solve / 15 us" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("native", ["on", "off"])
+def test_jacobi_prints_a_row_for_every_case(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured, native: str
+) -> None:
+    jacobi = benchmark("jacobi")
+    monkeypatch.setattr(_dispatch, "_native_serves", _dispatch._native_serves)  # which `--native off` replaces
+    case = ["--sizes", "6", "--channels", "2", "--batch", "1", "--deviations", "0.01", "9"]
+    jacobi.main([*case, "--rounds", "1", "--threads", "1", "--native", native])
+    _, small, large = capsys.readouterr().out.splitlines()[-3:]
+    assert small.startswith("B=1 C=2 6 x 6, deviation 0.01")
+    count, wavefront, swept, ratio, apart = small.split()[-5:]
+    assert 1 <= int(count) <= 12
+    assert float(ratio) == pytest.approx(float(wavefront) / float(swept), rel=0.1, abs=0.02)
+    assert float(apart) < 1e-5
+    assert large.split()[-5] == "-"  # given up: the wavefront's own result
+    assert float(large.split()[-1]) == 0
 
 
 def test_race_judges_by_the_median_of_the_ratios_within_a_round(benchmark: Benchmark) -> None:

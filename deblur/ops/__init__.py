@@ -1,4 +1,4 @@
-"""Masked convolutions and their exact inverse: stateless maths on tensors, nothing else.
+"""Masked convolutions and their exact inverse, as functions of tensors that keep no state.
 
 Example:
     >>> import torch

@@ -6,8 +6,8 @@ With g the gradient that arrives, t a tangent, and A^T the same operation with `
     solve        dy = A^-T g = lambda          dw = -weight_grad(lambda, x)       t = A^-1 (t_y - A(t_w) x)
     weight_grad  dg = A(u) x    dx = A(u)^T g  (u the gradient that arrives)      t = weight_grad(t_g, x) + ..(g, t_x)
 
-(solve: differentiate A x = y.) Where `transpose` is set, <g, A^T x> = <x, A g> exchanges the arguments of weight_grad.
-As the formulas use nothing but the three operations, every higher derivative exists.
+(solve: differentiate A x = y.) All three share one geometry, in which `transpose` may be set: A is then the adjoint. As
+the formulas use nothing but the three operations, every higher derivative exists.
 
 The formulas are registered with `torch.library`, which serves `backward` and `torch.compile`. It knows neither forward
 mode (tangents would come out as zero without a word) nor the transforms of `torch.func`; the entries `conv`, `solve`
@@ -19,122 +19,58 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
-from deblur.ops import _dispatch, _register, _vmap
+from deblur.ops import _checks, _dispatch, _fast_path, _register, _vmap
+from deblur.ops._register import geometry_of
+from deblur.ops.geometry import Geometry
 
 __all__ = ["conv", "solve", "weight_grad"]
 
-Pair = tuple[int, int]
 Gradients = tuple[torch.Tensor | None, ...]
 
 
 # --- entries: what the rest of the package calls -------------------------------------------------------------------
 
 
-def conv(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: Pair,
-    border: str = "zero",
-) -> torch.Tensor:
+def conv(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Return the masked convolution of checked arguments, or its adjoint."""
     if torch.compiler.is_compiling():
-        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
-    if _transformed():
-        return _applied(_Conv, x, weight, orientation, transpose, groups, dilation, border)
-    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
-    if _is_plain(x) and _is_plain(weight) and not _observed():
-        return _dispatch.conv(x, weight, orientation, transpose, groups, dilation, border)
-    with torch._C._AutoDispatchBelowAutograd():
-        return _register.conv(x, weight, orientation, transpose, groups, dilation, border)
+        return _register.conv(image, weight, geometry)
+    if _fast_path.is_transformed():
+        return _applied(_Conv, image, weight, *geometry)
+    if torch.is_grad_enabled() and (image.requires_grad or weight.requires_grad):
+        return _register.conv(image, weight, geometry)
+    if _fast_path.is_plain(image, weight):
+        return _dispatch.conv(image, weight, geometry)
+    with _fast_path.below_autograd():
+        return _register.conv(image, weight, geometry)
 
 
-def solve(
-    y: torch.Tensor,
-    weight: torch.Tensor,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: Pair,
-    method: str,
-    border: str = "zero",
-) -> torch.Tensor:
-    """Return the x whose masked convolution is y, for checked arguments."""
+def solve(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry, method: str) -> torch.Tensor:
+    """Return the x whose masked convolution is the image, for checked arguments."""
     if torch.compiler.is_compiling():
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    if _transformed():
-        return _applied(_Solve, y, weight, orientation, transpose, groups, dilation, method, border)
-    if torch.is_grad_enabled() and (y.requires_grad or weight.requires_grad):
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    if _is_plain(y) and _is_plain(weight) and not _observed():
-        return _dispatch.solve(y, weight, orientation, transpose, groups, dilation, method, border)
-    with torch._C._AutoDispatchBelowAutograd():
-        return _register.solve(y, weight, orientation, transpose, groups, dilation, method, border)
+        return _register.solve(image, weight, geometry, method)
+    if _fast_path.is_transformed():
+        return _applied(_Solve, image, weight, *geometry, method)
+    if torch.is_grad_enabled() and (image.requires_grad or weight.requires_grad):
+        return _register.solve(image, weight, geometry, method)
+    if _fast_path.is_plain(image, weight):
+        return _dispatch.solve(image, weight, geometry, method)
+    with _fast_path.below_autograd():
+        return _register.solve(image, weight, geometry, method)
 
 
 def weight_grad(
-    grad: torch.Tensor,
-    x: torch.Tensor,
-    kernel_size: Pair,
-    orientation: str,
-    groups: int,
-    dilation: Pair,
-    border: str = "zero",
+    grad: torch.Tensor, image: torch.Tensor, kernel_size: tuple[int, int], geometry: Geometry
 ) -> torch.Tensor:
-    """Return d<grad, conv(x, weight)> / dweight."""
-    if not torch.compiler.is_compiling() and _transformed():
-        return _applied(_WeightGrad, grad, x, kernel_size, orientation, groups, dilation, border)
-    return _register.weight_grad(grad, x, kernel_size, orientation, groups, dilation, border)
-
-
-def _transformed() -> bool:
-    """Say whether forward mode or a transform of `torch.func` is at work."""
-    return forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
-
-
-def _keys(tensor: torch.Tensor) -> int:
-    keys: int = torch._C._dispatch_keys(tensor).raw_repr()
-    return keys
-
-
-def _make_plain_keys() -> frozenset[int]:
-    with torch.inference_mode():
-        inference = _keys(torch.empty(0))
-    return frozenset((inference, _keys(torch.empty(0, device="cpu"))))
-
-
-#: Dispatch keys of an ordinary strided CPU tensor, made outside and inside of inference mode.
-_PLAIN_KEYS = _make_plain_keys()
-_PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    """Say whether the dispatcher could do nothing with a tensor but hand it to the CPU kernels.
-
-    It is then left out, which halves the time of a small call. Subclasses, fake, batched, sparse and lazily negated
-    tensors have other keys.
-    """
-    return type(tensor) in _PLAIN_TYPES and _keys(tensor) in _PLAIN_KEYS
-
-
-def _observed() -> bool:
-    """Say whether someone wants to see or change what is dispatched: a mode, autocast, a tracer, the profiler."""
-    return bool(
-        torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch.is_autocast_enabled("cpu")
-        or torch._C._get_tracing_state() is not None
-        or torch._C._autograd._profiler_enabled()
-    )
+    """Return d<grad, conv(image, weight)> / dweight."""
+    if not torch.compiler.is_compiling() and _fast_path.is_transformed():
+        return _applied(_WeightGrad, grad, image, kernel_size, *geometry)
+    return _register.weight_grad(grad, image, kernel_size, geometry)
 
 
 def _applied(function: Any, first: torch.Tensor, second: torch.Tensor, *options: Any) -> torch.Tensor:
-    if torch.is_autocast_enabled(first.device.type):  # an autograd.Function keeps its inputs as they come
+    if _checks.is_autocast(first):  # an autograd.Function keeps its inputs as they come
         first, second = (each if each.dtype == torch.float64 else each.float() for each in (first, second))
     result: torch.Tensor = function.apply(first, second, *options)
     return result
@@ -143,77 +79,82 @@ def _applied(function: Any, first: torch.Tensor, second: torch.Tensor, *options:
 # --- formulas: the table above -------------------------------------------------------------------------------------
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    ctx.save_for_backward(*inputs[:2])
-    ctx.save_for_forward(*inputs[:2])
-    ctx.options = inputs[2:]
-
-
-def _keep_solution(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    _keep(ctx, (output, *inputs[1:]), output)
+def _save(ctx: Any, first: torch.Tensor, second: torch.Tensor) -> None:
+    ctx.save_for_backward(first, second)
+    ctx.save_for_forward(first, second)
 
 
 def _sum(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tensor | None:
     return second if first is None else first if second is None else first + second
 
 
+def _keep_conv(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    image, weight, *geometry = inputs
+    _save(ctx, image, weight)
+    ctx.geometry = geometry_of(geometry)
+
+
 def _conv_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
-    x, weight = ctx.saved_tensors
-    orientation, transpose, groups, dilation, border = ctx.options
-    grad_x = grad_weight = None
+    image, weight = ctx.saved_tensors
+    grad_image = grad_weight = None
     if ctx.needs_input_grad[0]:
-        grad_x = conv(grad, weight, orientation, not transpose, groups, dilation, border)
+        grad_image = conv(grad, weight, ctx.geometry.adjoint)
     if ctx.needs_input_grad[1]:
-        left, right = (x, grad) if transpose else (grad, x)
-        grad_weight = weight_grad(left, right, weight.shape[2:], orientation, groups, dilation, border)
-    return grad_x, grad_weight, *[None] * 5
+        grad_weight = weight_grad(grad, image, weight.shape[2:], ctx.geometry)
+    return grad_image, grad_weight, *[None] * 5
 
 
-def _conv_tangent(ctx: Any, along_x: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
-    x, weight = ctx.saved_tensors
+def _conv_tangent(ctx: Any, along_image: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
+    image, weight = ctx.saved_tensors
     return _sum(
-        None if along_x is None else conv(along_x, weight, *ctx.options),
-        None if along_weight is None else conv(x, along_weight, *ctx.options),
+        None if along_image is None else conv(along_image, weight, ctx.geometry),
+        None if along_weight is None else conv(image, along_weight, ctx.geometry),
     )
+
+
+def _keep_solve(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    _, weight, *geometry, method = inputs
+    _save(ctx, output, weight)
+    ctx.geometry, ctx.method = geometry_of(geometry), method
 
 
 def _solve_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
     x, weight = ctx.saved_tensors
-    orientation, transpose, groups, dilation, method, border = ctx.options
-    grad_y = solve(grad, weight, orientation, not transpose, groups, dilation, method, border)
+    grad_image = solve(grad, weight, ctx.geometry.adjoint, ctx.method)
     grad_weight = None
     if ctx.needs_input_grad[1]:
-        left, right = (x, grad_y) if transpose else (grad_y, x)
-        grad_weight = -weight_grad(left, right, weight.shape[2:], orientation, groups, dilation, border)
-    return grad_y, grad_weight, *[None] * 6
+        grad_weight = -weight_grad(grad_image, x, weight.shape[2:], ctx.geometry)
+    return grad_image, grad_weight, *[None] * 6
 
 
-def _solve_tangent(ctx: Any, along_y: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
+def _solve_tangent(ctx: Any, along_image: torch.Tensor | None, along_weight: torch.Tensor | None, *_: None) -> Any:
     x, weight = ctx.saved_tensors
-    orientation, transpose, groups, dilation, _, border = ctx.options
-    moved = None
-    if along_weight is not None:
-        moved = -conv(x, along_weight, orientation, transpose, groups, dilation, border)
-    right_side = _sum(along_y, moved)
-    return None if right_side is None else solve(right_side, weight, *ctx.options)
+    moved = None if along_weight is None else -conv(x, along_weight, ctx.geometry)
+    right_side = _sum(along_image, moved)
+    return None if right_side is None else solve(right_side, weight, ctx.geometry, ctx.method)
 
 
-def _weight_grad_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
-    left, right = ctx.saved_tensors
-    _, orientation, groups, dilation, border = ctx.options
-    grad_left = grad_right = None
+def _keep_weight_grad(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    grad, image, kernel_size, *geometry = inputs
+    _save(ctx, grad, image)
+    ctx.kernel_size, ctx.geometry = kernel_size, geometry_of(geometry)
+
+
+def _weight_grad_backward(ctx: Any, along: torch.Tensor) -> Gradients:
+    grad, image = ctx.saved_tensors
+    grad_grad = grad_image = None
     if ctx.needs_input_grad[0]:
-        grad_left = conv(right, grad, orientation, False, groups, dilation, border)
+        grad_grad = conv(image, along, ctx.geometry)
     if ctx.needs_input_grad[1]:
-        grad_right = conv(left, grad, orientation, True, groups, dilation, border)
-    return grad_left, grad_right, *[None] * 5
+        grad_image = conv(grad, along, ctx.geometry.adjoint)
+    return grad_grad, grad_image, *[None] * 6
 
 
-def _weight_grad_tangent(ctx: Any, along_left: torch.Tensor | None, along_right: torch.Tensor | None, *_: None) -> Any:
-    left, right = ctx.saved_tensors
+def _weight_grad_tangent(ctx: Any, along_grad: torch.Tensor | None, along_image: torch.Tensor | None, *_: None) -> Any:
+    grad, image = ctx.saved_tensors
     return _sum(
-        None if along_left is None else weight_grad(along_left, right, *ctx.options),
-        None if along_right is None else weight_grad(left, along_right, *ctx.options),
+        None if along_grad is None else weight_grad(along_grad, image, ctx.kernel_size, ctx.geometry),
+        None if along_image is None else weight_grad(grad, along_image, ctx.kernel_size, ctx.geometry),
     )
 
 
@@ -230,24 +171,24 @@ def _function(name: str, operation: Any, keep: Any, backward: Any, tangent: Any,
 
 _Conv = _function(
     "masked_conv2d",
-    lambda *arguments: _register.conv(*arguments),
-    _keep,
+    _register.FLAT["conv"],
+    _keep_conv,
     _conv_backward,
     _conv_tangent,
     _vmap.map_images(conv),
 )
 _Solve = _function(
     "masked_conv2d_solve",
-    lambda *arguments: _register.solve(*arguments),
-    _keep_solution,
+    _register.FLAT["solve"],
+    _keep_solve,
     _solve_backward,
     _solve_tangent,
     _vmap.map_images(solve),
 )
 _WeightGrad = _function(
     "masked_conv2d_weight_grad",
-    lambda *arguments: _register.weight_grad(*arguments),
-    _keep,
+    _register.FLAT["weight_grad"],
+    _keep_weight_grad,
     _weight_grad_backward,
     _weight_grad_tangent,
     _vmap.map_weight_grad(weight_grad),

@@ -4,16 +4,15 @@ The library knows nothing of torch or Python: it takes pointers, a description o
 (`csrc/cpu/deblur_cpu.h`). It may be missing, where the package was installed without a C++ compiler, or be switched
 off by ``DEBLUR_NATIVE=0``; `why_not` then says so in one sentence and `deblur.ops` computes with its PyTorch reference.
 
-The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64, and for a solve
-invertible anchors, save where `looks_at_anchors` says that it looks itself. They are bit-identical from run to run and
-for any number of threads.
+The functions here expect checked arguments: contiguous CPU tensors of one dtype, float32 or float64. A solve expects
+invertible anchors too, but where `looks_at_anchors` it checks them itself. The results have the same bits from run to
+run and for any number of threads.
 
 Example:
     >>> import torch
     >>> if available():
     ...     x, weight = torch.rand(1, 1, 6, 7), torch.tensor([[[[1.0, 0.2], [0.3, -0.1]]]])
-    ...     options = {"orientation": "top_left", "transpose": False, "groups": 1, "dilation": (1, 1)}
-    ...     torch.testing.assert_close(solve(conv(x, weight, **options), weight, **options), x)
+    ...     torch.testing.assert_close(solve(conv(x, weight, Geometry()), weight, Geometry()), x)
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 import deblur
-from deblur.ops import _checks, geometry
+from deblur.ops import _checks
+from deblur.ops.geometry import Geometry, folded
 
 __all__ = ["available", "conv", "describe", "looks_at_anchors", "solve", "weight_grad", "why_not"]
 
@@ -112,13 +112,10 @@ def _problem(
     shape: torch.Size,
     dtype: torch.dtype,
     kernel_size: tuple[int, int],
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str,
+    geometry: Geometry,
 ) -> tuple[_Problem, int]:
     """The description of a problem and its address, made once: building it takes as long as a small solve."""
+    orientation, transpose, groups, dilation, border = geometry
     numbers = _DTYPES[dtype], _CORNERS[orientation], transpose, _BORDERS[border]
     problem = _Problem(*shape, groups, *kernel_size, *dilation, *numbers)
     return problem, ctypes.addressof(problem)
@@ -143,37 +140,18 @@ def _call(name: str, problem: int, first: Tensor, second: Tensor, result: Tensor
     return result
 
 
-def _on_images(
-    name: str,
-    image: Tensor,
-    weight: Tensor,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str,
-    out: Tensor | None,
-) -> Tensor:
-    if border == "replicate":
-        weight, dilation = geometry.folded(weight, image.shape[2], image.shape[3], dilation)
+def _on_images(name: str, image: Tensor, weight: Tensor, geometry: Geometry, out: Tensor | None) -> Tensor:
+    if geometry.border == "replicate":
+        weight, dilation = folded(weight, image.shape[2], image.shape[3], geometry.dilation)
+        geometry = geometry._replace(dilation=dilation)
     height, width = weight.shape[-2:]
-    problem = _problem(image.shape, image.dtype, (height, width), orientation, transpose, groups, dilation, border)
+    problem = _problem(image.shape, image.dtype, (height, width), geometry)
     return _call(name, problem[1], image, weight, torch.empty_like(image) if out is None else out)
 
 
-def conv(
-    x: Tensor,
-    weight: Tensor,
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-    out: Tensor | None = None,
-) -> Tensor:
-    """The masked convolution of x (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out` if given."""
-    return _on_images("conv", x, weight, orientation, transpose, groups, dilation, border, out)
+def conv(image: Tensor, weight: Tensor, geometry: Geometry, out: Tensor | None = None) -> Tensor:
+    """The masked convolution of an image (B, C, H, W) with weight (C, C // groups, kh, kw), written to `out`."""
+    return _on_images("conv", image, weight, geometry, out)
 
 
 def looks_at_anchors(weight: Tensor, border: str) -> bool:
@@ -181,55 +159,27 @@ def looks_at_anchors(weight: Tensor, border: str) -> bool:
     return weight.shape[1] == 1 and border == "zero"
 
 
-def solve(
-    y: Tensor,
-    weight: Tensor,
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-    out: Tensor | None = None,
-) -> Tensor:
-    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W), written to `out`.
+def solve(image: Tensor, weight: Tensor, geometry: Geometry, out: Tensor | None = None) -> Tensor:
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is the image (B, C, H, W), written to `out`.
 
     Raises:
         SingularAnchorError: an anchor is 0, where `looks_at_anchors`.
     """
-    return _on_images("solve", y, weight, orientation, transpose, groups, dilation, border, out)
+    return _on_images("solve", image, weight, geometry, out)
 
 
-def weight_grad(
-    grad: Tensor,
-    x: Tensor,
-    kernel_size: tuple[int, int],
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-) -> Tensor:
-    """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
-    result = x.new_empty((x.shape[1], x.shape[1] // groups, *kernel_size))
-    if border == "replicate":  # far taps that read the same have one gradient
-        near, dilation = geometry.folded(result, x.shape[2], x.shape[3], dilation)
+def weight_grad(grad: Tensor, image: Tensor, kernel_size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """The derivative of <grad, masked_conv2d(image, w)> by w, of shape (C, C // groups, kh, kw)."""
+    result = image.new_empty((image.shape[1], image.shape[1] // geometry.groups, *kernel_size))
+    if geometry.border == "replicate":  # far taps that read the same have one gradient
+        near, dilation = folded(result, image.shape[2], image.shape[3], geometry.dilation)
+        geometry = geometry._replace(dilation=dilation)
         rows, columns = near.shape[2:]
         if (rows, columns) != kernel_size:
-            near = weight_grad(
-                grad,
-                x,
-                (rows, columns),
-                orientation=orientation,
-                transpose=transpose,
-                groups=groups,
-                dilation=dilation,
-                border=border,
-            )
+            near = weight_grad(grad, image, (rows, columns), geometry)
             return F.pad(near, (0, kernel_size[1] - columns, 0, kernel_size[0] - rows), mode="replicate")
-    problem = _problem(x.shape, x.dtype, kernel_size, orientation, transpose, groups, dilation, border)
-    return _call("weight_grad", problem[1], grad, x, result)
+    problem = _problem(image.shape, image.dtype, kernel_size, geometry)
+    return _call("weight_grad", problem[1], grad, image, result)
 
 
 _load()  # at once, so that the library sees every fork of this process: a child must not use its parent's threads

@@ -3,8 +3,9 @@
     masked_conv2d(x, w) = A(w) x      masked_conv2d_solve(y, w) = A(w)^-1 y
     masked_conv2d_weight_grad(g, x) = d<g, A(w) x> / dw
 
-Their derivatives and what `vmap` does with them are registered by `_autograd`, which also has the entries to call.
-Autocast computes in float32: an inverse in half precision would not undo its own convolution.
+A schema takes flat arguments, so here, and only here, a `Geometry` is laid flat and made whole again. The derivatives
+and what `vmap` does are registered by `_autograd`, which also has the entries to call. Autocast computes in float32: an
+inverse in half precision would not undo its own convolution.
 """
 
 # mypy: allow-untyped-calls
@@ -12,54 +13,87 @@ Autocast computes in float32: an inverse in half precision would not undo its ow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
 from deblur.ops import _dispatch
+from deblur.ops.geometry import Geometry
 
-__all__ = ["LIBRARY", "conv", "solve", "weight_grad"]
+__all__ = ["FLAT", "LIBRARY", "conv", "geometry_of", "solve", "weight_grad"]
 
 LIBRARY = torch.library.Library("deblur", "DEF")
-LIBRARY.define(
-    "masked_conv2d(Tensor x, Tensor weight, str orientation, bool transpose, SymInt groups, SymInt[2] dilation, "
-    'str border="zero") -> Tensor',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-LIBRARY.define(
-    "masked_conv2d_solve(Tensor y, Tensor weight, str orientation, bool transpose, SymInt groups, SymInt[2] dilation, "
-    'str method, str border="zero") -> Tensor',
-    tags=torch.Tag.pt2_compliant_tag,
-)
-LIBRARY.define(
-    "masked_conv2d_weight_grad(Tensor grad, Tensor x, SymInt[2] kernel_size, str orientation, SymInt groups, "
-    'SymInt[2] dilation, str border="zero") -> Tensor',
-    tags=torch.Tag.pt2_compliant_tag,
-)
+_GEOMETRY = "str orientation, bool transpose, SymInt groups, SymInt[2] dilation, str border"
+for _schema in (
+    f"masked_conv2d(Tensor image, Tensor weight, {_GEOMETRY}) -> Tensor",
+    f"masked_conv2d_solve(Tensor image, Tensor weight, {_GEOMETRY}, str method) -> Tensor",
+    f"masked_conv2d_weight_grad(Tensor grad, Tensor image, SymInt[2] kernel_size, {_GEOMETRY}) -> Tensor",
+):
+    LIBRARY.define(_schema, tags=torch.Tag.pt2_compliant_tag)
 
-conv: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d.default
-solve: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d_solve.default
-weight_grad: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d_weight_grad.default
+#: The registered operations, which take a geometry laid flat.
+FLAT: dict[str, Callable[..., torch.Tensor]] = {
+    "conv": torch.ops.deblur.masked_conv2d.default,
+    "solve": torch.ops.deblur.masked_conv2d_solve.default,
+    "weight_grad": torch.ops.deblur.masked_conv2d_weight_grad.default,
+}
+
+
+def conv(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
+    """Call the registered masked convolution."""
+    return FLAT["conv"](image, weight, *geometry)
+
+
+def solve(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry, method: str) -> torch.Tensor:
+    """Call the registered inverse."""
+    return FLAT["solve"](image, weight, *geometry, method)
+
+
+def weight_grad(
+    grad: torch.Tensor, image: torch.Tensor, kernel_size: tuple[int, int], geometry: Geometry
+) -> torch.Tensor:
+    """Call the registered gradient of the weight."""
+    return FLAT["weight_grad"](grad, image, kernel_size, *geometry)
+
+
+def geometry_of(flat: Sequence[Any]) -> Geometry:
+    """Make the geometry whole again that was laid flat; torch hands its pair on as a list."""
+    orientation, transpose, groups, (rows, columns), border = flat
+    return Geometry(orientation, transpose, groups, (rows, columns), border)
 
 
 # --- values: every device through one entry, which chooses the code -----------------------------------------------
 
-LIBRARY.impl("masked_conv2d", _dispatch.conv, "CompositeExplicitAutograd")
-LIBRARY.impl("masked_conv2d_solve", _dispatch.solve, "CompositeExplicitAutograd")
-LIBRARY.impl("masked_conv2d_weight_grad", _dispatch.weight_grad, "CompositeExplicitAutograd")
+
+def _conv(image: torch.Tensor, weight: torch.Tensor, *flat: Any) -> torch.Tensor:
+    return _dispatch.conv(image, weight, geometry_of(flat))
+
+
+def _solve(image: torch.Tensor, weight: torch.Tensor, *flat: Any) -> torch.Tensor:
+    *geometry, method = flat
+    return _dispatch.solve(image, weight, geometry_of(geometry), method)
+
+
+def _weight_grad(grad: torch.Tensor, image: torch.Tensor, kernel_size: list[int], *flat: Any) -> torch.Tensor:
+    return _dispatch.weight_grad(grad, image, kernel_size, geometry_of(flat))
+
+
+LIBRARY.impl("masked_conv2d", _conv, "CompositeExplicitAutograd")
+LIBRARY.impl("masked_conv2d_solve", _solve, "CompositeExplicitAutograd")
+LIBRARY.impl("masked_conv2d_weight_grad", _weight_grad, "CompositeExplicitAutograd")
 
 
 # --- shapes: what fake and meta tensors need -----------------------------------------------------------------------
 
 
-def _like_image(image: torch.Tensor, weight: torch.Tensor, *options: object) -> torch.Tensor:
+def _like_image(image: torch.Tensor, weight: torch.Tensor, *flat: object) -> torch.Tensor:
     return image.new_empty(image.shape)
 
 
-def _like_weight(
-    grad: torch.Tensor, x: torch.Tensor, kernel_size: list[int], orientation: str, groups: int, *options: object
-) -> torch.Tensor:
-    return x.new_empty(x.shape[1], x.shape[1] // groups, *kernel_size)
+def _like_weight(grad: torch.Tensor, image: torch.Tensor, kernel_size: list[int], *flat: Any) -> torch.Tensor:
+    channels = image.shape[1]
+    return image.new_empty(channels, channels // geometry_of(flat).groups, *kernel_size)
 
 
 for _name, _fake in (

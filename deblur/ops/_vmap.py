@@ -1,6 +1,6 @@
-"""What `torch.vmap` does with the operations: the mapped dimension goes into the batch or into the groups.
+"""What `torch.vmap` does with the operations: it puts the mapped dimension into the batch or into the groups.
 
-So a mapped call is one call of the same operation, threads and all, never a loop.
+So a mapped call is one call of the same operation, with all its threads, and never a loop.
 """
 
 # mypy: allow-untyped-calls
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from deblur.ops._register import geometry_of
 
 __all__ = ["map_images", "map_weight_grad"]
 
@@ -27,22 +29,22 @@ def _into_channels(image: torch.Tensor) -> torch.Tensor:
 
 
 def map_images(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
-    """Return the rule of an operation on (image, weight, orientation, transpose, groups, ...).
+    """Return the rule of an operation on (image, weight, geometry, ...), laid flat.
 
-    With a shared weight the copies are further images of the batch; with a weight each, further groups.
+    If the weight is shared, the copies become further images of the batch; if each has its own, further groups.
     """
 
     def rule(
-        info: Any, in_dims: tuple[int | None, ...], image: torch.Tensor, weight: torch.Tensor, *options: Any
+        info: Any, in_dims: tuple[int | None, ...], image: torch.Tensor, weight: torch.Tensor, *flat: Any
     ) -> tuple[torch.Tensor, int]:
-        size = info.batch_size
+        size, geometry, options = info.batch_size, geometry_of(flat[:5]), flat[5:]
         images = _in_front(image, in_dims[0], size)
         if in_dims[1] is None:
-            result = operation(images.flatten(0, 1), weight, *options)
+            result = operation(images.flatten(0, 1), weight, geometry, *options)
             return result.unflatten(0, (size, images.shape[1])), 0
         weights = _in_front(weight, in_dims[1], size).flatten(0, 1)
-        orientation, transpose, groups, *rest = options
-        result = operation(_into_channels(images), weights, orientation, transpose, groups * size, *rest)
+        geometry = geometry._replace(groups=geometry.groups * size)
+        result = operation(_into_channels(images), weights, geometry, *options)
         return result.unflatten(1, (size, images.shape[2])), 1
 
     return rule
@@ -51,22 +53,21 @@ def map_images(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[to
 def map_weight_grad(operation: Callable[..., torch.Tensor]) -> Callable[..., tuple[torch.Tensor, int]]:
     """Return the rule of the weight gradient.
 
-    Each copy has a gradient of its own, so they are further groups.
+    Each copy has a gradient of its own, so the copies become further groups.
     """
 
     def rule(
         info: Any,
         in_dims: tuple[int | None, ...],
         grad: torch.Tensor,
-        x: torch.Tensor,
+        image: torch.Tensor,
         kernel_size: list[int],
-        orientation: str,
-        groups: int,
-        *options: Any,
+        *flat: Any,
     ) -> tuple[torch.Tensor, int]:
-        size = info.batch_size
-        grads, xs = _in_front(grad, in_dims[0], size), _in_front(x, in_dims[1], size)
-        result = operation(_into_channels(grads), _into_channels(xs), kernel_size, orientation, groups * size, *options)
-        return result.unflatten(0, (size, xs.shape[2])), 0
+        size, geometry = info.batch_size, geometry_of(flat)
+        grads, images = _in_front(grad, in_dims[0], size), _in_front(image, in_dims[1], size)
+        geometry = geometry._replace(groups=geometry.groups * size)
+        result = operation(_into_channels(grads), _into_channels(images), kernel_size, geometry)
+        return result.unflatten(0, (size, images.shape[2])), 0
 
     return rule

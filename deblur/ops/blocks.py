@@ -1,8 +1,8 @@
 """The blocks of a masked convolution: pixels that share an anchor, in the order in which the inverse solves them.
 
 With zeros beyond the frame every pixel has the anchor weight[:, :, 0, 0], and there is one block. With the edge
-repeated a tap that would leave the frame reads the edge instead, so on the first row and column (those at the corner
-that the taps look toward) some taps fold onto the pixel itself:
+repeated, a tap that would leave the frame reads the edge instead. On the first row and column (those at the corner that
+the taps look toward) this is sometimes the pixel itself, and the taps that read it add up to the anchor:
 
     corner         sum over a, b of weight[:, :, a, b]      reads itself alone
     first column   sum over b of weight[:, :, 0, b]         reads itself and the corner

@@ -10,9 +10,11 @@ The second holds because  <z, A x> = sum_p,a z[p] w[a] x[p - a] = sum_p,a (z[p +
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
-__all__ = ["BORDERS", "ORIENTATIONS", "adjoint", "anchors", "flip", "folded", "opposite", "reachable"]
+__all__ = ["BORDERS", "ORIENTATIONS", "Geometry", "adjoint", "anchors", "flip", "folded", "opposite", "reachable"]
 
 #: Name of the corner the taps look toward -> (flipped vertically, flipped horizontally) with respect to top_left.
 ORIENTATIONS: dict[str, tuple[bool, bool]] = {
@@ -26,6 +28,21 @@ ORIENTATIONS: dict[str, tuple[bool, bool]] = {
 BORDERS = ("zero", "replicate")
 
 _NAMES = {flips: name for name, flips in ORIENTATIONS.items()}
+
+
+class Geometry(NamedTuple):
+    """What the taps of a masked convolution read: all its options, checked, in the order of torch's schemas."""
+
+    orientation: str = "top_left"
+    transpose: bool = False
+    groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
+    border: str = "zero"
+
+    @property
+    def adjoint(self) -> Geometry:
+        """The geometry of the adjoint."""
+        return self._replace(transpose=not self.transpose)
 
 
 def opposite(orientation: str) -> str:

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import torch
 
-from deblur.errors import OptionError
 from deblur.ops import _autograd, _checks, geometry
 from deblur.ops.blocks import blocks
+from deblur.ops.geometry import Geometry
 
 __all__ = ["log_abs_det", "masked_conv2d", "masked_conv2d_solve"]
-
-_METHODS = ("wavefront", "jacobi")
 
 
 def masked_conv2d(
@@ -69,7 +67,7 @@ def masked_conv2d(
     _checks.check_image("x", x, weight)
     _checks.check_orientation(orientation)
     _checks.check_border(border)
-    return _autograd.conv(x, weight, orientation, transpose, groups, _checks.pair(dilation), border)
+    return _autograd.conv(x, weight, Geometry(orientation, transpose, groups, _checks.pair(dilation), border))
 
 
 def masked_conv2d_solve(
@@ -103,8 +101,9 @@ def masked_conv2d_solve(
         transpose: Solve with the adjoint: `masked_conv2d(x, weight, transpose=True) == y`.
         groups: As in `masked_conv2d`.
         dilation: As in `masked_conv2d`.
-        method: "wavefront", substitution; or "jacobi", fixed-point sweeps with a residual test (see `ops.jacobi`),
-            quicker where the taps beside the anchor are small, and followed by the wavefront where the test fails.
+        method: "wavefront", substitution; or "jacobi", fixed-point sweeps with a residual test (see `ops.jacobi`), and
+            the wavefront after all where the test fails. Sweeps are slower wherever there are native kernels; where
+            there are none, they can be quicker if the taps beside the anchor are small (benchmarks/jacobi.py).
         border: As in `masked_conv2d`.
 
     Returns:
@@ -128,9 +127,8 @@ def masked_conv2d_solve(
     _checks.check_image("y", y, weight)
     _checks.check_orientation(orientation)
     _checks.check_border(border)
-    if method not in _METHODS:
-        raise OptionError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-    return _autograd.solve(y, weight, orientation, transpose, groups, _checks.pair(dilation), method, border)
+    _checks.check_method(method)
+    return _autograd.solve(y, weight, Geometry(orientation, transpose, groups, _checks.pair(dilation), border), method)
 
 
 def log_abs_det(weight: torch.Tensor, H: int, W: int, groups: int = 1, border: str = "zero") -> torch.Tensor:

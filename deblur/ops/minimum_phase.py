@@ -44,9 +44,9 @@ _NEAREST, _FARTHEST = 2.0**-40, 2.0**40  # a zero beyond is as good as one at 0,
 def minimum_phase_margin(weight: torch.Tensor, groups: int = 1, dilation: tuple[int, int] = (1, 1)) -> float:
     """Return the minimum-phase margin of a weight (C, C // groups, kh, kw): the smallest over its groups.
 
-    It depends neither on the orientation nor on `transpose`. `inf` for an anchor alone, -1 for a singular anchor, NaN
-    for a weight that is not finite. Accurate to about 1e-5 where the zeros are simple; computed in float64, so a zero
-    that rounding of the taps alone could make is a zero.
+    It depends neither on the orientation nor on `transpose`. It is `inf` for an anchor alone, -1 for a singular anchor
+    and NaN for a weight that is not finite. It is computed in float64 and accurate to about 1e-5 where the zeros are
+    simple. A zero counts even if rounding of the taps has made it.
 
     Example:
         >>> import torch
@@ -73,9 +73,10 @@ def minimum_phase_margin(weight: torch.Tensor, groups: int = 1, dilation: tuple[
 
 
 def clears(weight: torch.Tensor, margin: float) -> bool:
-    """Say whether the taps (kh, kw) of one channel have at least this minimum-phase margin, in a hundredth of the time.
+    """Say whether the taps (kh, kw) of one channel have at least this minimum-phase margin.
 
-    Looked at in slices sixteen times as many as taps a side; between two of them the margin may be a little less.
+    This takes a hundredth of the time of `minimum_phase_margin`. It looks at sixteen times as many slices as the taps
+    have on their longer side; between two slices the margin may be a little smaller.
 
     Example:
         >>> import torch
@@ -173,9 +174,9 @@ def _nearest_by_eigenvalues(
 def _nearest_by_winding(
     taps: torch.Tensor, dilation: tuple[int, int], angles: torch.Tensor, start: float, precision: float
 ) -> torch.Tensor:
-    """Return the smallest modulus of a zero, per slice, by bisection from `start`; only roughly where it is not small.
+    """Return the smallest modulus of a zero, per slice, by bisection from `start`.
 
-    Slices whose nearest zero is surely farther than that of another are left where they are.
+    It is rough in slices whose nearest zero is surely farther away than that of another slice: those are not pursued.
     """
 
     def free(radii: torch.Tensor, which: torch.Tensor) -> torch.Tensor:

@@ -1,15 +1,15 @@
-"""Can the exact inverse of a masked convolution be trusted? Measured, never hoped for.
+"""Measure whether the exact inverse of a masked convolution can be trusted.
 
-Three measurements say it, and a sentence puts them together:
+There are three measurements, and a sentence that sums them up:
 
 - the impulse response h of the inverse, on the frame asked for. A masked convolution commutes with shifts away from its
-  corner, so every row of A^-1 is a part of h and the longest one, at the far corner, is all of it:
+  corner, so every row of A^-1 is a part of h, and the row of the far corner is all of it:
 
       gain = max over o of sum over i, p of |h[o, i, p]| = ||A^-1||_inf     (what an error of at most 1 a pixel becomes)
       noise_gain = max over o of sqrt(sum over i, p of h[o, i, p]^2)        (what white noise of deviation 1 becomes)
 
 - the minimum-phase margin, which tells for every size what the gain tells for one (see `minimum_phase`);
-- the round trip x -> A x -> A^-1 A x in float32 on noise: what rounding makes of it.
+- the round trip x -> A x -> A^-1 A x of noise in float32, which tells what rounding does.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class StabilityReport:
         peak: The largest value of the impulse response of the inverse.
         margin: The minimum-phase margin: above 0 the impulse response decays like (1 + margin)^-n, below it grows.
         round_trip: ||A^-1 A x - x|| / ||x|| in float32, x normal noise; `inf` where it overflows.
-        trusted: Whether the exact inverse can be trusted in float32 at this size: round_trip is at most 1e-3. That is
-            rounding alone: for a picture with noise look at `noise_gain`, and for any size at `margin`.
+        trusted: Whether the exact inverse can be trusted in float32 at this size, that is, whether round_trip is at
+            most 1e-3. This is about rounding alone; for a picture with noise look at `noise_gain`, and for other sizes
+            at `margin`.
         sentence: All of this in one sentence.
     """
 
@@ -76,12 +77,14 @@ def stability(
         W: Columns of the frame.
         groups: As in `masked_conv2d`.
         dilation: As in `masked_conv2d`.
-        border: As in `masked_conv2d`. With "replicate" the rows of the inverse are no parts of one; the gains are then
-            the largest of the four pixels that read most: the corner, and the last of the first row, of the first
-            column and of the frame. Where the margin is positive none is above that of zeros on a frame without end.
+        border: As in `masked_conv2d`. With "replicate" the rows of the inverse are not parts of a single row. The gains
+            are then the largest of four pixels that read most: the corner, the last pixel of the first row, that of
+            the first column and that of the frame. Where the margin is positive, none of them is above the gain with
+            zeros on an infinite frame.
 
     Returns:
-        A `StabilityReport`; print its `sentence`. A singular anchor or a weight that is not finite is not trusted.
+        A `StabilityReport`; print its `sentence`. The inverse of a weight that is not finite or has a singular anchor
+        is not trusted.
 
     Raises:
         ShapeError, DtypeError, OptionError: An argument that does not fit; the message says what would.

@@ -13,7 +13,7 @@ import pytest
 import torch
 from emulated import Case, EmulatorError, toolkit
 
-from deblur.ops import _cuda_modules, _cuda_problem
+from deblur.ops._cuda import modules, plan
 
 BAND = Case(shape=(1, 1, 40, 33), taps=(4, 3))  # two bands
 WIDE = Case(shape=(1, 1, 34, 120), taps=(4, 30))  # the ring goes round
@@ -26,8 +26,8 @@ GRADIENT = Case(shape=(1, 1, 20, 70), taps=(2, 9))  # of the weight; one block t
 
 @pytest.fixture(autouse=True)
 def one_block_for_a_weight_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cuda_problem, "GRADIENT_BLOCKS", 1)
-    monkeypatch.setattr(_cuda_problem, "plan_weight_grad", _cuda_problem.plan_weight_grad.__wrapped__)
+    monkeypatch.setattr(plan, "GRADIENT_BLOCKS", 1)
+    monkeypatch.setattr(plan, "plan_weight_grad", plan.plan_weight_grad.__wrapped__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Mutation:
         return self.name.replace(" ", "-")
 
     def planted(self) -> dict[str, str]:
-        sources = _cuda_modules.find_sources()
+        sources = modules.find_sources()
         assert sources[self.source].count(self.right) == 1, f"{self.right!r} is not once in {self.source}"
         sources[self.source] = sources[self.source].replace(self.right, self.wrong)
         return sources

@@ -6,8 +6,8 @@ import pytest
 import torch
 from emulated import Emulator, EmulatorError, HostCompiler, Runner
 
-from deblur.ops import _cuda_modules
-from deblur.ops._cuda_problem import Problem
+from deblur.ops._cuda import modules
+from deblur.ops._cuda.plan import Problem
 
 
 def launch(
@@ -15,7 +15,7 @@ def launch(
 ) -> torch.Tensor:
     """Run a kernel with this body, which starts in line 4 of toy.cuh, and return the integers it left in `flags`."""
     text = f'#include "problem.cuh"\nDEBLUR_KERNEL(toy, 1024) {{\nint* const flags = problem.flags;\n{body}\n}}\n'
-    headers = {**_cuda_modules.find_sources(), "toy.cuh": text}
+    headers = {**modules.find_sources(), "toy.cuh": text}
     driver = (Runner if sanitizer else Emulator)(seed=seed, resident=resident)
     image = HostCompiler(sanitizer).compile("toy.cuh", headers, ("-DDEBLUR_SCALAR=float",), "sm_90")
     function = driver.load(0, image, ("toy",))["toy"]

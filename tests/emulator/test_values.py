@@ -9,7 +9,8 @@ import torch
 from emulated import Case, toolkit
 
 from deblur.errors import OptionError
-from deblur.ops import _cuda_problem, geometry
+from deblur.ops import geometry
+from deblur.ops._cuda import plan
 
 #: Made once: the kernels are compiled at their first use, and kept.
 TOOLKIT = toolkit(seed=1)
@@ -208,8 +209,8 @@ def test_weight_gradient(case: Case) -> None:
 
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_blocks_that_take_several_tiles_of_a_weight_gradient(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cuda_problem, "GRADIENT_BLOCKS", blocks)
-    monkeypatch.setattr(_cuda_problem, "plan_weight_grad", _cuda_problem.plan_weight_grad.__wrapped__)
+    monkeypatch.setattr(plan, "GRADIENT_BLOCKS", blocks)
+    monkeypatch.setattr(plan, "plan_weight_grad", plan.plan_weight_grad.__wrapped__)
     for case in (GRADIENTS[-1], Case(shape=(3, 1, 20, 140), taps=(30, 70))):
         case.check_weight_grad(TOOLKIT)
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from looped import looped
 from PIL import Image
 
 from deblur.errors import FileError
@@ -33,10 +34,8 @@ def kind_of(channels: int) -> dict:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("layout", ["strips", "tiles", "planes", "tiled planes"])
-@pytest.mark.parametrize("compression", [None, "zlib"])
+@looped(channels=(1, 2, 3, 4), byteorder="<>", compression=(None, "zlib"))
 def test_layouts(make_samples, dtype, channels, byteorder, layout, compression):
     samples = make_samples(dtype, channels, 37, 53)
     options = {"rowsperstrip": 7} if "tile" not in layout else {"tile": (16, 32)}
@@ -149,26 +148,22 @@ def hand_made(
 @pytest.mark.parametrize(
     ("dtype", "predictor"), [("uint8", 1), ("uint8", 2), ("uint16", 1), ("uint16", 2), ("float32", 1), ("float32", 3)]
 )
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("tile", [None, (16, 32)])
+@looped(channels=(1, 2, 3, 4), order="<>", tile=(None, (16, 32)))
 def test_lzw(make_samples, dtype, predictor, channels, order, tile):
     samples = make_samples(dtype, channels, 37, 53)
     data = hand_made(samples, compress=lzw, code=5, predictor=predictor, order=order, tile=tile)
     np.testing.assert_array_equal(stored_in(data), samples)
 
 
-@pytest.mark.parametrize("tile", [None, (16, 32)])
-@pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize(("dtype", "predictor"), [("uint8", 2), ("uint16", 1), ("uint16", 2), ("float32", 3)])
+@looped(channels=(2, 3, 4), tile=(None, (16, 32)))
 def test_lzw_in_planes(make_samples, dtype, predictor, channels, tile):
     samples = make_samples(dtype, channels, 37, 53)
     data = hand_made(samples, compress=lzw, code=5, predictor=predictor, order="<", tile=tile, planes=True)
     np.testing.assert_array_equal(stored_in(data), samples)
 
 
-@pytest.mark.parametrize("tile", [None, (16, 32)])
-@pytest.mark.parametrize("order", ["<", ">"])
+@looped(order="<>", tile=(None, (16, 32)))
 def test_deflated_floats_with_their_predictor(make_samples, order, tile):
     import zlib
 
@@ -177,8 +172,7 @@ def test_deflated_floats_with_their_predictor(make_samples, order, tile):
     np.testing.assert_array_equal(stored_in(data), samples)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("channels", [1, 3])
+@looped(dtype=("uint8", "uint16", "float32"), channels=(1, 3))
 def test_lzw_of_opencv(make_samples, dtype, channels):
     samples = make_samples(dtype, channels, 37, 53)
     theirs = samples if channels == 1 else samples[..., ::-1]
@@ -206,8 +200,7 @@ def test_jpeg_in_tiff_is_read():
     assert np.abs(stored_in(buffer.getvalue()).astype(int) - samples).mean() < 3
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize("channels", [1, 2])
+@looped(dtype=("uint8", "uint16"), channels=(1, 2))
 def test_white_is_zero_is_turned_over(make_samples, dtype, channels):
     samples = make_samples(dtype, channels)
     options = {"extrasamples": ["unassalpha"], "planarconfig": "contig"} if channels == 2 else {}
@@ -239,7 +232,7 @@ def test_half_floats_are_read_as_floats(make_samples):
     np.testing.assert_array_equal(stored_in(tiff(samples, photometric="rgb")), samples.astype(np.float32))
 
 
-@pytest.mark.parametrize("code", [0, 1, 2])
+@looped(code=(0, 1, 2))
 def test_the_kind_of_the_fourth_channel_is_kept(make_samples, code):
     samples = make_samples("uint16", 4)
     data = tiff(samples, photometric="rgb", extrasamples=[code])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
+from looped import looped
 from torch import Tensor
 from transforms import CASES, Case
 
@@ -13,10 +15,25 @@ from deblur.errors import ShapeError
 from deblur.layers import TRANSFORMS
 from deblur.layers.composition import Composition
 
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
-each_learned = pytest.mark.parametrize("case", [case for case in CASES if list(case.make().parameters())], ids=str)
-each_conditioned = pytest.mark.parametrize("case", [case for case in CASES if case.context_features], ids=str)
-each_plain = pytest.mark.parametrize("case", [case for case in CASES if not case.context_features], ids=str)
+Law = Callable[[Case], None]
+
+
+def each(cases: list[Case]) -> Callable[[Law], Callable[[str], None]]:
+    """One test for every transform, which asks a law of all its cases."""
+
+    def decorate(law: Law) -> Callable[[str], None]:
+        @pytest.mark.parametrize("name", sorted({case.name for case in cases}))
+        def of_every_case(name: str) -> None:
+            looped(case=[case for case in cases if case.name == name])(law)()
+
+        of_every_case.__doc__ = law.__doc__
+        return of_every_case
+
+    return decorate
+
+
+LEARNED = [case for case in CASES if list(case.make().parameters())]
+CONDITIONED = [case for case in CASES if case.context_features]
 
 
 def test_every_transform_is_asked() -> None:
@@ -28,7 +45,7 @@ def test_every_transform_that_takes_a_context_is_asked_with_one() -> None:
     assert {case.name for case in CASES if case.context_features} == set(TRANSFORMS) - without
 
 
-@each_case
+@each(CASES)
 def test_inverse_undoes_forward_and_forward_undoes_inverse(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     z, log_det = transform(x, context)
@@ -39,7 +56,7 @@ def test_inverse_undoes_forward_and_forward_undoes_inverse(case: Case) -> None:
     torch.testing.assert_close(transform(transform.inverse(other, context), context)[0], other, rtol=0, atol=1e-10)
 
 
-@each_case
+@each(CASES)
 def test_log_det_is_that_of_the_jacobian(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     found = transform(x, context)[1]
@@ -53,7 +70,7 @@ def test_log_det_is_that_of_the_jacobian(case: Case) -> None:
         torch.testing.assert_close(found[i], torch.linalg.slogdet(jacobian).logabsdet, rtol=0, atol=1e-9)
 
 
-@each_case
+@each(CASES)
 def test_a_composition_counts_each_log_det_once(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     z, log_det = transform(x, context)
@@ -63,7 +80,7 @@ def test_a_composition_counts_each_log_det_once(case: Case) -> None:
     torch.testing.assert_close(sum_of_all, log_det, rtol=0, atol=1e-8)
 
 
-@each_case
+@each(CASES)
 def test_calling_twice_gives_the_same_and_changes_nothing(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     before, kept = copy.deepcopy(transform.state_dict()), x.clone()
@@ -75,7 +92,7 @@ def test_calling_twice_gives_the_same_and_changes_nothing(case: Case) -> None:
     assert all(torch.equal(before[name], value) for name, value in transform.state_dict().items())
 
 
-@each_case
+@each(CASES)
 def test_images_of_a_batch_do_not_meet(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     z, log_det = transform(x, context)
@@ -85,7 +102,7 @@ def test_images_of_a_batch_do_not_meet(case: Case) -> None:
         torch.testing.assert_close(alone[1][0], log_det[i], rtol=0, atol=1e-12)
 
 
-@each_learned
+@each(LEARNED)
 def test_every_parameter_gets_a_gradient(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     z, log_det = transform(x, context)
@@ -96,7 +113,7 @@ def test_every_parameter_gets_a_gradient(case: Case) -> None:
         assert bool(parameter.grad.isfinite().all()), name
 
 
-@each_case
+@each(CASES)
 def test_second_derivatives_are_those_of_finite_differences(case: Case) -> None:
     """What score matching needs: the gradient of log p with respect to x, differentiated once more, by everything."""
     transform, context = case.make(), case.context()
@@ -113,7 +130,7 @@ def test_second_derivatives_are_those_of_finite_differences(case: Case) -> None:
     assert torch.autograd.gradgradcheck(density, (x, context, *leaves), fast_mode=True)
 
 
-@each_case
+@each(CASES)
 def test_the_inverse_has_derivatives_too(case: Case) -> None:
     transform, context = case.make(), case.context()
     z = transform(case.image(), context)[0][:1].detach().requires_grad_()
@@ -121,7 +138,7 @@ def test_the_inverse_has_derivatives_too(case: Case) -> None:
     assert torch.autograd.gradcheck(lambda z: transform.inverse(z, one), (z,), fast_mode=True)
 
 
-@each_case
+@each(CASES)
 def test_state_dict_makes_another_the_same(case: Case) -> None:
     transform, other = case.make(0), case.make(1)
     other.load_state_dict(transform.state_dict())
@@ -130,7 +147,7 @@ def test_state_dict_makes_another_the_same(case: Case) -> None:
     assert torch.equal(transform(x, context)[1], other(x, context)[1])
 
 
-@each_case
+@each(CASES)
 def test_type_and_device_move_with_it(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     wanted = transform(x, context)
@@ -144,9 +161,7 @@ def test_type_and_device_move_with_it(case: Case) -> None:
     assert meta[1].device.type == "meta"
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.context_features and "whitening" not in case.name], ids=str
-)
+@each([case for case in CONDITIONED if "whitening" not in case.name])
 def test_it_starts_unconditional(case: Case) -> None:
     torch.manual_seed(0)
     options = {key: value(case) if callable(value) else value for key, value in case.options.items()}
@@ -157,13 +172,13 @@ def test_it_starts_unconditional(case: Case) -> None:
         assert torch.equal(found, wanted)
 
 
-@each_plain
+@each([case for case in CASES if not case.context_features])
 def test_a_context_that_it_was_not_made_for_is_ignored(case: Case) -> None:
     transform, x = case.make(), case.image()
     assert torch.equal(transform(x, torch.ones(len(x), 5, dtype=x.dtype))[0], transform(x)[0])
 
 
-@each_conditioned
+@each(CONDITIONED)
 def test_a_missing_context_or_another_is_refused(case: Case) -> None:
     transform, x, context = case.make(), case.image(), case.context()
     assert context is not None
@@ -173,7 +188,7 @@ def test_a_missing_context_or_another_is_refused(case: Case) -> None:
         transform.inverse(x, context[:, :1])
 
 
-@each_learned
+@each(LEARNED)
 def test_it_stays_invertible_under_any_optimizer(case: Case) -> None:
     """Three steps of AdamW, strong weight decay and a rough learning rate: the laws hold as before."""
     transform, x, context = case.make(), case.image(), case.context()

@@ -17,9 +17,11 @@ from laws import Case, agrees_with_the_dense_matrix, inverse_undoes_the_convolut
 import deblur
 from deblur import ops
 from deblur.errors import OptionError
-from deblur.ops import _cuda, _cuda_modules, _cuda_problem, _dispatch, masked_conv2d_solve
-from deblur.ops._driver import DriverError
-from deblur.ops._nvrtc import Nvrtc, NvrtcError
+from deblur.ops import _cuda, _dispatch, masked_conv2d_solve
+from deblur.ops._cuda import modules, plan, serve
+from deblur.ops._cuda.driver import DriverError
+from deblur.ops._cuda.nvrtc import Nvrtc, NvrtcError
+from deblur.ops.geometry import Geometry
 
 CASES = [
     Case(size=(5, 4)),
@@ -35,10 +37,10 @@ needs_emulator = pytest.mark.skipif(emulated.why_not_emulated() is not None, rea
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> _cuda_modules.Toolkit:
+def device(monkeypatch: pytest.MonkeyPatch) -> modules.Toolkit:
     toolkit = emulated.toolkit(seed=3)
     monkeypatch.setenv("DEBLUR_CACHE", str(emulated.BUILD / "images"))
-    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
+    monkeypatch.setattr(serve, "_toolkit", lambda: (toolkit, None))
     monkeypatch.setattr(_dispatch, "_cuda_serves", lambda image: True)
     return toolkit
 
@@ -160,12 +162,36 @@ def test_a_cache_that_cannot_be_written_costs_time_only(monkeypatch: pytest.Monk
     emulated.Case(shape=(1, 1, 3, 3), taps=(2, 2)).check(emulated.toolkit())
 
 
-def test_the_sources_are_found_where_a_wheel_puts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "_cuda").mkdir()
-    (tmp_path / "_cuda" / "band.cuh").write_text("// here")
-    monkeypatch.setattr(_cuda_modules, "__file__", str(tmp_path / "deblur" / "ops" / "_cuda_modules.py"))
-    monkeypatch.setattr(deblur, "__path__", [str(tmp_path)])
-    assert _cuda_modules.find_sources() == {"band.cuh": "// here"}
+def tree(root: Path, *files: str) -> None:
+    """Files of which each says where it is, below `root`."""
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+WHEEL, CHECKOUT = "deblur/_cuda/band.cuh", "csrc/cuda/band.cuh"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ([WHEEL], WHEEL),
+        ([WHEEL, CHECKOUT], WHEEL),  # another package's csrc, in the same site-packages
+        ([CHECKOUT], None),
+        ([CHECKOUT, "pyproject.toml", "CMakeLists.txt"], CHECKOUT),
+        ([CHECKOUT, "pyproject.toml", "CMakeLists.txt", "site/deblur/_cuda/band.cuh"], CHECKOUT),  # the copy may be old
+        (["site/deblur/_cuda/band.cuh"], "site/deblur/_cuda/band.cuh"),
+        ([], None),
+    ],
+    ids=["a wheel", "a stranger's", "a stranger's alone", "a checkout", "an editable install", "apart", "nowhere"],
+)
+def test_the_sources_are_those_of_this_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: list[str], found: str | None
+) -> None:
+    tree(tmp_path, "deblur/ops/_cuda/modules.py", *files)
+    monkeypatch.setattr(modules, "__file__", str(tmp_path / "deblur" / "ops" / "_cuda" / "modules.py"))
+    monkeypatch.setattr(deblur, "__path__", [str(tmp_path / "site" / "deblur"), str(tmp_path / "deblur")])
+    assert modules.find_sources() == ({} if found is None else {"band.cuh": found})
 
 
 def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +206,7 @@ def test_where_it_cannot_run_one_sentence_says_why(monkeypatch: pytest.MonkeyPat
         warnings.simplefilter("error")
         assert ops.warmup() is None
     with pytest.raises(RuntimeError, match="CUDA"):
-        _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), **emulated.PLAIN)
+        _cuda.solve(torch.rand(1, 1, 2, 2), torch.rand(1, 1, 1, 1), Geometry())
 
 
 def test_info_says_what_serves_or_why_nothing_does() -> None:
@@ -192,7 +218,7 @@ def test_info_says_what_serves_or_why_nothing_does() -> None:
 
 def test_the_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBLUR_CUDA", "0")
-    toolkit, why = _cuda._toolkit.__wrapped__()
+    toolkit, why = serve._toolkit.__wrapped__()
     assert toolkit is None
     assert why == "the CUDA kernels are switched off by the environment variable DEBLUR_CUDA"
 
@@ -205,16 +231,16 @@ def test_a_kernel_that_cannot_be_made_is_a_reason_and_no_error(monkeypatch: pyte
         raise error
 
     monkeypatch.setattr(toolkit, "kernels", fails)
-    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
+    monkeypatch.setattr(serve, "_toolkit", lambda: (toolkit, None))
     why = "the CUDA kernels cannot be made for device 3: line 1: no"
-    assert _cuda._why_not.__wrapped__(3) == why
+    assert serve._why_not.__wrapped__(3) == why
 
 
 def test_a_device_too_old_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     toolkit = emulated.toolkit()
     monkeypatch.setattr(toolkit.driver, "architecture", lambda device: 61)
-    monkeypatch.setattr(_cuda, "_toolkit", lambda: (toolkit, None))
-    assert _cuda._why_not.__wrapped__(0) == "CUDA device 0 has compute capability 6.1, the kernels need 7.0"
+    monkeypatch.setattr(serve, "_toolkit", lambda: (toolkit, None))
+    assert serve._why_not.__wrapped__(0) == "CUDA device 0 has compute capability 6.1, the kernels need 7.0"
 
 
 class FakeNvrtc(Nvrtc):
@@ -234,4 +260,4 @@ def test_a_device_newer_than_the_compiler_gets_ptx_of_the_newest_it_knows() -> N
 def test_more_bands_than_a_launch_has_blocks_are_refused() -> None:
     shape = torch.Size((2**11, 1, 2**10, 2**10))
     with pytest.raises(OptionError, match="got 2147483648; split the batch"):
-        _cuda_problem.plan(shape, torch.float32, (3, 3), "top_left", False, 1, (2**10, 2**10), 99 * 1024)
+        plan.plan_solve(shape, torch.float32, (3, 3), Geometry(dilation=(2**10, 2**10)), 99 * 1024)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from deblur.ops import _cuda_modules
-from deblur.ops._nvrtc import Nvrtc, NvrtcError
+from deblur.ops._cuda import modules
+from deblur.ops._cuda.nvrtc import Nvrtc, NvrtcError
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 NVCC = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
@@ -43,8 +43,8 @@ EVERY = [
         marks=[] if (dtype, architecture) == (torch.float32, 90) else [pytest.mark.slow],
         id=f"{source}-{scalar}-sm_{architecture}",
     )
-    for source in _cuda_modules.KERNELS
-    for dtype, scalar in _cuda_modules.SCALARS.items()
+    for source in modules.KERNELS
+    for dtype, scalar in modules.SCALARS.items()
     for architecture in ARCHITECTURES
 ]
 every_instantiation = pytest.mark.parametrize(("source", "dtype", "architecture"), EVERY)
@@ -62,18 +62,18 @@ def nvrtc() -> Nvrtc:
 def test_nvrtc_compiles(nvrtc: Nvrtc, source: str, dtype: torch.dtype, architecture: int) -> None:
     if architecture not in nvrtc.architectures:
         pytest.skip(f"{nvrtc.identity} does not compile for {architecture}")
-    options = (f"-DDEBLUR_SCALAR={_cuda_modules.SCALARS[dtype]}",)
-    sources = _cuda_modules.find_sources()
+    options = (f"-DDEBLUR_SCALAR={modules.SCALARS[dtype]}",)
+    sources = modules.find_sources()
     image = nvrtc.compile(source, sources, options, nvrtc.target(architecture))
     assert image.startswith(b"\x7fELF")
-    for kernel in _cuda_modules.KERNELS[source]:
+    for kernel in modules.KERNELS[source]:
         assert kernel.encode() in image
 
 
 def test_nvrtc_makes_ptx_for_a_device_it_does_not_know(nvrtc: Nvrtc) -> None:
     target = nvrtc.target(nvrtc.architectures[-1] + 9)
     assert target == f"compute_{nvrtc.architectures[-1]}"
-    image = nvrtc.compile("band.cuh", _cuda_modules.find_sources(), ("-DDEBLUR_SCALAR=float",), target)
+    image = nvrtc.compile("band.cuh", modules.find_sources(), ("-DDEBLUR_SCALAR=float",), target)
     assert b".entry deblur_band_solve" in image
 
 
@@ -111,17 +111,17 @@ def test_nvcc_compiles_without_spills(
     known = subprocess.run([str(NVCC), "--list-gpu-code"], capture_output=True, text=True, check=True).stdout.split()
     if f"sm_{architecture}" not in known:
         pytest.skip(f"this nvcc does not compile for {architecture}")
-    for name, text in _cuda_modules.find_sources().items():
+    for name, text in modules.find_sources().items():
         (tmp_path / name).write_text(text)
     unit = tmp_path / "unit.cu"
     unit.write_text(f'#include "{source}"\n')
-    scalar = _cuda_modules.SCALARS[dtype]
+    scalar = modules.SCALARS[dtype]
     command = [str(NVCC), "-cubin", f"-arch=sm_{architecture}", "-std=c++17", f"-DDEBLUR_SCALAR={scalar}"]
     command += ["-Werror", "all-warnings", "-Xptxas", "-v", "-o", str(tmp_path / "unit.cubin"), str(unit)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     usages = usage_of(done.stderr)
-    assert [usage.kernel for usage in usages] == sorted(_cuda_modules.KERNELS[source])
+    assert [usage.kernel for usage in usages] == sorted(modules.KERNELS[source])
     for usage in usages:
         with capsys.disabled():
             print(f"\nsm_{architecture} {scalar:6} {usage.kernel:28} {usage.registers:3} registers", end="")

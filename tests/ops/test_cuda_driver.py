@@ -13,8 +13,9 @@ import emulated
 import pytest
 import torch
 
-from deblur.ops import _cuda_modules, _driver
-from deblur.ops._driver import CaptureError, Driver, DriverError
+from deblur.ops._cuda import driver as cuda_driver
+from deblur.ops._cuda import modules
+from deblur.ops._cuda.driver import CaptureError, Driver, DriverError
 
 STREAM = 0x7F0012345678  # more than 32 bits
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(emulated.why_not_emulated() is not None, reason=
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setenv("DEBLUR_CACHE", str(emulated.BUILD / "images"))
-    monkeypatch.setattr(_driver, "_LIBRARY", str(emulated.driver_library()))
+    monkeypatch.setattr(cuda_driver, "_LIBRARY", str(emulated.driver_library()))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
@@ -32,9 +33,9 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     return Driver()
 
 
-def toolkit(driver: Driver) -> _cuda_modules.Toolkit:
-    sources = _cuda_modules.find_sources()
-    return _cuda_modules.Toolkit(compiler=emulated.HostCompiler(), driver=driver, sources=sources)
+def toolkit(driver: Driver) -> modules.Toolkit:
+    sources = modules.find_sources()
+    return modules.Toolkit(compiler=emulated.HostCompiler(), driver=driver, sources=sources)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,6 @@ def test_nothing_is_loaded_while_a_graph_is_captured(driver: Driver, monkeypatch
 
 
 def test_a_machine_without_a_driver_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_driver, "_LIBRARY", "libcuda-that-is-not-there.so")
+    monkeypatch.setattr(cuda_driver, "_LIBRARY", "libcuda-that-is-not-there.so")
     with pytest.raises(DriverError, match="the CUDA driver cannot be loaded"):
         Driver()

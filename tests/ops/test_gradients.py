@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from laws import ORIENTATIONS, Case
+from looped import BOTH, looped
 
-from deblur.ops import log_abs_det, masked_conv2d, masked_conv2d_solve, reference
+from deblur.ops import _dispatch, log_abs_det, masked_conv2d, masked_conv2d_solve, reference
+from deblur.ops.geometry import Geometry
 
 SMALL = [
     Case(batch=1, size=(3, 4), taps=(2, 3)),
@@ -23,8 +25,6 @@ SMALL = [
 ]
 
 each_case = pytest.mark.parametrize("case", SMALL, ids=str)
-each_orientation = pytest.mark.parametrize("orientation", ORIENTATIONS)
-either_way = pytest.mark.parametrize("transpose", [False, True], ids=["plain", "transpose"])
 either_operation = pytest.mark.parametrize(
     "operation", [masked_conv2d, masked_conv2d_solve], ids=["convolution", "solve"]
 )
@@ -35,9 +35,8 @@ def leaves(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @each_case
-@each_orientation
-@either_way
 @either_operation
+@looped(orientation=ORIENTATIONS, transpose=BOTH)
 def test_first_and_second_derivatives_are_those_of_finite_differences(operation, case, orientation, transpose) -> None:
     def function(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return operation(x, weight, orientation=orientation, transpose=transpose, **case.options)
@@ -47,14 +46,14 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(operation,
 
 
 @each_case
-@either_way
 @pytest.mark.usefixtures("backend")
+@looped(transpose=BOTH)
 def test_plain_autograd_through_the_reference_gives_the_same(case: Case, transpose: bool) -> None:
     options = {"orientation": "bottom_left", "transpose": transpose, **case.options}
     for operation, plain in ((masked_conv2d, reference.conv), (masked_conv2d_solve, reference.solve)):
         x, weight = leaves(case)
         found = torch.autograd.grad((operation(x, weight, **options) ** 3).sum(), (x, weight), create_graph=True)
-        wanted = torch.autograd.grad((plain(x, weight, **options) ** 3).sum(), (x, weight), create_graph=True)
+        wanted = torch.autograd.grad((plain(x, weight, Geometry(**options)) ** 3).sum(), (x, weight), create_graph=True)
         for mine, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
         found = torch.autograd.grad(sum(g.square().sum() for g in found), (x, weight))
@@ -82,14 +81,37 @@ def test_the_gradient_of_the_solve_is_one_transposed_solve_and_one_correlation(c
     torch.testing.assert_close(found_weight, expected.detach(), rtol=1e-4, atol=1e-4)
 
 
-def test_only_the_gradients_asked_for_are_computed() -> None:
-    case = SMALL[0]
-    x, weight = case.image(), case.weight()
+@looped(operation=(masked_conv2d, masked_conv2d_solve), transpose=BOTH)
+def test_only_the_gradients_asked_for_are_computed(operation, transpose: bool) -> None:
+    """Counted where values are computed: the solve's gradient in the weight needs that in the image, no other."""
+    case, transposed = SMALL[0], {masked_conv2d: "conv", masked_conv2d_solve: "solve"}[operation]
+    needed = {"image": [transposed], "weight": ["weight_grad"], "both": [transposed, "weight_grad"]}
+    if operation is masked_conv2d_solve:
+        needed["weight"] = needed["both"]
+    for asked, expected in needed.items():
+        x = case.image().requires_grad_(asked != "weight")
+        weight = case.weight().requires_grad_(asked != "image")
+        result = operation(x, weight, transpose=transpose)
+        with pytest.MonkeyPatch.context() as patch:
+            computed = counted(patch)
+            result.sum().backward()
+        assert computed == expected, asked
+
+
+def counted(patch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the operations that are computed from now on, in order."""
+    computed: list[str] = []
+    for name in ("conv", "solve", "weight_grad"):
+        original = getattr(_dispatch, name)
+        patch.setattr(
+            _dispatch, name, lambda *given, name=name, original=original: computed.append(name) or original(*given)
+        )
+    return computed
+
+
+def test_without_gradients_nothing_is_kept_for_them() -> None:
+    x, weight = SMALL[0].image(), SMALL[0].weight()
     for operation in (masked_conv2d, masked_conv2d_solve):
-        x_only = operation(x.clone().requires_grad_(), weight)
-        assert x_only.requires_grad
-        weight_only = operation(x, weight.clone().requires_grad_())
-        assert weight_only.requires_grad
         assert not operation(x, weight).requires_grad
         with torch.no_grad():
             assert not operation(x, weight.clone().requires_grad_()).requires_grad
@@ -105,16 +127,15 @@ def test_an_empty_batch_has_gradients_of_zero() -> None:
     assert not weight.grad.any()
 
 
-@pytest.mark.parametrize("border", ["zero", "replicate"])
+@looped(border=("zero", "replicate"))
 def test_log_abs_det_is_differentiable_in_the_anchors(border: str) -> None:
     weight = Case(channels=4, groups=2).weight().requires_grad_()
     assert torch.autograd.gradcheck(lambda w: log_abs_det(w, 3, 5, 2, border), (weight,))
     assert torch.autograd.gradgradcheck(lambda w: log_abs_det(w, 3, 5, 2, border), (weight,))
 
 
-@either_way
 @either_operation
-@pytest.mark.parametrize("border", ["zero", "replicate"])
+@looped(transpose=BOTH, border=("zero", "replicate"))
 def test_forward_mode_and_forward_over_reverse_agree_with_finite_differences(
     operation, transpose: bool, border: str
 ) -> None:

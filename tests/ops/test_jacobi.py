@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from laws import CASES, Case
+from looped import BOTH, looped
 
 from deblur.ops import _dispatch, jacobi, masked_conv2d, masked_conv2d_solve
+from deblur.ops.geometry import Geometry
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -19,7 +21,7 @@ def draw(channels: int, deviation: float, size: int = 32) -> tuple[torch.Tensor,
 
 
 def sweep(y: torch.Tensor, weight: torch.Tensor, **options) -> torch.Tensor | None:
-    return jacobi.solve(y, weight, "top_left", False, 1, (1, 1), conv=_dispatch.conv, **options)
+    return jacobi.solve(y, weight, Geometry(), conv=_dispatch.conv, **options)
 
 
 def test_small_weights_converge_in_a_few_sweeps() -> None:
@@ -49,7 +51,7 @@ def test_a_nan_ends_the_sweeps() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("transpose", [False, True], ids=["plain", "transpose"])
+@looped(transpose=BOTH)
 def test_it_solves_what_the_wavefront_solves(case: Case, transpose: bool) -> None:
     options = {
         "orientation": "bottom_left",
@@ -67,6 +69,13 @@ def test_small_frames_end_exactly_after_the_longest_path() -> None:
     x = sweep(y, weight)
     assert x is not None
     torch.testing.assert_close(masked_conv2d(x, weight), y)
+
+
+@looped(transpose=BOTH, border=("zero", "replicate"))
+def test_anchors_alone_take_one_sweep(transpose: bool, border: str) -> None:
+    case = Case(channels=4, groups=2, taps=(1, 1), border=border)
+    geometry = Geometry(transpose=transpose, groups=2, border=border)
+    assert jacobi.solve(case.image(), case.weight(), geometry, conv=_dispatch.conv, max_sweeps=1) is not None
 
 
 def test_its_gradient_is_that_of_the_solve() -> None:

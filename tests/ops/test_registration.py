@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from laws import Case
+from looped import BOTH, looped
 
 from deblur.errors import SingularAnchorError
 from deblur.ops import masked_conv2d, masked_conv2d_solve
@@ -31,11 +32,11 @@ either_operation = pytest.mark.parametrize(
 def test_opcheck_passes(case: Case, dtype: torch.dtype, grad: bool) -> None:
     x, weight = case.image(dtype=dtype).requires_grad_(grad), case.weight(dtype).requires_grad_(grad)
     for transpose in (False, True):
-        options = ("top_right", transpose, case.groups, case.dilation)
-        torch.library.opcheck(CONV, (x, weight, *options, case.border))
-        torch.library.opcheck(SOLVE, (x, weight, *options, "wavefront", case.border))
-    other = case.image(1, dtype).requires_grad_(grad)
-    torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, "bottom_left", case.groups, case.dilation, case.border))
+        geometry = ("top_right", transpose, case.groups, case.dilation, case.border)
+        torch.library.opcheck(CONV, (x, weight, *geometry))
+        torch.library.opcheck(SOLVE, (x, weight, *geometry, "wavefront"))
+        other = case.image(1, dtype).requires_grad_(grad)
+        torch.library.opcheck(WEIGHT_GRAD, (other, x, case.taps, *geometry))
 
 
 def compiled_and_eager(function, leaves, **compile_options):
@@ -97,9 +98,10 @@ def test_fake_and_meta_tensors_have_the_shape_and_no_values(operation) -> None:
 
 @pytest.mark.usefixtures("backend")
 @either_operation
-@pytest.mark.parametrize("dims", [(0, None), (None, 0), (0, 0), (2, 1), (3, None)], ids=str)
-@pytest.mark.parametrize(
-    ("groups", "border"), [(1, "zero"), (2, "zero"), (4, "zero"), (1, "replicate"), (4, "replicate")]
+@looped(
+    dims=((0, None), (None, 0), (0, 0), (2, 1), (3, None)),
+    groups=(1, 2, 4),
+    border=("zero", "replicate"),
 )
 def test_vmap_is_a_loop(operation, dims, groups: int, border: str) -> None:
     case = Case(channels=4, groups=groups, taps=(2, 2), size=(3, 4))
@@ -119,7 +121,7 @@ def test_vmap_is_a_loop(operation, dims, groups: int, border: str) -> None:
 
 
 @either_operation
-@pytest.mark.parametrize("border", ["zero", "replicate"])
+@looped(border=("zero", "replicate"))
 def test_vmap_of_grad_gives_the_gradient_of_each_sample(operation, border: str) -> None:
     case = Case(batch=4, channels=2, taps=(2, 2))
     images, weight = case.image(), case.weight()
@@ -145,8 +147,7 @@ def test_grad_of_vmap_and_batched_jacobians_agree(operation) -> None:
 
 
 @either_operation
-@pytest.mark.parametrize("border", ["zero", "replicate"])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@looped(border=("zero", "replicate"), dtype=(torch.float16, torch.bfloat16))
 def test_half_precision_is_computed_in_float32(operation, dtype: torch.dtype, border: str) -> None:
     case = Case(channels=2, size=(12, 12))
     x, weight = case.image(dtype=dtype).requires_grad_(), case.weight(dtype).requires_grad_()
@@ -162,8 +163,7 @@ def test_half_precision_is_computed_in_float32(operation, dtype: torch.dtype, bo
 
 
 @either_operation
-@pytest.mark.parametrize("grad", [False, True])
-@pytest.mark.parametrize("border", ["zero", "replicate"])
+@looped(grad=BOTH, border=("zero", "replicate"))
 def test_autocast_computes_in_float32(operation, grad: bool, border: str) -> None:
     case = Case(channels=2)
     x, weight = case.image(dtype=torch.bfloat16), case.weight(torch.float32).requires_grad_(grad)

@@ -8,11 +8,12 @@ What runs where:
   wavefront kernel, one launch for all images;
 - the weight gradient with one channel per group: a kernel that sums over tiles, and one that sums over its blocks;
 - the weight gradient with several, and the convolution: torch's own, through the reference, which is nothing but they;
-- with a repeated edge the same kernels, between torch's own operations (`_cuda_border`).
+- with a repeated edge the same kernels, between torch's own operations (`border`).
 
-Nothing here waits for the device or reads a value of it, so calls may be captured in a CUDA graph, after `warmup` (to
-load a kernel is not allowed then). That is also why an anchor without an inverse is no error here, as it is on the CPU:
-the result is NaN. Where the kernels cannot be made, `why_not` says why in one sentence and the reference serves.
+Nothing here waits for the device or reads a value from it. So calls may be captured in a CUDA graph, if `warmup` was
+called before, since a kernel must not be loaded during a capture. For the same reason an anchor without an inverse is
+not an error, as it is on the CPU: the result is NaN. Where the kernels cannot be made, `why_not` says why in one
+sentence, and the reference computes.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ import os
 import torch
 from torch import Tensor
 
-from deblur.ops import _cuda_border, _cuda_modules, _cuda_problem, reference
-from deblur.ops._driver import Driver, DriverError
-from deblur.ops._nvrtc import Nvrtc, NvrtcError
+from deblur.ops import reference
+from deblur.ops._cuda import border, modules, plan
+from deblur.ops._cuda.driver import Driver, DriverError
+from deblur.ops._cuda.nvrtc import Nvrtc, NvrtcError
+from deblur.ops.geometry import Geometry
 
 __all__ = ["available", "describe", "serves", "solve", "warmup", "weight_grad", "why_not"]
 
@@ -33,17 +36,17 @@ _OLDEST = 70  # acquire and release between blocks
 
 
 @functools.cache
-def _toolkit() -> tuple[_cuda_modules.Toolkit | None, str | None]:
+def _toolkit() -> tuple[modules.Toolkit | None, str | None]:
     """Compiler, driver and sources, or the one sentence that says what is missing."""
     if os.environ.get("DEBLUR_CUDA", "1").lower() in ("0", "off", "false", "no"):
         return None, "the CUDA kernels are switched off by the environment variable DEBLUR_CUDA"
     if not torch.cuda.is_available():
         return None, "torch sees no CUDA device" if torch.version.cuda else "this build of torch is without CUDA"
-    sources = _cuda_modules.find_sources()
+    sources = modules.find_sources()
     if not sources:
         return None, "the sources of the CUDA kernels are missing; reinstall deblur-wavefront"
     try:
-        return _cuda_modules.Toolkit(compiler=Nvrtc(), driver=Driver(), sources=sources), None
+        return modules.Toolkit(compiler=Nvrtc(), driver=Driver(), sources=sources), None
     except (NvrtcError, DriverError) as error:
         return None, f"the CUDA kernels cannot be compiled: {error}"
 
@@ -86,98 +89,57 @@ def serves(image: Tensor) -> bool:
     return available(image.device.index)
 
 
-def solve(
-    y: Tensor,
-    weight: Tensor,
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-) -> Tensor:
-    """The x whose masked convolution with weight (C, C // groups, kh, kw) is y (B, C, H, W); NaN where none exists.
+def solve(image: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The x whose masked convolution with weight (C, C // groups, kh, kw) is the image (B, C, H, W).
 
-    Takes contiguous tensors of one dtype, float32 or float64. Bit-identical from run to run.
+    Takes contiguous tensors of one dtype, float32 or float64. NaN where none exists. Bit-identical from run to run.
     """
     toolkit, reason = _toolkit()
     if toolkit is None:
         raise RuntimeError(reason)
-    x = torch.empty_like(y)
+    x = torch.empty_like(image)
     if x.numel() == 0:
         return x
-    if border == "replicate":
-        return _cuda_border.solve(
-            y,
-            weight,
-            orientation=orientation,
-            transpose=transpose,
-            groups=groups,
-            dilation=dilation,
-            zero_solve=solve,
-        )
-    device = y.device.index or 0
-    plan = _cuda_problem.plan(
-        y.shape,
-        y.dtype,
-        (weight.shape[2], weight.shape[3]),
-        orientation,
-        transpose,
-        groups,
-        dilation,
-        toolkit.driver.shared_limit(device),
-    )
-    _run(toolkit, plan, {"y": y, "x": x, "weight": weight})
+    if geometry.border == "replicate":
+        return border.solve(image, weight, geometry, zero_solve=solve)
+    limit = toolkit.driver.shared_limit(image.device.index or 0)
+    steps = plan.plan_solve(image.shape, image.dtype, (weight.shape[2], weight.shape[3]), geometry, limit)
+    _run(toolkit, steps, {"y": image, "x": x, "weight": weight})
     return x
 
 
-def weight_grad(
-    grad: Tensor,
-    x: Tensor,
-    kernel_size: tuple[int, int],
-    *,
-    orientation: str,
-    groups: int,
-    dilation: tuple[int, int],
-    border: str = "zero",
-) -> Tensor:
-    """The derivative of <grad, masked_conv2d(x, w)> by w, of shape (C, C // groups, kh, kw)."""
+def weight_grad(grad: Tensor, image: Tensor, kernel_size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """The derivative of <grad, masked_conv2d(image, w)> by w, of shape (C, C // groups, kh, kw)."""
     toolkit, reason = _toolkit()
     if toolkit is None:
         raise RuntimeError(reason)
-    if border == "replicate":
-        return _cuda_border.weight_grad(
-            grad,
-            x,
-            kernel_size,
-            orientation=orientation,
-            groups=groups,
-            dilation=dilation,
-            zero_weight_grad=weight_grad,
-        )
-    limit = toolkit.driver.shared_limit(x.device.index or 0)
-    plan = None
-    if x.numel():
-        plan = _cuda_problem.plan_weight_grad(x.shape, x.dtype, kernel_size, orientation, groups, dilation, limit)
-    if plan is None:
-        return reference.weight_grad(grad, x, kernel_size, orientation=orientation, groups=groups, dilation=dilation)
-    result = x.new_zeros(x.shape[1], 1, *kernel_size)  # taps out of reach stay zero
-    _run(toolkit, plan, {"y": grad, "x": x, "gradient": result})
+    if geometry.transpose:
+        return weight_grad(image, grad, kernel_size, geometry.adjoint)
+    if geometry.border == "replicate":
+        return border.weight_grad(grad, image, kernel_size, geometry, zero_weight_grad=weight_grad)
+    limit = toolkit.driver.shared_limit(image.device.index or 0)
+    steps = None
+    if image.numel():
+        steps = plan.plan_weight_grad(image.shape, image.dtype, kernel_size, geometry, limit)
+    if steps is None:
+        return reference.weight_grad(grad, image, kernel_size, geometry)
+    result = image.new_zeros(image.shape[1], 1, *kernel_size)  # taps out of reach stay zero
+    _run(toolkit, steps, {"y": grad, "x": image, "gradient": result})
     return result
 
 
-def _run(toolkit: _cuda_modules.Toolkit, plan: _cuda_problem.Plan, tensors: dict[str, Tensor]) -> None:
+def _run(toolkit: modules.Toolkit, steps: plan.Plan, tensors: dict[str, Tensor]) -> None:
     """Launch a plan's kernels on these tensors, and scratch of its own."""
     some = tensors["x"]
     device = some.device.index or 0
     # The plan is shared between calls, the buffers are not: each is torch's, and free for the next use of this stream.
-    buffers = tensors | {name: some.new_empty(size) for name, size in plan.scratch.items()}
-    if plan.flags:
-        buffers["flags"] = torch.zeros(plan.flags, dtype=torch.int32, device=some.device)
-    problem = _cuda_problem.Problem.from_buffer_copy(plan.problem)
+    buffers = tensors | {name: some.new_empty(size) for name, size in steps.scratch.items()}
+    if steps.flags:
+        buffers["flags"] = torch.zeros(steps.flags, dtype=torch.int32, device=some.device)
+    problem = plan.Problem.from_buffer_copy(steps.problem)
     for name, tensor in buffers.items():
         setattr(problem, name, tensor.data_ptr())
-    for step in plan.launches:
+    for step in steps.launches:
         kernel = toolkit.kernels(device, step.source, some.dtype)[step.kernel]
         toolkit.driver.launch(
             kernel, device, step.grid, step.block, step.shared_bytes, problem, tuple(buffers.values())
@@ -202,6 +164,6 @@ def warmup(device: int | str | torch.device | None = None) -> None:
     index = torch.device("cuda", device).index if isinstance(device, int) else torch.device(device or "cuda").index
     number = torch.cuda.current_device() if index is None else index
     if available(number):
-        for source in _cuda_modules.KERNELS:
-            for dtype in _cuda_modules.SCALARS:
+        for source in modules.KERNELS:
+            for dtype in modules.SCALARS:
                 toolkit.kernels(number, source, dtype)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from deblur.errors import OptionError
-from deblur.ops import geometry
+from deblur.ops.geometry import ORIENTATIONS, Geometry, opposite
 
-__all__ = ["Launch", "Plan", "Problem", "plan", "plan_weight_grad"]
+__all__ = ["Launch", "Plan", "Problem", "plan_solve", "plan_weight_grad"]
 
 LANES = 32  # threads of a warp, rows of a band
 CHUNK = 8  # times of a chunk
@@ -82,18 +82,15 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def plan(
+def plan_solve(
     shape: torch.Size,
     dtype: torch.dtype,
     kernel_size: tuple[int, int],
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
+    geometry: Geometry,
     shared_limit: int,
 ) -> Plan:
     """Work out a solve of (B, C, H, W) images, none of the four zero, with that much shared memory for a block."""
-    problem = _describe(shape, kernel_size, orientation, transpose, groups, dilation)
+    problem = _describe(shape, kernel_size, geometry)
     shared_bytes = _band_shared_bytes(problem, dtype.itemsize)
     if problem.channels == 1 and shared_bytes <= shared_limit and problem.taps_h - 1 <= MOST_HALO:
         tasks = problem.bands * problem.images
@@ -108,18 +105,12 @@ def plan(
     return _wavefront(problem, dtype.itemsize, shared_limit)
 
 
-def _describe(
-    shape: torch.Size,
-    kernel_size: tuple[int, int],
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-) -> Problem:
+def _describe(shape: torch.Size, kernel_size: tuple[int, int], geometry: Geometry) -> Problem:
+    orientation, transpose, groups, dilation, _ = geometry
     batch, all_channels, height, width = shape
     channels = all_channels // groups
     taps = kernel_size[0] * kernel_size[1]
-    looks_down, looks_right = geometry.ORIENTATIONS[geometry.opposite(orientation) if transpose else orientation]
+    looks_down, looks_right = ORIENTATIONS[opposite(orientation) if transpose else orientation]
     weight_out, weight_in = channels * taps, taps
     if transpose:
         weight_out, weight_in = weight_in, weight_out
@@ -136,8 +127,8 @@ def _describe(
         raise OptionError(f"expected fewer than 2^30 pixels a side on a GPU, got {height} x {width}; cut the image")
     if bands * images >= 2**31:
         raise OptionError(
-            f"B * groups * dilation must give fewer than 2^31 independent bands on a GPU, got {bands * images}; "
-            "split the batch"
+            "expected fewer than 2^31 independent bands (B * groups * dilation * rows / 32) on a GPU, "
+            f"got {bands * images}; split the batch"
         )
     return Problem(
         origin=(height - 1) * width * looks_down + (width - 1) * looks_right,
@@ -225,19 +216,18 @@ def plan_weight_grad(
     shape: torch.Size,
     dtype: torch.dtype,
     kernel_size: tuple[int, int],
-    orientation: str,
-    groups: int,
-    dilation: tuple[int, int],
+    geometry: Geometry,
     shared_limit: int,
 ) -> Plan | None:
-    """Work out a weight gradient, or return None where the kernel does not serve.
+    """Work out a weight gradient, not of an adjoint, or return None where the kernel does not serve.
 
     It serves one channel per group and taps whose tile fits in shared memory: 121 a side in float32
     where a block has 99 kB, 76 in float64.
     """
+    groups = geometry.groups
     if shape[1] != groups:
         return None
-    problem = _describe(shape, kernel_size, orientation, False, groups, dilation)
+    problem = _describe(shape, kernel_size, geometry)
     octets = -(-problem.taps_w // CHUNK)
     passes = -(-problem.taps_h * octets // GRADIENT_THREADS)
     tallest, widest = -(-problem.height // problem.dilation_h), -(-problem.width // problem.dilation_w)

@@ -92,12 +92,24 @@ class Toolkit:
 
 
 def find_sources() -> dict[str, str]:
-    """Return the kernels' sources by file name: a checkout's own, or those that the package was installed with."""
-    checkout = Path(__file__).resolve().parents[2] / "csrc" / "cuda"
-    for folder in (checkout, *(Path(part) / "_cuda" for part in deblur.__path__)):
+    """Return the kernels' sources by file name, out of the first folder that has them.
+
+    An installed package has them in its own `_cuda`, beside this code. A checkout has them in its csrc/cuda, which is
+    looked into before the folder that an editable install copied them to, since those copies may be older. A csrc/cuda
+    beside an installed package belongs to somebody else and is left alone.
+    """
+    package = Path(__file__).resolve().parents[2]
+    installed = [Path(part) / "_cuda" for part in deblur.__path__]
+    for folder in (package / "_cuda", *_of_checkout(package.parent), *installed):
         if folder.is_dir():
             return {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.cuh"))}
     return {}
+
+
+def _of_checkout(root: Path) -> list[Path]:
+    """Return the sources' folder of a checkout of this project, or nothing where `root` is none."""
+    ours = (root / "pyproject.toml").is_file() and (root / "CMakeLists.txt").is_file()
+    return [root / "csrc" / "cuda"] if ours else []
 
 
 def _cache() -> Path:

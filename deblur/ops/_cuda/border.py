@@ -13,41 +13,31 @@ is a convolution over as many rows and columns as the taps are long.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from deblur.ops import geometry, reference
+from deblur.ops import reference
 from deblur.ops.blocks import quarters
+from deblur.ops.geometry import ORIENTATIONS, Geometry, folded
 
 __all__ = ["solve", "weight_grad"]
 
 
-def solve(
-    y: Tensor,
-    weight: Tensor,
-    *,
-    orientation: str,
-    transpose: bool,
-    groups: int,
-    dilation: tuple[int, int],
-    zero_solve: Callable[..., Tensor],
-) -> Tensor:
-    """The x whose masked convolution with a repeated edge is y, by solves with zeros beyond the frame."""
-    options: dict[str, Any] = {"orientation": orientation, "transpose": transpose, "groups": groups}
-    options["dilation"] = dilation
-    height, width = y.shape[2:]
-    every = quarters(weight, height, width, orientation)
-    corner, column, row, rest = (y[..., block.rows, block.columns] for block in every)
+def solve(image: Tensor, weight: Tensor, geometry: Geometry, zero_solve: Callable[..., Tensor]) -> Tensor:
+    """The x whose masked convolution with a repeated edge is the image, by solves with zeros beyond the frame."""
+    zero = geometry._replace(border="zero")
+    height, width = image.shape[2:]
+    every = quarters(weight, height, width, geometry.orientation)
+    corner, column, row, rest = (image[..., block.rows, block.columns] for block in every)
 
     def solved(index: int, right_side: Tensor) -> Tensor:
-        return zero_solve(right_side.contiguous(), every[index].weight.contiguous(), **options)
+        return zero_solve(right_side.contiguous(), every[index].weight.contiguous(), zero)
 
-    x = torch.zeros_like(y)
+    x = torch.zeros_like(image)
     x_corner, x_column, x_row, x_rest = (x[..., block.rows, block.columns] for block in every)
-    if not transpose:
+    if not geometry.transpose:
         c = solved(0, corner)
         u, v = solved(1, column - corner), solved(2, row - corner)
         r = solved(3, rest - column - row + corner)
@@ -57,13 +47,13 @@ def solve(
         x_rest.copy_(c + u + v + r)
         return x
 
-    near, steps = geometry.folded(weight, height, width, dilation)
-    down, right = geometry.ORIENTATIONS[orientation]
+    near, steps = folded(weight, height, width, geometry.dilation)
+    down, right = ORIENTATIONS[geometry.orientation]
     rows = _beside_the_edge(height, (near.shape[2] - 1) * steps[0] + 1, down)
     columns = _beside_the_edge(width, (near.shape[3] - 1) * steps[1] + 1, right)
 
     def given(part: Tensor) -> Tensor:
-        return reference.conv(part.contiguous(), weight, border="replicate", **options)
+        return reference.conv(part.contiguous(), weight, geometry)
 
     x_rest.copy_(solved(3, rest))
     edge_column, edge_row = (slice(-1, None) if far else slice(0, 1) for far in (right, down))
@@ -79,23 +69,20 @@ def _beside_the_edge(size: int, count: int, from_the_end: bool) -> slice:
 
 def weight_grad(
     grad: Tensor,
-    x: Tensor,
+    image: Tensor,
     kernel_size: tuple[int, int],
-    *,
-    orientation: str,
-    groups: int,
-    dilation: tuple[int, int],
+    geometry: Geometry,
     zero_weight_grad: Callable[..., Tensor],
 ) -> Tensor:
     """The gradient with a repeated edge: that of the extended image, where no gradient arrives beyond the frame."""
-    result = x.new_zeros(x.shape[1], x.shape[1] // groups, *kernel_size)
-    if x.numel() == 0:
+    result = image.new_zeros(image.shape[1], image.shape[1] // geometry.groups, *kernel_size)
+    if image.numel() == 0:
         return result
-    near, dilation = geometry.folded(result, x.shape[2], x.shape[3], dilation)
+    near, dilation = folded(result, image.shape[2], image.shape[3], geometry.dilation)
     size = (near.shape[2], near.shape[3])
     wide, seen = (
-        reference.extend(image, size, orientation, dilation, border).contiguous()
-        for image, border in ((grad, "zero"), (x, "replicate"))
+        reference.extend(each, size, geometry.orientation, dilation, border).contiguous()
+        for each, border in ((grad, "zero"), (image, "replicate"))
     )
-    found = zero_weight_grad(wide, seen, size, orientation=orientation, groups=groups, dilation=dilation)
+    found = zero_weight_grad(wide, seen, size, geometry._replace(dilation=dilation, border="zero"))
     return F.pad(found, (0, kernel_size[1] - size[1], 0, kernel_size[0] - size[0]), mode="replicate")

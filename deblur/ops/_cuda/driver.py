@@ -78,7 +78,7 @@ class Driver:
         """Load a cubin or PTX and return its kernels by name. Illegal while a graph is captured."""
         if torch.cuda.is_current_stream_capturing():
             raise CaptureError(
-                "a CUDA graph is being captured and the kernels are not loaded yet, which is not allowed then; "
+                "expected the kernels to be loaded before a CUDA graph is captured, got a capture without them; "
                 "call deblur.ops.warmup() before"
             )
         self._call("cuCtxSetCurrent", self._context(device))
