@@ -89,9 +89,8 @@ def _sum(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tenso
 
 
 def _keep_conv(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    image, weight, *geometry = inputs
-    _save(ctx, image, weight)
-    ctx.geometry = geometry_of(geometry)
+    _save(ctx, inputs[0], inputs[1])
+    ctx.geometry = geometry_of(inputs[2:])
 
 
 def _conv_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
@@ -113,9 +112,8 @@ def _conv_tangent(ctx: Any, along_image: torch.Tensor | None, along_weight: torc
 
 
 def _keep_solve(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    _, weight, *geometry, method = inputs
-    _save(ctx, output, weight)
-    ctx.geometry, ctx.method = geometry_of(geometry), method
+    _save(ctx, output, inputs[1])
+    ctx.geometry, ctx.method = geometry_of(inputs[2:7]), inputs[7]
 
 
 def _solve_backward(ctx: Any, grad: torch.Tensor) -> Gradients:
@@ -135,9 +133,8 @@ def _solve_tangent(ctx: Any, along_image: torch.Tensor | None, along_weight: tor
 
 
 def _keep_weight_grad(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    grad, image, kernel_size, *geometry = inputs
-    _save(ctx, grad, image)
-    ctx.kernel_size, ctx.geometry = kernel_size, geometry_of(geometry)
+    _save(ctx, inputs[0], inputs[1])
+    ctx.kernel_size, ctx.geometry = inputs[2], geometry_of(inputs[3:])
 
 
 def _weight_grad_backward(ctx: Any, along: torch.Tensor) -> Gradients:
@@ -171,7 +168,7 @@ def _function(name: str, operation: Any, keep: Any, backward: Any, tangent: Any,
 
 _Conv = _function(
     "masked_conv2d",
-    _register.FLAT["conv"],
+    _register.CONV,
     _keep_conv,
     _conv_backward,
     _conv_tangent,
@@ -179,7 +176,7 @@ _Conv = _function(
 )
 _Solve = _function(
     "masked_conv2d_solve",
-    _register.FLAT["solve"],
+    _register.SOLVE,
     _keep_solve,
     _solve_backward,
     _solve_tangent,
@@ -187,7 +184,7 @@ _Solve = _function(
 )
 _WeightGrad = _function(
     "masked_conv2d_weight_grad",
-    _register.FLAT["weight_grad"],
+    _register.WEIGHT_GRAD,
     _keep_weight_grad,
     _weight_grad_backward,
     _weight_grad_tangent,

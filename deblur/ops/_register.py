@@ -21,7 +21,7 @@ import torch
 from deblur.ops import _dispatch
 from deblur.ops.geometry import Geometry
 
-__all__ = ["FLAT", "LIBRARY", "conv", "geometry_of", "solve", "weight_grad"]
+__all__ = ["CONV", "LIBRARY", "SOLVE", "WEIGHT_GRAD", "conv", "geometry_of", "solve", "weight_grad"]
 
 LIBRARY = torch.library.Library("deblur", "DEF")
 _GEOMETRY = "str orientation, bool transpose, SymInt groups, SymInt[2] dilation, str border"
@@ -33,34 +33,32 @@ for _schema in (
     LIBRARY.define(_schema, tags=torch.Tag.pt2_compliant_tag)
 
 #: The registered operations, which take a geometry laid flat.
-FLAT: dict[str, Callable[..., torch.Tensor]] = {
-    "conv": torch.ops.deblur.masked_conv2d.default,
-    "solve": torch.ops.deblur.masked_conv2d_solve.default,
-    "weight_grad": torch.ops.deblur.masked_conv2d_weight_grad.default,
-}
+CONV: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d.default
+SOLVE: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d_solve.default
+WEIGHT_GRAD: Callable[..., torch.Tensor] = torch.ops.deblur.masked_conv2d_weight_grad.default
 
 
 def conv(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Call the registered masked convolution."""
-    return FLAT["conv"](image, weight, *geometry)
+    return CONV(image, weight, *geometry)
 
 
 def solve(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry, method: str) -> torch.Tensor:
     """Call the registered inverse."""
-    return FLAT["solve"](image, weight, *geometry, method)
+    return SOLVE(image, weight, *geometry, method)
 
 
 def weight_grad(
     grad: torch.Tensor, image: torch.Tensor, kernel_size: tuple[int, int], geometry: Geometry
 ) -> torch.Tensor:
     """Call the registered gradient of the weight."""
-    return FLAT["weight_grad"](grad, image, kernel_size, *geometry)
+    return WEIGHT_GRAD(grad, image, kernel_size, *geometry)
 
 
 def geometry_of(flat: Sequence[Any]) -> Geometry:
     """Make the geometry whole again that was laid flat; torch hands its pair on as a list."""
-    orientation, transpose, groups, (rows, columns), border = flat
-    return Geometry(orientation, transpose, groups, (rows, columns), border)
+    orientation, transpose, groups, dilation, border = flat
+    return Geometry(orientation, transpose, groups, tuple(dilation), border)
 
 
 # --- values: every device through one entry, which chooses the code -----------------------------------------------
@@ -71,8 +69,7 @@ def _conv(image: torch.Tensor, weight: torch.Tensor, *flat: Any) -> torch.Tensor
 
 
 def _solve(image: torch.Tensor, weight: torch.Tensor, *flat: Any) -> torch.Tensor:
-    *geometry, method = flat
-    return _dispatch.solve(image, weight, geometry_of(geometry), method)
+    return _dispatch.solve(image, weight, geometry_of(flat[:5]), flat[5])
 
 
 def _weight_grad(grad: torch.Tensor, image: torch.Tensor, kernel_size: list[int], *flat: Any) -> torch.Tensor:

@@ -42,7 +42,8 @@ class Geometry(NamedTuple):
     @property
     def adjoint(self) -> Geometry:
         """The geometry of the adjoint."""
-        return self._replace(transpose=not self.transpose)
+        orientation, transpose, groups, dilation, border = self
+        return Geometry(orientation, not transpose, groups, dilation, border)
 
 
 def opposite(orientation: str) -> str:
