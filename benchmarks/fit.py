@@ -181,7 +181,7 @@ def named(options: argparse.Namespace) -> list[Bar]:
             else np.nan
         )
         print(
-            f"    {name:<10}{spec:<28}sigma {sigma:<6g} alone: {alone.details['spec']:<52} {alone.seconds:4.1f} s;"
+            f"    {name:<10}{spec:<28}sigma {sigma:<6g} alone: {alone.kernel.source:<52} {alone.seconds:4.1f} s;"
             f" pair: {off:.4f}, {pair.seconds:.1f} s",
             flush=True,
         )

@@ -28,9 +28,10 @@ from deblur import psf
 from deblur.noise import effective_sigma, span
 from deblur.ops import _native
 from deblur.psf.factorization import factorize
+from deblur.psf.kernel import MISFIT
 from deblur.psf.operator import blur
 from deblur.restoration import PRECONDITIONERS, Problem
-from deblur.restoration.conjugate_gradients import conjugate_gradients
+from deblur.restoration.conjugate_gradients import solve as solve_system
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.preconditioners import TOLERANCE
 from deblur.restoration.symbols import gradients
@@ -86,10 +87,10 @@ def solve(case: Case) -> Run:
     kernel = psf.make(case.kernel)
     blurred = frame(case.size, kernel, case.sigma)
     problem = Problem(blurred=blurred, kernel=kernel)
-    q = Wiener().weight * effective_sigma(case.sigma, span(blurred)) ** 2
+    q = Wiener().weight * effective_sigma(case.sigma, span(blurred), MISFIT) ** 2
     equations = NormalEquations(problem, gradients, q)
-    right, first = problem.data, problem.blur.extend(blurred)
-    equations.apply(first)  # what both need is not counted: the blur's spectrum, the regulariser's
+    right, first = problem.right_hand_side, problem.blur.extend(blurred)
+    equations(first)  # what both need is not counted: the blur's spectrum, the regulariser's
 
     start = time.perf_counter()
     precondition = PRECONDITIONERS[case.preconditioner](problem.blur, gradients, q)
@@ -98,7 +99,7 @@ def solve(case: Case) -> Run:
 
     steps: list[int] = []
     start = time.perf_counter()
-    for step, estimate in enumerate(conjugate_gradients(equations.apply, right, first, precondition), 1):
+    for step, estimate in enumerate(solve_system(equations, right, first, precondition), 1):
         steps += [step] * sum(estimate.residual <= residual for residual in RESIDUALS[len(steps) :])
         if len(steps) == len(RESIDUALS) or step == LIMIT:
             break

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deblur import fitting, psf, restoring
+from deblur import ApplyOptions, FitOptions, Picture, estimate, psf, restore
 from deblur.errors import DeblurError
 from deblur.images import Frame, read_frames, write_frames
 
@@ -38,15 +38,14 @@ def row(path: Path, options: argparse.Namespace) -> Tensor | None:
     try:
         frame = read_frames(path)[0]
         pixels = shrunk(frame.pixels, options.side)
-        given = fitting.Picture(pixels=pixels, ceiling=frame.ceiling, transfer=frame.transfer)
-        found = fitting.estimate([given], fitting.FitOptions(parametric=options.parametric, threads=options.threads))
-        chosen = restoring.ApplyOptions(confidence=found.confidence, threads=options.threads)
-        restored = restoring.restore(pixels, found.kernel, chosen, ceiling=frame.ceiling, transfer=frame.transfer)
+        given = Picture(pixels=pixels, ceiling=frame.ceiling, transfer=frame.transfer)
+        found = estimate(given, FitOptions(parametric=options.parametric, threads=options.threads))
+        restored = restore(given, found, ApplyOptions(threads=options.threads))
     except DeblurError as error:
         print(f"{path.name}: {error}", flush=True)
         return None
     notes = "; ".join(found.warnings)
-    what = found.details.get("spec", found.method)
+    what = found.kernel.source if ":" in found.kernel.source else found.method
     print(
         f"{path.name}: {pixels.shape[2]} x {pixels.shape[1]}, {found.size[1]} x {found.size[0]} taps, {what}, "
         f"confidence {found.confidence:.2f}, {found.seconds:.1f} + {restored.seconds:.1f} s {notes}",

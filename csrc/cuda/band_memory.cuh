@@ -14,7 +14,7 @@ constexpr int kFewRows = 4;             // of taps: a chunk is then solved with 
 constexpr int kPartPitch = kLanes + 4;  // so that 4 rows of 8 times lie in 32 banks; the ring's too
 constexpr int kSolver = 0, kPublisher = kWarps - 2, kWaiter = kWarps - 1;  // warps with a task of their own
 
-// The block's shared memory; deblur/ops/_cuda_problem.py computes its size.
+// The block's shared memory; deblur/ops/_cuda/plan.py computes its size.
 struct Band {
     Scalar* ring;     // [time in the ring][pad + lane]
     Scalar* weights;  // [a][7 zeros, taps, zeros], divided by minus the anchor
@@ -70,7 +70,7 @@ DEBLUR_DEVICE Band band_of(const Problem& p, Scalar* shared) {
 }
 
 // Zeros in the ring: they are the outside of the image (one whose edge is repeated comes as problems of this kind, see
-// deblur/ops/_cuda_border.py). The taps, divided by minus the anchor, so that every product is added; a vanishing anchor
+// deblur/ops/_cuda/border.py). The taps, divided by minus the anchor, so that every product is added; a vanishing anchor
 // gives NaN. Returns one over the anchor.
 DEBLUR_DEVICE Scalar prepare(const Problem& p, const Band& band) {
     const int thread = threadIdx.x;

@@ -47,7 +47,7 @@ DEBLUR_DEVICE int index_of_largest(const Scalar* column, int count, const int* r
     return best_index;
 }
 
-// Shared memory of an elimination; deblur/ops/_cuda_problem.py computes its size.
+// Shared memory of an elimination; deblur/ops/_cuda/plan.py computes its size.
 struct Elimination {
     Scalar *row_scale, *column_scale;
     Scalar* columns;  // column k as it was before step k, of this step and of the last

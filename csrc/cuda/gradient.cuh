@@ -20,7 +20,7 @@ constexpr int kTileRows = 8;
 constexpr int kTileColumns = 64;
 constexpr int kTileGroups = kTileRows * kTileColumns / kChunk;  // of 8 pixels
 
-// The block's part of the work and its shared memory; deblur/ops/_cuda_problem.py computes the sizes.
+// The block's part of the work and its shared memory; deblur/ops/_cuda/plan.py computes the sizes.
 struct Share {
     int group, pass, part;  // which group, which kGradientThreads units, which tiles
     int octets;             // eights of taps in a row

@@ -13,7 +13,7 @@
 
 #include "dev.cuh"
 
-// Mirrored field by field in deblur/ops/_cuda_problem.py.
+// Mirrored field by field in deblur/ops/_cuda/plan.py.
 struct Problem {
     const Scalar* y;  // in a weight gradient: the gradient that arrives
     Scalar* x;
@@ -33,7 +33,7 @@ struct Problem {
     int padded;  // channels, rounded up to whole quads (wavefront kernel)
     int parts;   // that the pixels of a group (weight gradient) or a sum (wavefront kernel) are cut into
 };
-static_assert(sizeof(Problem) == 208, "deblur/ops/_cuda_problem.py mirrors this layout");
+static_assert(sizeof(Problem) == 208, "deblur/ops/_cuda/plan.py mirrors this layout");
 
 // One of the independent images of a call.
 struct Image {

@@ -1,4 +1,4 @@
-// The calls of the CUDA driver that deblur/ops/_driver.py makes, with the prototypes of cuda.h, on the emulator.
+// The calls of the CUDA driver that deblur/ops/_cuda/driver.py makes, with the prototypes of cuda.h, on the emulator.
 //
 // So that the launcher's last lines run too: what is passed, in which order and as what type. A call that the driver
 // would refuse is refused here: an unknown handle, no current context, more shared memory than was allowed.

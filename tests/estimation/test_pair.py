@@ -79,7 +79,7 @@ def test_a_distant_pair_is_registered() -> None:
     blurred = exposed(sharp, "motion:length=9,angle=30", 0.002)
     scene = seen(sharp, kernel)
     estimate = PairEstimator()([blurred[:, 30:, :-25]], [scene[:, :-30, 25:]])
-    assert distance(estimate.kernel, kernel) < 0.05 or estimate.details["shift"] != [0, 0]
+    assert distance(estimate.kernel, kernel) < 0.05
     down, right = estimate.details["shift"]
     assert abs(down + 30) < 3
     assert abs(right - 25) < 3

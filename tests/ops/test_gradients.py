@@ -34,7 +34,9 @@ def leaves(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
     return case.image().requires_grad_(), case.weight().requires_grad_()
 
 
-@each_case
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] if c.channels == 4 else []) for c in SMALL], ids=str
+)
 @either_operation
 @looped(orientation=ORIENTATIONS, transpose=BOTH)
 def test_first_and_second_derivatives_are_those_of_finite_differences(operation, case, orientation, transpose) -> None:

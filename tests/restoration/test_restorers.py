@@ -77,7 +77,7 @@ def test_noise_alone_is_not_amplified(method: str, sigma: float, kernel: np.ndar
     assert float((result.image - 0.5).square().mean().sqrt()) < (4 if method == "rl" else 1) * sigma
 
 
-@pytest.mark.parametrize("method", ["wiener", *SPLITTINGS])
+@pytest.mark.parametrize("method", ["wiener", "tv", "hyperlaplacian", pytest.param("flow", marks=pytest.mark.slow)])
 def test_same_for_both_preconditioners(method: str, case: tuple[Problem, Tensor]) -> None:
     problem, truth = case
     restorer = configured(method, {"inner": 30} if method in SPLITTINGS else {})

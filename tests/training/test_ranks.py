@@ -62,7 +62,8 @@ def trained(folder: Path, text: str, processes: int, name: str) -> dict[str, lis
     return {key: [float(row[key]) for row in rows if row[key]] for key in rows[0] if key != "seconds"}
 
 
-@pytest.mark.parametrize("text", [FLOW, pytest.param(NOISY, marks=pytest.mark.slow)], ids=["flow", "score matching"])
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [FLOW, NOISY], ids=["flow", "score matching"])
 def test_two_processes_have_the_losses_of_one(folder: Path, text: str) -> None:
     """Of 50 steps with the same global batch, ActNorm set by all of it; and then the same weights and figures.
 

@@ -251,7 +251,7 @@ def plan_weight_grad(
 
 
 def _band_shared_bytes(problem: Problem, itemsize: int) -> int:
-    """Bytes of `Band`, in csrc/cuda/band.cuh: the ring, the taps, the warps' sums, a right-hand side and the ticket."""
+    """Bytes of `Band` (csrc/cuda/band_memory.cuh): ring, taps, the warps' sums, a right-hand side, the ticket."""
     halo, windows = problem.taps_h - 1, (problem.taps_w + CHUNK - 2) // CHUNK
     pitch: int = -(-(max(halo, CHUNK - 1) + LANES - 4) // 8) * 8 + 4
     ring: int = CHUNK * (2 + windows - (-halo // CHUNK)) * pitch

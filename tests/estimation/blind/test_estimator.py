@@ -48,6 +48,7 @@ def test_the_kernel_is_a_kernel(estimate: Estimate) -> None:
     assert all(abs(c) <= 0.5 + 1e-6 for c in taps.centroid(found))
 
 
+@pytest.mark.slow
 def test_the_same_frame_gives_the_same_kernel(frame: Tensor, estimate: Estimate) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -57,13 +58,14 @@ def test_the_same_frame_gives_the_same_kernel(frame: Tensor, estimate: Estimate)
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_the_size_is_found(frame: Tensor, kernel: NDArray[np.float64]) -> None:
     found = replace(FAST, size=None)([frame])
     assert 9 <= found.details["size"] <= 21
     assert taps.similarity(found.kernel, kernel, 0.7) > 0.9
 
 
-@pytest.mark.parametrize("size", [13, None])
+@pytest.mark.parametrize("size", [13, pytest.param(None, marks=pytest.mark.slow)])
 def test_the_best_climb_again_in_a_window_that_fits_and_have_no_voice_in_the_confidence(
     monkeypatch: pytest.MonkeyPatch, frame: Tensor, size: int | None
 ) -> None:
@@ -95,6 +97,7 @@ def test_the_best_climb_again_in_a_window_that_fits_and_have_no_voice_in_the_con
     assert not begun
 
 
+@pytest.mark.slow
 def test_a_mask_keeps_what_is_saturated_out(frame: Tensor, estimate: Estimate) -> None:
     spoiled, mask = frame.clone(), torch.ones_like(frame, dtype=torch.bool)
     for value in range(3):
@@ -104,6 +107,7 @@ def test_a_mask_keeps_what_is_saturated_out(frame: Tensor, estimate: Estimate) -
     assert taps.similarity(masked.kernel, estimate.kernel) > 0.9
 
 
+@pytest.mark.slow
 def test_colour_and_several_frames_are_used(scene: Array, kernel: NDArray[np.float64]) -> None:
     generator = torch.Generator().manual_seed(1)
     colours = torch.as_tensor(scene)[None] * torch.tensor([1.0, 0.8, 0.6])[:, None, None]
@@ -117,12 +121,14 @@ def test_a_sharp_frame_is_said_to_have_no_blur(scene: Array) -> None:
     assert any("little or no blur" in warning for warning in found.warnings)
 
 
+@pytest.mark.slow
 def test_a_size_too_small_is_told(scene: Array) -> None:
     frame = blur(torch.as_tensor(scene)[None], psf.make("motion:length=21,angle=0"))
     found = replace(FAST, size=9)([frame])
     assert any("rim" in warning for warning in found.warnings)
 
 
+@pytest.mark.slow
 def test_of_a_large_frame_the_best_region_is_used_and_named(scene: Array, kernel: NDArray[np.float64]) -> None:
     image = np.full((300, 500), 0.5, np.float32)
     image[60:232, 300:472] = scene
@@ -174,6 +180,7 @@ def test_an_unknown_start_is_refused() -> None:
         BlindEstimator(starts=("flying",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("differ", [True, False])
 def test_regions_of_different_blur_are_told_and_of_one_blur_are_not(scene: Array, differ: bool) -> None:
     angles = (0, 90 if differ else 0)
