@@ -113,7 +113,7 @@ def factor_taps(case: Case, kernel: NDArray[np.float64], q: float) -> int:
     if case.preconditioner != "four-quadrant":
         return 0
     factors = factorize(kernel, q, tolerance=TOLERANCE, regulariser=gradients)
-    return factors.taps if factors.stable else 0
+    return factors.size if factors.stable else 0
 
 
 def peak() -> float:

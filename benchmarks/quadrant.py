@@ -49,7 +49,7 @@ def peak() -> float:
 
 
 def four_quadrant(y: Tensor, kernel: np.ndarray, taps: int) -> Run:
-    factors = factorize(kernel, Q, taps=taps)
+    factors = factorize(kernel, Q, size=taps)
     weight = torch.from_numpy(kernel).to(y)[None, None]
     return lambda: factors.solve(masked_conv2d(y, weight, transpose=True))
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from deblur import psf
-from deblur.conversion import through
+from deblur.conversion import KernelLike, kernel_of, through
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel, operator
-from deblur.restoring import KernelLike, kernel_of
 from deblur.transfer import TRANSFERS
 
 __all__ = ["blur", "expose"]

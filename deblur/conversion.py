@@ -1,18 +1,34 @@
-"""Whatever a user calls an image, as pictures and back: arrays, tensors, batches, files, and pictures themselves."""
+"""Whatever a user calls an image or a kernel, as the record that the jobs take, and back again."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from deblur import images
+import numpy.typing as npt
+from torch import Tensor
+
+from deblur import images, psf
 from deblur.errors import FileError
 from deblur.images.scale import stored_from_frame
 from deblur.picture import Picture, array_like, check_finite, pictures_of
+from deblur.psf import Kernel
 
-__all__ = ["made_like", "pictures_from", "through"]
+__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "through"]
+
+
+class HasKernel(Protocol):
+    """What an estimation returns, among others."""
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that was found."""
+
+
+KernelLike = npt.ArrayLike | HasKernel | str | os.PathLike[str]
+"""A `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name."""
 
 
 def pictures_from(image: Any) -> list[Picture]:
@@ -54,3 +70,24 @@ def _only_page(path: str | os.PathLike[str]) -> images.Frame:
             f"{path}: expected one picture, got {len(frames)} pages; read them with deblur.images.read_frames"
         )
     return frames[0]
+
+
+def kernel_of(kernel: KernelLike) -> Kernel:
+    """The kernel that a user means: a record, what holds one, an array, a file or a name.
+
+    Raises:
+        KernelError: what was given cannot be a kernel.
+        FileError, OptionError: as `deblur.psf.resolve` does.
+
+    Example:
+        >>> kernel_of("box:size=3")
+        Kernel(3 x 3 taps, exactly known, misfit 0.006)
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    if isinstance(kernel, str | os.PathLike):
+        return psf.resolve(kernel)
+    held = getattr(kernel, "kernel", None)
+    if isinstance(held, Kernel):
+        return held
+    return Kernel.of(kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else kernel)  # type: ignore[arg-type]

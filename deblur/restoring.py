@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from deblur import psf
-from deblur.conversion import through
+from deblur.conversion import KernelLike, kernel_of, through
 from deblur.device import device_named, using_threads
 from deblur.errors import DivergedError, ShapeError
 from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
@@ -35,19 +33,7 @@ from deblur.psf.operator import each_channel, of_channel
 from deblur.restoration import Problem, Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
 
-__all__ = ["KernelLike", "apply", "kernel_of", "restore", "restored"]
-
-
-class HasKernel(Protocol):
-    """What an estimation returns, among others."""
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel that was found."""
-
-
-KernelLike = npt.ArrayLike | HasKernel | str | os.PathLike[str]
-"""A `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name."""
+__all__ = ["apply", "restore", "restored"]
 
 
 TILE = 2048
@@ -236,27 +222,6 @@ def restored(picture: Picture, result: Restoration, advice: str = "another metho
     if result.status == "diverged":
         raise DivergedError(f"{result.method} diverged after {result.steps} steps; try {advice}")
     return dataclasses.replace(picture, pixels=result.image, coding=None)  # no longer what the file coded
-
-
-def kernel_of(kernel: KernelLike) -> Kernel:
-    """The kernel that a user means: a record, what holds one, an array, a file or a name.
-
-    Raises:
-        KernelError: what was given cannot be a kernel.
-        FileError, OptionError: as `deblur.psf.resolve` does.
-
-    Example:
-        >>> kernel_of("box:size=3")
-        Kernel(3 x 3 taps, exactly known, misfit 0.006)
-    """
-    if isinstance(kernel, Kernel):
-        return kernel
-    if isinstance(kernel, str | os.PathLike):
-        return psf.resolve(kernel)
-    held = getattr(kernel, "kernel", None)
-    if isinstance(held, Kernel):
-        return held
-    return Kernel.of(kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else kernel)  # type: ignore[arg-type]
 
 
 def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:

@@ -43,6 +43,12 @@ def rows(table: str) -> dict[str, list[float]]:
     return found
 
 
+def test_a_megapixel_is_timed_by_every_method_and_the_peer(benchmark: Benchmark, capsys: Captured) -> None:
+    benchmark("megapixel").main(["--side", "70", "--rounds", "1", "--threads", "1", "--method", "exact,wiener,tv"])
+    names = [line[:40].strip() for line in capsys.readouterr().out.splitlines()]
+    assert names == ["exact", "wiener", "tv", "scikit-image richardson_lucy, 30 steps"]
+
+
 def test_restore_scores_methods_and_peers(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -65,6 +65,7 @@ class Bar:
     def __init__(self, label: str) -> None:
         self._label = label
         self._bar: tqdm[Any] | None = None
+        self._text = ""
 
     def __enter__(self) -> Bar:
         return self
@@ -78,8 +79,10 @@ class Bar:
 
             self._bar = tqdm(desc=self._label, total=step.total, unit="step", leave=False, file=sys.stderr)
         self._bar.total = step.total
-        self._bar.set_postfix_str(step.text, refresh=False)
         self._bar.update(step.index - self._bar.n)
+        if step.text != self._text:  # at once: the next step may be long in coming
+            self._text = step.text
+            self._bar.set_postfix_str(step.text)
 
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None

@@ -13,7 +13,7 @@ from torch import Tensor
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation.estimate import Estimate, Region
 from deblur.estimation.least_squares import Fit, Pair, fit
-from deblur.estimation.non_negative import Array
+from deblur.estimation.pair_support import resized, rim_light, ring, size_of, spurious, trimmed
 from deblur.estimation.region import best
 from deblur.estimation.registration import displacement, fraction, moved, shifted
 from deblur.noise import estimate_sigma, span
@@ -195,16 +195,16 @@ class PairEstimator:
         sizes = self._sizes(prepared)
         for number, size in enumerate(sizes):
             tell(Step.share(0.7 * number / len(sizes), f"{size[1]} x {size[0]} taps"))
-            result = fit(pairs, size, start=None if result is None else _resized(result.kernel, size))
+            result = fit(pairs, size, start=None if result is None else resized(result.kernel, size))
             rounds += result.rounds
-            if len(sizes) > 1 and _rim(result) <= _spurious(result, _ring(size)):
+            if len(sizes) > 1 and rim_light(result) <= spurious(result, ring(size)):
                 break
         assert result is not None
-        rim = _rim(result) - min(_spurious(result, _ring(_size(result))), 0.1)
+        rim = rim_light(result) - min(spurious(result, ring(size_of(result))), 0.1)
         same_scene(result.explained, pairs, prepared.sigma)
         if self.size is None and prepared.size is None:
             tell(Step.share(0.7, "size"))
-            result = _trimmed(pairs, result, prepared.span)
+            result = trimmed(pairs, result, prepared.span)
         fine = (0.0, 0.0)
         if self.register and result.residual > max(0.9 * prepared.sigma, 1e-4 * prepared.span):
             tell(Step.share(0.8, "registration"))
@@ -251,67 +251,6 @@ def _register(pairs: tuple[Pair, ...], result: Fit) -> tuple[Fit, tuple[Pair, ..
         return result, pairs, (0.0, 0.0)
     pairs = tuple(moved(pair, *place) for pair in pairs)
     return fit(pairs, size, start=result.kernel), pairs, place
-
-
-def _ring(size: tuple[int, int]) -> Array:
-    """1 on the outermost taps, a twelfth of the size deep."""
-    ring = np.ones(size)
-    deep = [max(1, n // 12) for n in size]
-    ring[deep[0] : -deep[0] or None, deep[1] : -deep[1] or None] = 0
-    return ring
-
-
-def _size(result: Fit) -> tuple[int, int]:
-    return result.kernel.shape[0], result.kernel.shape[1]
-
-
-def _rim(result: Fit) -> float:
-    return float((result.kernel * _ring(_size(result))).sum())
-
-
-def _spurious(result: Fit, where: Array) -> float:
-    """Light that noise alone leaves on these taps, at most, and a ten-thousandth."""
-    return 1e-4 + float((result.deviation * where).sum())
-
-
-def _trimmed(pairs: Sequence[Pair], result: Fit, frame_span: float) -> Fit:
-    """The fit of the smallest size that leaves no more than the larger one left, up to what its further taps fit."""
-    pixels = float(sum(pair.blurred.numel() for pair in pairs))
-    for trust in (1.0, 0.3, 0.1, 0.0):
-        size = _support(result, trust)
-        if size == result.kernel.shape:
-            break
-        smaller = fit(pairs, size, start=_resized(result.kernel, size))
-        fewer = result.kernel.size - smaller.kernel.size
-        allowed = 1 + (fewer + 3 * math.sqrt(2 * fewer)) / pixels
-        if smaller.residual <= max(math.sqrt(allowed) * result.residual, 1e-6 * frame_span):
-            return smaller
-    return result
-
-
-def _support(result: Fit, trust: float) -> tuple[int, int]:
-    """The smallest odd size about the origin outside which lies a ten-thousandth and `trust` times the deviations."""
-    kernel = result.kernel
-    sides = []
-    for axis in (0, 1):
-        profile, spurious = kernel.sum(1 - axis), result.deviation.sum(1 - axis)
-        reach = kernel.shape[axis] // 2
-        distance = np.abs(np.arange(len(profile)) - reach)
-        while reach > 1 and profile[distance >= reach].sum() <= 1e-4 + trust * spurious[distance >= reach].sum():
-            reach -= 1
-        sides.append(2 * reach + 1)
-    return sides[0], sides[1]
-
-
-def _resized(kernel: Array, size: tuple[int, int]) -> Array:
-    """The kernel cut or padded about its origin, sum 1."""
-    for axis, length in enumerate(size):
-        change = (length - kernel.shape[axis]) // 2
-        if change > 0:
-            kernel = np.pad(kernel, [(change, change) if a == axis else (0, 0) for a in (0, 1)])
-        elif change < 0:
-            kernel = kernel.take(range(-change, kernel.shape[axis] + change), axis)
-    return kernel / max(float(kernel.sum()), 1e-300)
 
 
 def _record(

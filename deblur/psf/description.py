@@ -78,26 +78,26 @@ def describe(kernel: ArrayLike, *, channel: int = 0) -> Description:
     """
     normal = check(kernel)
     planes = normal.reshape(-1, *normal.shape[-2:])
-    psf = planes[channel]
+    plane = planes[channel]
     raw = np.asarray(kernel, dtype=np.float64).reshape(planes.shape)[channel]
-    form = masked_form(psf)
-    report, verdict = None, _no_masked_form(psf)
+    form = masked_form(plane)
+    report, verdict = None, _no_masked_form(plane)
     if form is not None:
         weight = torch.from_numpy(form.weight.copy())[None, None]
         report = stability(weight, 256, 256)
         corner, sentence = form.orientation.replace("_", " "), report.sentence[0].lower() + report.sentence[1:]
         verdict = f"the blur reads towards the {corner} alone, its anchor the origin tap; {sentence}"
-    gain = _gain(psf)
-    rows, columns = (np.arange(count) - centre for count, centre in zip(psf.shape, origin(psf.shape), strict=True))
-    (row, row_spread), (column, column_spread) = _moments(psf.sum(1), rows), _moments(psf.sum(0), columns)
-    box, taps = _support(psf)
+    gain = _gain(plane)
+    rows, columns = (np.arange(count) - centre for count, centre in zip(plane.shape, origin(plane.shape), strict=True))
+    (row, row_spread), (column, column_spread) = _moments(plane.sum(1), rows), _moments(plane.sum(0), columns)
+    box, taps = _support(plane)
     return Description(
-        size=(psf.shape[0], psf.shape[1]),
+        size=(plane.shape[0], plane.shape[1]),
         channels=len(planes),
         sum=float(raw.sum()),
-        smallest=float(psf.min()),
-        largest=float(psf.max()),
-        origin=origin(psf.shape),
+        smallest=float(plane.min()),
+        largest=float(plane.max()),
+        origin=origin(plane.shape),
         centroid=(row, column),
         spread=(row_spread, column_spread),
         support=box,
@@ -111,9 +111,9 @@ def describe(kernel: ArrayLike, *, channel: int = 0) -> Description:
     )
 
 
-def _no_masked_form(psf: NDArray[np.float64]) -> str:
+def _no_masked_form(plane: NDArray[np.float64]) -> str:
     """Why the kernel is no masked convolution."""
-    if psf[origin(psf.shape)] == 0:
+    if plane[origin(plane.shape)] == 0:
         return (
             "no direct inverse: the origin tap, its anchor, is zero; restore with a regularised method such as wiener"
         )
@@ -123,10 +123,10 @@ def _no_masked_form(psf: NDArray[np.float64]) -> str:
     )
 
 
-def _gain(psf: NDArray[np.float64]) -> NDArray[np.float64]:
+def _gain(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     """|K(w)| on a grid at least four times as fine as the kernel."""
-    grid = [max(256, 1 << (4 * count - 1).bit_length()) if count > 1 else 1 for count in psf.shape]
-    return np.abs(np.fft.fft2(psf, s=grid))
+    grid = [max(256, 1 << (4 * count - 1).bit_length()) if count > 1 else 1 for count in plane.shape]
+    return np.abs(np.fft.fft2(plane, s=grid))
 
 
 def _moments(profile: NDArray[np.float64], positions: NDArray[np.int_]) -> tuple[float, float]:
@@ -136,9 +136,9 @@ def _moments(profile: NDArray[np.float64], positions: NDArray[np.int_]) -> tuple
     return mean, float(np.sqrt(variance)) if variance >= 0 else float("nan")
 
 
-def _support(psf: NDArray[np.float64]) -> tuple[tuple[int, int], int]:
+def _support(plane: NDArray[np.float64]) -> tuple[tuple[int, int], int]:
     """The box around the fewest taps that carry 99 % of the light, and how many they are."""
-    light = np.abs(psf)
+    light = np.abs(plane)
     levels = np.sort(light, axis=None)[::-1]
     count = int(np.searchsorted(np.cumsum(levels), _CARRIED * levels.sum())) + 1
     rows, columns = np.nonzero(light >= levels[count - 1] * (1 - 1e-9))  # ties count in, whatever the order of the sum

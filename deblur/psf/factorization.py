@@ -79,7 +79,7 @@ class Factors:
             than r x r: rows and columns at the end that change nothing are left out.
         b: (rb, sb), the same for B, orientation top_right.
         q: the weight of the regulariser.
-        taps: r, the side to which the factors were cut.
+        size: r, the taps a side to which the factors were cut.
         error: max |A^T A B^T B / P - 1| over frequencies.
         grid: side of the FFT grid that made the factors; the error was measured on twice that.
         stable: whether both factors are proved to have a stable exact inverse.
@@ -89,7 +89,7 @@ class Factors:
     a: Tensor
     b: Tensor
     q: float
-    taps: int
+    size: int
     error: float
     grid: int
     stable: bool
@@ -130,12 +130,12 @@ class Factors:
 
 
 def factorize(
-    psf: ArrayLike,
+    kernel: ArrayLike,
     q: float,
     *,
-    taps: int | None = None,
+    size: int | None = None,
     tolerance: float = 1e-2,
-    max_taps: int = 127,
+    max_size: int = 127,
     grid: int | None = None,
     regulariser: str | cepstrum.Symbol = "gradient",
 ) -> Factors:
@@ -146,11 +146,11 @@ def factorize(
     1 / sqrt(q); the cost of a solve is 4 r^2 operations a pixel.
 
     Args:
-        psf: (kh, kw) or (C, kh, kw), any sizes, negative taps included; where its origin lies does not matter.
+        kernel: (kh, kw) or (C, kh, kw), any sizes, negative taps included; where its origin lies does not matter.
         q: weight of the regulariser, >= 0; 0 only for a kernel whose spectrum has no zeros.
-        taps: r, the side of the factors; without it, the smallest that meets the tolerance.
-        tolerance: for max |A^T A B^T B / P - 1|; where max_taps cannot meet it, `error` says what was reached.
-        max_taps: largest r to try.
+        size: r, taps a side of the factors; without it, the smallest that meets the tolerance.
+        tolerance: for max |A^T A B^T B / P - 1|; where max_size cannot meet it, `error` says what was reached.
+        max_size: largest r to try.
         grid: side of the FFT grid; without it, a power of two that grows with the kernel and 1 / sqrt(q), up to 1024,
             until the cepstrum's aliasing stops mattering.
         regulariser: "gradient", "identity", or a function of the angular frequencies (w1, w2) that gives |L|^2 >= 0.
@@ -168,27 +168,27 @@ def factorize(
         >>> bool(torch.allclose(factors.solve(factors.apply(x)), x))
         True
     """
-    kernel = torch.from_numpy(np.array(psf, dtype=np.float64, ndmin=2))
+    planes = torch.from_numpy(np.array(kernel, dtype=np.float64, ndmin=2))
     if not 0 <= q < math.inf:
         raise OptionError(f"expected the regulariser's weight q to be 0 or more, got {q}")
-    if (taps is not None and taps < 1) or max_taps < 1:
+    if (size is not None and size < 1) or max_size < 1:
         raise OptionError(
-            f"expected a factor of one tap a side or more, got {max_taps if taps is None else min(taps, max_taps)}"
+            f"expected a factor of one tap a side or more, got {max_size if size is None else min(size, max_size)}"
         )
-    longest = max(*kernel.shape[-2:], taps or 1)
+    longest = max(*planes.shape[-2:], size or 1)
     if grid is not None and (grid < 2 * longest or grid % 2):
         raise OptionError(f"expected an even grid of at least {2 * longest}, twice the kernel and the taps, got {grid}")
     if isinstance(regulariser, str) and regulariser not in REGULARISERS:
         raise OptionError(
             f"expected a regulariser out of {', '.join(REGULARISERS)}, or a function, got {regulariser!r}"
         )
-    key = (kernel.numpy().tobytes(), tuple(kernel.shape), q, taps, tolerance, max_taps, grid, regulariser)
+    key = (planes.numpy().tobytes(), tuple(planes.shape), q, size, tolerance, max_size, grid, regulariser)
     with _lock:
         if key in _cache:
             _cache.move_to_end(key)
             return _cache[key]
     symbol = REGULARISERS[regulariser] if isinstance(regulariser, str) else regulariser
-    factors = _factorize(kernel, q, taps, tolerance, max_taps, grid, symbol)
+    factors = _factorize(planes, q, size, tolerance, max_size, grid, symbol)
     with _lock:
         _cache[key] = factors
         while len(_cache) > _KEPT:
@@ -199,14 +199,14 @@ def factorize(
 def _factorize(
     kernel: Tensor,
     q: float,
-    taps: int | None,
+    size: int | None,
     tolerance: float,
-    max_taps: int,
+    max_size: int,
     grid: int | None,
     symbol: cepstrum.Symbol,
 ) -> Factors:
     """Grow the grid until the taps, and not the aliasing of the cepstrum, limit the error."""
-    side = grid or _first_grid(max(*kernel.shape[-2:], taps or 1), q)
+    side = grid or _first_grid(max(*kernel.shape[-2:], size or 1), q)
     while True:
         whole = cepstrum.factors(cepstrum.spectrum(kernel, q, symbol, side))
         target = cepstrum.spectrum(kernel, q, symbol, 2 * side)
@@ -215,7 +215,7 @@ def _factorize(
         def error_at(r: int, whole: tuple[Tensor, Tensor] = whole, target: Tensor = target) -> float:
             return cepstrum.error(whole[0][..., :r, :r], whole[1][..., :r, :r], target)
 
-        r = taps or _fewest(error_at, 0.9 * tolerance, min(max_taps, side // 2))
+        r = size or _fewest(error_at, 0.9 * tolerance, min(max_size, side // 2))
         error = error_at(r)
         if grid or error <= tolerance or 2 * side > _LARGEST_GRID:
             break
@@ -228,7 +228,7 @@ def _factorize(
     stable, reason = _proof((a, b), whole)
     if kernel.ndim == 2:
         a, b = a[0], b[0]
-    return Factors(a=a, b=b, q=q, taps=r, error=error, grid=side, stable=stable, reason=reason)
+    return Factors(a=a, b=b, q=q, size=r, error=error, grid=side, stable=stable, reason=reason)
 
 
 def _proof(cut: tuple[Tensor, Tensor], whole: tuple[Tensor, Tensor]) -> tuple[bool, str]:

@@ -6,7 +6,6 @@ Nothing is ever unpickled. A new format is one function here and one line in `RE
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import zipfile
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deblur.errors import FileError, KernelError
 from deblur.psf.kernel import Kernel
-from deblur.psf.sidecar import decode_factors, encode_factors, known_of, record_of
+from deblur.psf.sidecar import decode_factors, encode_factors, json_text, known_of, record_of
 
 __all__ = ["READERS", "check_name", "encode", "read", "save"]
 
@@ -101,7 +100,7 @@ def encode(
     buffer = io.BytesIO()
     np.save(buffer, kernel.taps, allow_pickle=False)
     data = encode_factors(kernel.factors, kernel.taps) if kernel.factors else buffer.getvalue()
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(record)
     return [*([(file.with_suffix(".json"), text.encode())] if record else []), (file, data)]
 
 

@@ -32,7 +32,7 @@ from deblur.errors import DeblurError, FileError
 from deblur.psf.kernel import Kernel
 from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
-__all__ = ["FORMAT", "decode_factors", "encode_factors", "known_of", "record_of"]
+__all__ = ["FORMAT", "decode_factors", "encode_factors", "json_text", "known_of", "record_of"]
 
 FORMAT = "masked convolutions 1"
 
@@ -45,6 +45,15 @@ def record_of(kernel: Kernel) -> dict[str, object]:
     if kernel.alternatives:
         record["alternatives"] = [{"taps": other.tolist(), **record_of(other)} for other in kernel.alternatives]
     return record
+
+
+def json_text(record: Mapping[str, object]) -> str:
+    """The record as a JSON file for people: an entry a line, the alternatives' many numbers on one."""
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+        for key, value in record.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def known_of(text: str | bytes) -> dict[str, Any]:

@@ -62,12 +62,12 @@ def test_factors_multiply_to_the_symbol(name: str, q: float) -> None:
     assert factors.stable
     assert factors.error <= 1e-2
     assert error == pytest.approx(factors.error, rel=0.05, abs=1e-9)
-    assert max(*factors.a.shape, *factors.b.shape) <= factors.taps
+    assert max(*factors.a.shape, *factors.b.shape) <= factors.size
     assert factors.a.dtype == torch.float64
 
 
 def test_error_falls_with_the_taps_until_it_is_gone() -> None:
-    errors = [factorize(SHAKE, 0.02, taps=r).error for r in (11, 15, 21, 31, 45, 63)]
+    errors = [factorize(SHAKE, 0.02, size=r).error for r in (11, 15, 21, 31, 45, 63)]
     assert all(later < earlier for earlier, later in pairwise(errors))
     assert errors[-1] < 1e-5
 
@@ -76,12 +76,12 @@ def test_error_falls_with_the_taps_until_it_is_gone() -> None:
 def test_automatic_taps_are_the_fewest_for_the_tolerance(tolerance: float) -> None:
     factors = factorize(SHAKE, 0.02, tolerance=tolerance)
     assert factors.error <= tolerance
-    fewer = max(side for side in module._SIDES if side < factors.taps)
-    assert factorize(SHAKE, 0.02, taps=fewer, grid=factors.grid).error > 0.9 * tolerance
+    fewer = max(side for side in module._SIDES if side < factors.size)
+    assert factorize(SHAKE, 0.02, size=fewer, grid=factors.grid).error > 0.9 * tolerance
 
 
 def test_rows_that_change_nothing_are_left_out() -> None:
-    factors = factorize(psf.motion(length=15), 0.01, taps=63)
+    factors = factorize(psf.motion(length=15), 0.01, size=63)
     for taps in (factors.a, factors.b):
         assert taps.shape[0] < 30
         assert taps.shape[1] > 50
@@ -96,22 +96,22 @@ def test_grid_grows_as_the_weight_falls() -> None:
     grids = [factorize(SHAKE, q).grid for q in (1, 0.02, 0.001)]
     assert grids[0] < grids[-1]
     assert grids == sorted(grids)
-    assert factorize(psf.shake(size=25, seed=1), 0.01, taps=45).grid == 1024  # the first guess, 512, still aliases
+    assert factorize(psf.shake(size=25, seed=1), 0.01, size=45).grid == 1024  # the first guess, 512, still aliases
 
 
 def test_coarse_grid_is_found_out_on_a_finer_one() -> None:
     disk = psf.defocus(radius=5)
-    coarse = factorize(disk, 0.001, taps=45, grid=128)
+    coarse = factorize(disk, 0.001, size=45, grid=128)
     own = np.abs(product(coarse, 128) / symbol(disk, 0.001, 128) - 1).max()
     assert own < 0.6 * coarse.error  # what the grid that made the factors would have claimed
-    assert factorize(disk, 0.001, taps=45).error < 0.7 * coarse.error
+    assert factorize(disk, 0.001, size=45).error < 0.7 * coarse.error
 
 
 def test_missed_tolerance_says_what_was_reached() -> None:
-    factors = factorize(SHAKE, 1e-5, tolerance=1e-3, max_taps=21)
-    assert factors.taps <= 21
+    factors = factorize(SHAKE, 1e-5, tolerance=1e-3, max_size=21)
+    assert factors.size <= 21
     assert factors.error > 1e-3
-    assert factors.error == pytest.approx(factorize(SHAKE, 1e-5, taps=factors.taps, grid=factors.grid).error)
+    assert factors.error == pytest.approx(factorize(SHAKE, 1e-5, size=factors.size, grid=factors.grid).error)
 
 
 def test_solve_inverts_apply_in_both_dtypes_and_for_every_channel() -> None:
@@ -163,10 +163,10 @@ def test_impulse_response_of_a_proved_factor_never_grows() -> None:
 
 
 def test_cut_that_changes_the_spectrum_too_much_is_judged_by_its_margin() -> None:
-    bad = factorize(psf.motion(length=11, angle=33), 1e-6, taps=17, grid=128)
+    bad = factorize(psf.motion(length=11, angle=33), 1e-6, size=17, grid=128)
     assert not bad.stable
     assert "not minimum-phase (margin -0.0" in bad.reason
-    saved = factorize(psf.shake(size=15, seed=2), 0.01, taps=7, grid=128)
+    saved = factorize(psf.shake(size=15, seed=2), 0.01, size=7, grid=128)
     assert saved.stable
     assert "by a margin of 0.2" in saved.reason
     good = factorize(SHAKE, 0.02)
@@ -197,14 +197,14 @@ def test_spectrum_with_zeros_and_no_regulariser_has_no_factors() -> None:
 
 def test_where_the_origin_lies_does_not_matter() -> None:
     shifted = np.pad(SHAKE, [(2, 0), (0, 5)])
-    a, b = factorize(SHAKE, 0.05, taps=21), factorize(shifted, 0.05, taps=21)
+    a, b = factorize(SHAKE, 0.05, size=21), factorize(shifted, 0.05, size=21)
     torch.testing.assert_close(a.a, b.a, atol=1e-12, rtol=0)
     torch.testing.assert_close(a.b, b.b, atol=1e-12, rtol=0)
 
 
 def test_other_regularisers_are_named_or_given() -> None:
-    named = factorize(SHAKE, 0.1, regulariser="identity", taps=21)
-    given = factorize(SHAKE, 0.1, regulariser=lambda w1, w2: torch.ones_like(w1 * w2), taps=21)
+    named = factorize(SHAKE, 0.1, regulariser="identity", size=21)
+    given = factorize(SHAKE, 0.1, regulariser=lambda w1, w2: torch.ones_like(w1 * w2), size=21)
     torch.testing.assert_close(named.a, given.a)
     delta = factorize(np.ones((1, 1)), 3.0, regulariser="identity")
     assert delta.a.shape == delta.b.shape == (1, 1)
@@ -218,7 +218,7 @@ def test_one_kernel_per_channel() -> None:
     x = torch.rand(1, 3, 30, 30, dtype=torch.float64)
     solved = factors.solve(x)
     for channel, kernel in enumerate(kernels):
-        alone = factorize(kernel, 0.05, taps=factors.taps, grid=factors.grid).solve(x[:, channel : channel + 1])
+        alone = factorize(kernel, 0.05, size=factors.size, grid=factors.grid).solve(x[:, channel : channel + 1])
         torch.testing.assert_close(solved[:, channel : channel + 1], alone, atol=1e-2, rtol=1e-2)
     with pytest.raises(ShapeError, match="C as many as the 3 kernels"):
         factors.solve(x[:, :2])
@@ -238,11 +238,11 @@ def test_same_question_is_answered_from_the_cache(monkeypatch: pytest.MonkeyPatc
 
 
 def test_cache_forgets_the_oldest() -> None:
-    first = factorize(np.ones((1, 1)), 100.0, taps=3)
+    first = factorize(np.ones((1, 1)), 100.0, size=3)
     for step in range(module._KEPT):
-        factorize(np.ones((1, 1)), 101.0 + step, taps=3)
+        factorize(np.ones((1, 1)), 101.0 + step, size=3)
     assert len(module._cache) <= module._KEPT
-    assert factorize(np.ones((1, 1)), 100.0, taps=3) is not first
+    assert factorize(np.ones((1, 1)), 100.0, size=3) is not first
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_cache_forgets_the_oldest() -> None:
     [
         ({"q": -1.0}, "expected the regulariser's weight q to be 0 or more, got -1.0"),
         ({"q": math.nan}, "expected the regulariser's weight q to be 0 or more, got nan"),
-        ({"q": 1.0, "taps": 0}, "expected a factor of one tap a side or more, got 0"),
-        ({"q": 1.0, "max_taps": 0}, "expected a factor of one tap a side or more, got 0"),
+        ({"q": 1.0, "size": 0}, "expected a factor of one tap a side or more, got 0"),
+        ({"q": 1.0, "max_size": 0}, "expected a factor of one tap a side or more, got 0"),
         ({"q": 1.0, "grid": 20}, "expected an even grid of at least 30, twice the kernel and the taps, got 20"),
         ({"q": 1.0, "grid": 33}, "expected an even grid of at least 30, twice the kernel and the taps, got 33"),
         ({"q": 1.0, "regulariser": "tv"}, "expected a regulariser out of gradient, identity, or a function, got 'tv'"),
