@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ from deblur.restoration.tiles import cut
 
 __all__ = ["FlowPrior", "denoised"]
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "flows" / "photographs.pt"
+PHOTOGRAPHS = Path(str(resources.files("deblur.flows") / "photographs.pt"))
 """The prior that comes with the package (`docs/prior.md` says how it is made)."""
 
 _RANGE = (-0.5, 1.5)  # noisy photographs' values, about
