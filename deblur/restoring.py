@@ -23,6 +23,7 @@ from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
 from deblur.device import device_named, using_threads
 from deblur.errors import DivergedError, ShapeError
+from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
 from deblur.noise import effective_sigma, estimate_sigma, span
 from deblur.options import ApplyOptions
@@ -108,7 +109,9 @@ def restore(
     with using_threads(options.threads):
         sampled = sample(pixels, believed)
         shown = estimate_sigma(*sampled)
-        stored_sigma = options.noise if isinstance(options.noise, float | int) else shown
+        coded = jpeg_sigma(picture)
+        estimated = CORRELATION * math.hypot(shown, coded) if coded else shown
+        stored_sigma = options.noise if isinstance(options.noise, float | int) else estimated
         least = restorer.least_noise * shown
         if stored_sigma < least:
             notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")

@@ -49,6 +49,18 @@ def test_a_megapixel_is_timed_by_every_method_and_the_peer(benchmark: Benchmark,
     assert names == ["exact", "wiener", "tv", "scikit-image richardson_lucy, 30 steps"]
 
 
+def test_a_jpegs_error_is_told_and_counted(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    jpeg = benchmark("jpeg")
+    monkeypatch.setattr(jpeg, "KERNELS", ("defocus:radius=2",))
+    monkeypatch.setattr(jpeg, "QUALITIES", (70,))
+    jpeg.main(["--limit", "1", "--side", "120", "--threads", "1"])
+    *_, mean = capsys.readouterr().out.splitlines()
+    file, shown, _, counted, _ = map(float, mean.split()[1:])
+    assert file < shown < counted
+
+
 def test_restore_scores_methods_and_peers(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
