@@ -21,7 +21,7 @@ from deblur.errors import ShapeError
 from deblur.light import BEYOND_WHITE, believed_pixels, brightest, sample, saturation_level
 from deblur.noise import estimate_sigma
 from deblur.options import DenoiseOptions
-from deblur.picture import Picture, with_hidden, without_hidden
+from deblur.picture import Picture, check_picture, with_hidden, without_hidden
 from deblur.progress import OnStep, Step
 from deblur.restoration import Restoration
 from deblur.restoration.priors.flow import denoised
@@ -58,6 +58,7 @@ def remove_noise(
         >>> result.sigma, result.steps
         (0.0, 0)
     """
+    check_picture(picture)
     options, pixels, alpha = options or DenoiseOptions(), picture.pixels, picture.alpha
     start = time.perf_counter()
     if pixels.ndim != 3 or 0 in pixels.shape:

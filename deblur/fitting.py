@@ -26,7 +26,7 @@ from deblur.estimation.estimate import Region
 from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
 from deblur.noise import estimate_sigma
 from deblur.options import FitOptions
-from deblur.picture import Picture, check_finite
+from deblur.picture import Picture, check_finite, check_picture
 from deblur.progress import OnStep
 
 __all__ = ["estimate", "fit"]
@@ -61,6 +61,8 @@ def estimate(
     start = time.perf_counter()
     pictures = [pictures] if isinstance(pictures, Picture) else list(pictures)
     sharp = [sharp] if isinstance(sharp, Picture) else list(sharp)
+    for picture in (*pictures, *sharp):
+        check_picture(picture)
     if not pictures:
         raise OptionError("expected at least one blurred picture, got none")
     if sharp and len(sharp) not in (1, len(pictures)):

@@ -28,6 +28,7 @@ __all__ = [
     "array_like",
     "ceiling_level",
     "check_finite",
+    "check_picture",
     "full_scale",
     "picture_of",
     "pictures_of",
@@ -211,6 +212,13 @@ def without_hidden(pixels: Tensor, alpha: Tensor | None) -> Tensor:
 def with_hidden(pixels: Tensor, stored: Tensor, alpha: Tensor | None) -> Tensor:
     """The pixels as they were stored wherever alpha (H, W) is 0."""
     return pixels if alpha is None else torch.where(alpha > 0, pixels, stored)
+
+
+def check_picture(picture: object) -> None:
+    """Raise ShapeError for what is no `Picture`, such as an array."""
+    if not isinstance(picture, Picture):
+        kind = type(picture).__name__
+        raise ShapeError(f"expected a Picture, got {kind}; use deblur.apply, deblur.fit or deblur.denoise for an array")
 
 
 def check_finite(*values: Tensor | None) -> None:

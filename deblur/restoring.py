@@ -27,7 +27,7 @@ from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
 from deblur.noise import effective_sigma, estimate_sigma, span
 from deblur.options import ApplyOptions
-from deblur.picture import Picture, with_hidden, without_hidden
+from deblur.picture import Picture, check_picture, with_hidden, without_hidden
 from deblur.progress import OnStep, Step
 from deblur.psf import Kernel
 from deblur.psf.operator import each_channel, of_channel
@@ -82,6 +82,7 @@ def restore(
         >>> restore(gray, np.full((3, 3), 1 / 9)).image.shape
         torch.Size([1, 32, 32])
     """
+    check_picture(picture)
     options, pixels, alpha = options or ApplyOptions(), picture.pixels.detach(), picture.alpha
     start = time.perf_counter()
     kernel = _fitting(kernel_of(kernel), pixels, options)

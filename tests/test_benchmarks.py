@@ -57,8 +57,8 @@ def test_a_jpegs_error_is_told_and_counted(
     monkeypatch.setattr(jpeg, "QUALITIES", (70,))
     jpeg.main(["--limit", "1", "--side", "120", "--threads", "1"])
     *_, mean = capsys.readouterr().out.splitlines()
-    file, shown, _, counted, _ = map(float, mean.split()[1:])
-    assert file < shown < counted
+    _, shown, _, counted, _ = map(float, mean.split()[1:])
+    assert shown + 0.3 < counted
 
 
 def test_restore_scores_methods_and_peers(

@@ -405,3 +405,9 @@ def test_what_does_not_fit_is_refused_in_one_line(array: np.ndarray, kernel: obj
     with pytest.raises(kind) as error:
         deblur.apply(array, kernel)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("job", [deblur.restore, deblur.remove_noise, deblur.estimate])
+def test_the_jobs_for_pictures_say_so_to_an_array(job: Any) -> None:
+    with pytest.raises(DeblurError, match=r"expected a Picture, got (ndarray|float\d*|float64); use deblur\.apply"):
+        job(np.zeros((40, 40)), *([KERNEL] if job is deblur.restore else []))

@@ -94,7 +94,7 @@ def encode(
     """The files that `save` writes and their contents, the kernel last: once it is there, all is."""
     file, kernel = Path(path), Kernel.of(kernel)
     check_name(file, factored=bool(kernel.factors))
-    record = {**record_of(kernel), **(about or {})}
+    record = {**(about or {}), **record_of(kernel)}
     if not record and "confidence" in _beside(file):
         record = {"confidence": None}  # of another kernel that stood here
     buffer = io.BytesIO()

@@ -43,8 +43,14 @@ def record_of(kernel: Kernel) -> dict[str, object]:
         return {}
     record: dict[str, object] = {"confidence": kernel.confidence, "misfit": kernel.misfit, "source": kernel.source}
     if kernel.alternatives:
-        record["alternatives"] = [{"taps": other.tolist(), **record_of(other)} for other in kernel.alternatives]
+        record["alternatives"] = [{"taps": _short(other), **record_of(other)} for other in kernel.alternatives]
     return record
+
+
+def _short(kernel: Kernel) -> list[Any]:
+    """The taps to six digits, as many as an alternative has."""
+    digits = np.char.mod("%.6g", kernel.taps)
+    return list(digits.astype(np.float64).tolist())
 
 
 def json_text(record: Mapping[str, object]) -> str:
