@@ -69,7 +69,12 @@ _LAZY = {
 }
 
 
+_MODULES = ("errors", "images", "metrics", "ops", "psf")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"deblur.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

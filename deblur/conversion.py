@@ -44,6 +44,7 @@ def pictures_from(image: Any) -> list[Picture]:
     if isinstance(image, str | os.PathLike):
         return [_only_page(image)]
     pictures = [image] if isinstance(image, Picture) else pictures_of(image)
+    pictures = [picture.filled() for picture in pictures]
     for picture in pictures:
         check_finite(picture.pixels, picture.alpha)
     return pictures

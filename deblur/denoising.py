@@ -59,6 +59,7 @@ def remove_noise(
         (0.0, 0)
     """
     check_picture(picture)
+    picture = picture.filled()
     options, pixels, alpha = options or DenoiseOptions(), picture.pixels, picture.alpha
     start = time.perf_counter()
     if pixels.ndim != 3 or 0 in pixels.shape:

@@ -195,6 +195,7 @@ def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = Non
     """A picture in light; `beside` is the blurred one that a sharp one goes with."""
     if options.region is not None:
         picture = _cropped(picture, options.region, picture.pixels if beside is None else beside)
+    picture = picture.filled()
     pixels = picture.pixels
     check_finite(pixels)
     curve, _ = curve_of(pixels, options.transfer, picture.transfer)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from deblur.coding import Coding
-from deblur.errors import DtypeError, ShapeError
+from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.layout import channels_first
 from deblur.transfer import Transfer
 
@@ -56,6 +56,11 @@ class Picture:
         mask: (1 or C, H, W) bool, False where a pixel is not to be believed; None: every one is.
         weights: (1 or C, H, W) in [0, 1], how much a pixel's error counts beside the others'; None: all alike.
         coding: how the file coded the pixels, where that loses something (JPEG); None where it does not.
+        place: row and column of its top left pixel in the frame that it is a part of.
+
+    Raises:
+        ShapeError: a mask or weights of another shape.
+        OptionError: weights outside [0, 1].
     """
 
     pixels: Tensor
@@ -66,6 +71,20 @@ class Picture:
     mask: Tensor | None = None
     weights: Tensor | None = None
     coding: Coding | None = None
+    place: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        for name in ("mask", "weights"):
+            plane = getattr(self, name)
+            if plane is None:
+                continue
+            channels, wanted = len(self.pixels), tuple(self.pixels.shape[1:])
+            if plane.ndim != 3 or len(plane) not in (1, channels) or tuple(plane.shape[1:]) != wanted:
+                raise ShapeError(
+                    f"expected {name} of shape (1 or {channels}, {wanted[0]}, {wanted[1]}), got {tuple(plane.shape)}"
+                )
+        if self.weights is not None and not bool(((self.weights >= 0) & (self.weights <= 1)).all()):
+            raise OptionError("expected weights in [0, 1], got others or NaN; divide them by the largest")
 
     @property
     def height(self) -> int:
@@ -93,7 +112,20 @@ class Picture:
             mask=None if self.mask is None else self.mask[part],
             weights=None if self.weights is None else self.weights[part],
             coding=None if self.coding is None else self.coding.at(top, left),
+            place=(self.place[0] + top, self.place[1] + left),
         )
+
+    def filled(self: _PictureT) -> _PictureT:
+        """The picture with the mean of its other pixels wherever mask or weights say that one does not count.
+
+        What is stored there, NaN for instance, then reaches nothing.
+        """
+        kept = [plane > 0 for plane in (self.mask, self.weights) if plane is not None]
+        if not kept:
+            return self
+        counted = torch.stack([plane.expand_as(self.pixels) for plane in kept]).all(0)
+        mean = torch.where(counted, self.pixels, 0).sum((1, 2)) / counted.sum((1, 2)).clamp_min(1)
+        return dataclasses.replace(self, pixels=torch.where(counted, self.pixels, mean[:, None, None]))
 
 
 def full_scale(array: npt.NDArray[Any]) -> float:

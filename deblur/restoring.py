@@ -83,6 +83,7 @@ def restore(
         torch.Size([1, 32, 32])
     """
     check_picture(picture)
+    picture = picture.filled()
     options, pixels, alpha = options or ApplyOptions(), picture.pixels.detach(), picture.alpha
     start = time.perf_counter()
     kernel = _fitting(kernel_of(kernel), pixels, options)
@@ -128,7 +129,7 @@ def restore(
         for index, (channels, tile) in enumerate(parts):
             problem = Problem(
                 blurred=to_light(tile.take(pixels[channels]), curve, scale)[0].to(device),
-                kernel=kernel.at(tile.window).of_channels(channels),
+                kernel=kernel.at(_placed(tile.window, picture.place)).of_channels(channels),
                 sigma=sigma,
                 boundary=options.boundary,
                 mask=_part(believed, channels, tile, device),
@@ -234,6 +235,12 @@ def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
     psf.fits(kernel, tuple(pixels.shape))
     return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
+
+
+def _placed(window: tuple[slice, slice], place: tuple[int, int]) -> tuple[slice, slice]:
+    """A window of a part of the frame, in the whole frame."""
+    rows, columns = (slice(part.start + at, part.stop + at) for part, at in zip(window, place, strict=True))
+    return rows, columns
 
 
 def _part(values: Tensor | None, channels: slice, tile: Tile, device: torch.device) -> Tensor | None:

@@ -100,6 +100,11 @@ def estimator(
     else:
         name = model
     made = _loaded(ESTIMATORS[name])()
+    pairs = getattr(made, "pairs", False)
+    if pairs and not pair:
+        raise OptionError(f"expected a sharp picture beside the blurred one for the model {name}, got none; give it")
+    if pair and not pairs:
+        raise OptionError(f"expected no sharp picture for the model {name}, got one; leave it out, or the model")
     fixed = {"model": parametric} if parametric != "none" else {}
     known = {item.name for item in dataclasses.fields(made)}
     given = {**fixed, **({"size": size} if size is not None and "size" in known else {})}

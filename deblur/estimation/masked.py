@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -53,6 +54,9 @@ class MaskedEstimator:
     Raises:
         OptionError: an unknown name.
     """
+
+    pairs: ClassVar[bool] = True
+    """Whether it needs the sharp picture, too."""
 
     size: int | None = None
     orientation: str = "auto"

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -164,6 +165,9 @@ class PairEstimator:
                [0. , 0.5, 0.3],
                [0. , 0. , 0. ]])
     """
+
+    pairs: ClassVar[bool] = True
+    """Whether it needs the sharp picture, too."""
 
     size: int | None = None
     register: bool = True

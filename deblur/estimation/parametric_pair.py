@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -40,6 +41,9 @@ class ParametricPair:
     """
 
     model: str = "auto"
+    pairs: ClassVar[bool] = True
+    """Whether it needs the sharp picture, too."""
+
     size: int | None = None
 
     def __post_init__(self) -> None:

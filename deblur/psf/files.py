@@ -95,7 +95,7 @@ def encode(
     file, kernel = Path(path), Kernel.of(kernel)
     check_name(file, factored=bool(kernel.factors))
     record = {**(about or {}), **record_of(kernel)}
-    if not record and "confidence" in _beside(file):
+    if not record and _beside(file):
         record = {"confidence": None}  # of another kernel that stood here
     buffer = io.BytesIO()
     np.save(buffer, kernel.taps, allow_pickle=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deblur.errors import OptionError
+from deblur.errors import KernelError, OptionError
 from deblur.psf.array import check, flip
 from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
@@ -82,6 +82,8 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         source: str = "",
     ) -> Kernel:
         """Check and normalise the taps."""
+        if isinstance(taps, Kernel) and (confidence, misfit, factors, alternatives, source) == (None, None, (), (), ""):
+            return taps
         self = check(taps).view(cls)
         self.confidence = confidence
         self.misfit = misfit_of(confidence) if misfit is None else misfit
@@ -140,7 +142,8 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
     def flipped(self) -> Kernel:
         """The kernel turned by 180 degrees about its origin, with its factors: from correlation to convolution."""
         factors = tuple(MaskedForm(OPPOSITE[form.orientation], form.weight) for form in self.factors)
-        return self.replaced(taps=flip(self.taps), factors=factors)
+        others = tuple(other.flipped() for other in self.alternatives)
+        return self.replaced(taps=flip(self.taps), factors=factors, alternatives=others)
 
     def _record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("confidence", "misfit", "factors", "alternatives", "source")}
@@ -157,8 +160,12 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
             self.__dict__.update(whole._record())
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """Arithmetic is that of the taps."""
-        return getattr(ufunc, method)(*(_plain(value) for value in inputs), **options)
+        """Arithmetic is that of the taps, into a new array."""
+        if any(isinstance(value, Kernel) for value in options.get("out") or ()):
+            raise KernelError(
+                "expected an array to write into, got a kernel, which cannot be changed; use kernel.copy()"
+            )
+        return getattr(ufunc, method)(*(_plain(value) for value in inputs), **_plain(options))
 
     def __array_function__(self, function: Callable[..., Any], types: Any, given: Any, options: Any) -> Any:
         """So are NumPy's functions."""
@@ -167,6 +174,14 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
     def __getitem__(self, index: Any) -> Any:
         """A part of the taps, as a plain array or number."""
         return self.taps[index]
+
+    def __copy__(self) -> Kernel:
+        """Itself: nothing of it can change."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Kernel:
+        """Itself, too."""
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickling and copying make the record anew."""
@@ -197,17 +212,7 @@ def _of_taps(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "astype",
-    "clip",
-    "copy",
-    "flatten",
-    "ravel",
-    "repeat",
-    "reshape",
-    "round",
-    "squeeze",
-    "take",
-    "transpose",
-):
-    setattr(Kernel, _name, _of_taps(_name))
+_OWN = {"setflags", "view"}
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and callable(getattr(np.ndarray, _name)) and _name not in _OWN:
+        setattr(Kernel, _name, _of_taps(_name))

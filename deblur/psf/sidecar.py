@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.errors import DeblurError, FileError
-from deblur.psf.kernel import Kernel
+from deblur.psf.kernel import Kernel, misfit_of
 from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
 __all__ = ["FORMAT", "decode_factors", "encode_factors", "json_text", "known_of", "record_of"]
@@ -39,7 +39,7 @@ FORMAT = "masked convolutions 1"
 
 def record_of(kernel: Kernel) -> dict[str, object]:
     """What is known of a kernel beside taps and factors, as JSON holds it; empty where there is nothing to say."""
-    if kernel.known and not kernel.alternatives:
+    if kernel.known and not kernel.alternatives and kernel.misfit == misfit_of(None):
         return {}
     record: dict[str, object] = {"confidence": kernel.confidence, "misfit": kernel.misfit, "source": kernel.source}
     if kernel.alternatives:
@@ -80,8 +80,8 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if _number(values.get("confidence"), 1.0):
         known["confidence"] = float(values["confidence"])
-        if _number(values.get("misfit"), math.inf):
-            known["misfit"] = float(values["misfit"])
+    if _number(values.get("misfit"), math.inf):
+        known["misfit"] = float(values["misfit"])
     others = values.get("alternatives")
     try:
         kernels = [Kernel(other["taps"], **_known(other)) for other in others or ()]

@@ -40,6 +40,9 @@ def test_the_taps_are_checked_and_normalised_once() -> None:
         Kernel(np.array([[1.0, -1.0]]))
     with pytest.raises(ValueError, match="read-only"):
         kernel[...] = 0  # what was checked stays what it is
+    with pytest.raises(KernelError, match="which cannot be changed"):
+        kernel /= 2
+    assert Kernel(kernel.replaced(confidence=0.4)).confidence == 0.4
 
 
 def test_arrays_are_what_numpy_opencv_scipy_and_torch_make_of_it() -> None:
@@ -48,6 +51,7 @@ def test_arrays_are_what_numpy_opencv_scipy_and_torch_make_of_it() -> None:
     assert type(plain) is np.ndarray
     for made in (2 * kernel, kernel[0], kernel[..., ::-1], np.pad(kernel, 1), np.flip(kernel), np.stack([kernel] * 2)):
         assert type(made) is np.ndarray
+    assert {type(getattr(kernel, name)()) for name in ("argsort", "conj", "diagonal", "flatten")} == {np.ndarray}
     for name in ("astype", "reshape", "transpose"):
         assert type(getattr(kernel, name)(*{"astype": [np.float32], "reshape": [-1]}.get(name, []))) is np.ndarray
     assert type(kernel.T) is type(kernel.round(2)) is type(kernel.copy()) is np.ndarray
@@ -87,6 +91,15 @@ def test_a_flipped_kernel_has_flipped_factors() -> None:
     assert kernel.flipped().factors[0].orientation == "bottom_right"
     np.testing.assert_array_equal(kernel.flipped(), psf.flip(kernel.taps))
     np.testing.assert_array_equal(kernel.flipped().flipped(), kernel)
+
+
+def test_the_misfit_alone_is_kept_in_a_file_and_alternatives_turn_too(tmp_path: Path) -> None:
+    psf.save(tmp_path / "k.npy", Kernel(TAPS, misfit=0.02))
+    assert psf.read(tmp_path / "k.npy").misfit == 0.02
+    psf.save(tmp_path / "k.npy", TAPS, force=True)
+    assert psf.read(tmp_path / "k.npy").misfit == MISFIT
+    (other,) = Kernel(TAPS, alternatives=(Kernel([[0, 1, 3]]),)).flipped().alternatives
+    np.testing.assert_array_equal(other, [[0.75, 0.25, 0]])
 
 
 def test_one_kernel_serves_every_window_and_channel() -> None:

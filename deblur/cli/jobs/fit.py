@@ -185,7 +185,7 @@ def _record(found: Estimate) -> dict[str, object]:
         "method": found.method,
         "size": list(found.size),
         "sigma": found.sigma,
-        "confidence": found.confidence,
+        "confidence": found.kernel.confidence,
         "misfit": found.kernel.misfit,
         "source": found.kernel.source,
         "status": found.status,

@@ -52,7 +52,7 @@ class BlindEstimator:
     """Estimate a blur kernel from blurred frames alone.
 
     Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
-    that explains the frame (`selection`) and by their evidence (`evidence`), the best climbed to again, refined or not
+    that explains the frame (`candidates`) and by their evidence (`evidence`), the best climbed to again, refined or not
     (`choice`). Without a size, scouts find it first (`support`); of large frames the best-textured region is used
     (`deblur.estimation.region`).
 
@@ -207,7 +207,9 @@ class BlindEstimator:
         height, width = whole[0].values.shape
         result = taps.centred(kernel, loss=0.01).astype(np.float64)
         alternatives = tuple(
-            Kernel(one.candidate.kernel) for one in choice.listed if one.origin is not choice.best.origin
+            Kernel(taps.centred(one.candidate.kernel, loss=0.01), confidence=value)
+            for one in choice.listed
+            if one.origin is not choice.best.origin
         )
         return Estimate(
             kernel=Kernel(

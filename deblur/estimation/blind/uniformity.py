@@ -2,7 +2,8 @@
 
 How alike two kernels look tells little where both are short: two motions of 15 pixels at right angles have a similarity
 of .7. So they are exchanged, and the energy of the selection judges: where the blurs differ each kernel does worse
-in the other's region. A region whose own kernel is a failure accuses nobody, since there the other does better.
+in the other's region. Where a region's own kernel is wrong, the other's usually fits better, so the exchange
+lowers the energy and no variation is reported.
 """
 
 from __future__ import annotations

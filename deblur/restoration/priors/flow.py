@@ -144,9 +144,10 @@ def denoised(image: Tensor, sigma: float, file: str = "", on_tile: Callable[[int
 def _step(model: Any, plane: Tensor, sigma: float) -> Tensor:
     """One denoised plane (1, 1, H, W).
 
-    With more noise than a prior is trained for the plane is denoised darker; with less, sigma^2 times the score at the
-    least there is. By how much a value goes beyond `_RANGE` stays: a prior has seen none there, and may say anything.
-    So it may of patterns that no photograph has; what it takes off is no more than noise can be.
+    The prior was trained for noise from LEAST_SIGMA to MOST_SIGMA. Above that, the plane is scaled down until its noise
+    fits, denoised and scaled back. Below, the score at LEAST_SIGMA is used, times sigma^2 (Tweedie). Values outside
+    `_RANGE` are clamped for the network, and their excess is added back. The change of a pixel is limited to
+    `_FARTHEST` sigma, because the network may fail on patterns that it has not seen.
     """
     level = min(max(sigma, LEAST_SIGMA), MOST_SIGMA)
     gain, share = min(1.0, MOST_SIGMA / sigma), min(1.0, sigma / level) ** 2
