@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
+from deblur.errors import OptionError
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel, operator
@@ -53,7 +54,9 @@ def blur(
         >>> blur(np.ones((32, 40, 3)), "motion:length=5,angle=0").shape
         (32, 34, 3)
     """
-    ApplyOptions(noise=noise, transfer=transfer)  # refuses what is out of range
+    level = ApplyOptions(noise=noise, transfer=transfer).noise  # refuses what is out of range
+    if isinstance(level, str):
+        raise OptionError(f"expected noise as a number in [0, 1), got {noise!r}; 0 adds none")
     known, generator = kernel_of(kernel), torch.Generator().manual_seed(seed)
 
     def exposed(picture: Picture) -> Picture:
@@ -61,7 +64,7 @@ def blur(
             picture,
             known,
             boundary=boundary,
-            noise=float(noise),
+            noise=float(level),
             generator=generator,
             linear=transfer == "linear",
         )

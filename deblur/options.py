@@ -7,7 +7,7 @@ the names in it against what there is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +131,14 @@ class FitOptions:
         _check_computer(self)
         _of_kind("transfer", self.transfer, *_TEXT)
         _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _of_kind("model", self.model, *_TEXT)
+        _of_kind("parametric", self.parametric, *_TEXT)
+        _of_kind("size", self.size, int, str)
+        _of_kind("region", self.region, Sequence, type(None))
+        _of_kind("settings", self.settings, Mapping)
         check_names(self.model, self.parametric)
+        if self.region is not None and (len(self.region) != 4 or not all(isinstance(n, int) for n in self.region)):
+            raise OptionError(f"expected a region of whole numbers x, y, width, height, got {self.region!r}")
         if isinstance(self.size, str):
             if self.size != "auto":
                 raise OptionError(f"expected a size of an odd number of taps, or auto, got {self.size!r}")

@@ -411,3 +411,26 @@ def test_what_does_not_fit_is_refused_in_one_line(array: np.ndarray, kernel: obj
 def test_the_jobs_for_pictures_say_so_to_an_array(job: Any) -> None:
     with pytest.raises(DeblurError, match=r"expected a Picture, got (ndarray|float\d*|float64); use deblur\.apply"):
         job(np.zeros((40, 40)), *([KERNEL] if job is deblur.restore else []))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": None},
+        {"size": 5.5},
+        {"model": 5},
+        {"parametric": None},
+        {"region": (1, 2)},
+        {"region": "a"},
+        {"settings": 3},
+    ],
+)
+def test_options_of_a_fit_of_the_wrong_kind_are_refused_in_one_line(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"expected .* got"):
+        deblur.fit(np.zeros((40, 40)), **options)
+
+
+def test_a_blur_without_a_number_for_its_noise_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"expected noise as a number in \[0, 1\), got 'auto'"):
+        deblur.blur(np.zeros((40, 40)), KERNEL, noise="auto")  # type: ignore[arg-type]
+    assert deblur.blur(np.zeros((40, 40)), KERNEL, noise="2/255").shape == (36, 32)  # type: ignore[arg-type]
