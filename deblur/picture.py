@@ -120,12 +120,9 @@ class Picture:
 
         What is stored there, NaN for instance, then reaches nothing.
         """
-        kept = [plane > 0 for plane in (self.mask, self.weights) if plane is not None]
-        if not kept:
-            return self
-        counted = torch.stack([plane.expand_as(self.pixels) for plane in kept]).all(0)
-        mean = torch.where(counted, self.pixels, 0).sum((1, 2)) / counted.sum((1, 2)).clamp_min(1)
-        return dataclasses.replace(self, pixels=torch.where(counted, self.pixels, mean[:, None, None]))
+        pixels = self.pixels
+        kept = [(plane > 0).expand_as(pixels) for plane in (self.mask, self.weights) if plane is not None]
+        return dataclasses.replace(self, pixels=_with_mean(pixels, torch.stack(kept).all(0))) if kept else self
 
 
 def full_scale(array: npt.NDArray[Any]) -> float:
@@ -236,9 +233,13 @@ def without_hidden(pixels: Tensor, alpha: Tensor | None) -> Tensor:
     """
     if alpha is None or bool((alpha > 0).all()):
         return pixels
-    seen = (alpha > 0).to(pixels)
-    mean = (pixels * seen).sum((-2, -1)) / seen.sum().clamp_min(1)
-    return torch.where(alpha > 0, pixels, mean[:, None, None])
+    return _with_mean(pixels, (alpha > 0).expand_as(pixels))
+
+
+def _with_mean(pixels: Tensor, counted: Tensor) -> Tensor:
+    """The pixels with the mean of those that count, channel by channel, in the place of those that don't."""
+    mean = torch.where(counted, pixels, 0).sum((-2, -1)) / counted.sum((-2, -1)).clamp_min(1)
+    return torch.where(counted, pixels, mean[:, None, None])
 
 
 def with_hidden(pixels: Tensor, stored: Tensor, alpha: Tensor | None) -> Tensor:

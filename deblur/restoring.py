@@ -111,9 +111,7 @@ def restore(
     with using_threads(options.threads):
         sampled = sample(pixels, believed)
         shown = estimate_sigma(*sampled)
-        coded = jpeg_sigma(picture)
-        estimated = CORRELATION * math.hypot(shown, coded) if coded else shown
-        stored_sigma = options.noise if isinstance(options.noise, float | int) else estimated
+        stored_sigma = options.noise if isinstance(options.noise, float | int) else _estimated(shown, picture)
         least = restorer.least_noise * shown
         if stored_sigma < least:
             notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")
@@ -235,6 +233,12 @@ def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
     psf.fits(kernel, tuple(pixels.shape))
     return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
+
+
+def _estimated(shown: float, picture: Picture) -> float:
+    """The noise of a picture whose highest frequencies show so much: more in a JPEG, which has rounded them away."""
+    coded = jpeg_sigma(picture)
+    return CORRELATION * math.hypot(shown, coded) if coded else shown
 
 
 def _placed(window: tuple[slice, slice], place: tuple[int, int]) -> tuple[slice, slice]:

@@ -98,7 +98,7 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
     @classmethod
     def of(cls, kernel: ArrayLike) -> Kernel:
         """The kernel itself where it is one already, else the record of an array of which nothing is known."""
-        return kernel if isinstance(kernel, Kernel) else cls(kernel)
+        return cls(kernel)
 
     @property
     def taps(self) -> NDArray[np.float64]:
