@@ -115,6 +115,14 @@ class Picture:
             place=(self.place[0] + top, self.place[1] + left),
         )
 
+    def of_channels(self: _PictureT, channels: slice) -> _PictureT:
+        """The picture of some of the channels."""
+        kept = {
+            name: plane if plane is None or len(plane) == 1 else plane[channels]
+            for name, plane in (("mask", self.mask), ("weights", self.weights))
+        }
+        return dataclasses.replace(self, pixels=self.pixels[channels], **kept)
+
     def filled(self: _PictureT) -> _PictureT:
         """The picture with the mean of its other pixels wherever mask or weights say that one does not count.
 

@@ -23,15 +23,13 @@ from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
 from deblur.device import device_named, using_threads
 from deblur.errors import DivergedError, ShapeError
-from deblur.jpeg_error import CORRELATION, jpeg_sigma
-from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
-from deblur.noise import effective_sigma, estimate_sigma, span
+from deblur.measuring import Measurements, measure, pose
 from deblur.options import ApplyOptions
-from deblur.picture import Picture, check_picture, with_hidden, without_hidden
+from deblur.picture import Picture, check_picture, with_hidden
 from deblur.progress import OnStep, Step
 from deblur.psf import Kernel
-from deblur.psf.operator import each_channel, of_channel
-from deblur.restoration import Problem, Restoration, Restorer, auto
+from deblur.psf.operator import each_channel
+from deblur.restoration import Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
 
 __all__ = ["apply", "restore", "restored"]
@@ -58,6 +56,7 @@ def restore(
     options: ApplyOptions | None = None,
     *,
     whole: Picture | None = None,
+    measured: Measurements | None = None,
     on_step: OnStep | None = None,
 ) -> Restoration:
     """Restore one picture.
@@ -67,6 +66,7 @@ def restore(
         kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name.
         options: what the user chose.
         whole: the frame that the picture is a part of, where it is: what is chosen automatically is chosen for that.
+        measured: what that frame shows about itself, if that is known already (`deblur.measuring.measure`).
         on_step: told after every step of every tile.
 
     Returns:
@@ -95,54 +95,34 @@ def restore(
         prior=options.prior,
         settings=options.settings,
     )
-    notes = []
-    curve, beyond_white = curve_of(pixels, options.transfer, picture.transfer)
-    if beyond_white:
-        notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
-    if picture.ceiling is not None and picture.ceiling < 0.5:
-        notes.append(
-            f"the brightest value is {picture.ceiling:.3g} of full scale and saturated; --white N sets the range"
-        )
-    believed = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
-    stored, pixels = pixels, without_hidden(pixels, alpha)
-    if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
-        notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = device_named(options.device)
     with using_threads(options.threads):
-        sampled = sample(pixels, believed)
-        shown = estimate_sigma(*sampled)
-        stored_sigma = options.noise if isinstance(options.noise, float | int) else _estimated(shown, picture)
-        least = restorer.least_noise * shown
-        if stored_sigma < least:
-            notes.append(f"the frame shows noise of {shown:.2g}: {method} takes {least:.2g}, not {stored_sigma:.2g}")
-        light, scale = to_light(sampled[0], curve, None)
-        noise = max(stored_sigma, least) * slope(sampled[0], curve) / scale
-        seen = span(light, sampled[1])
-        sigma = effective_sigma(noise, seen, kernel.misfit, strength=options.strength, caution=restorer.caution)
-        groups = _groups(pixels, restorer)
+        measured = measured or measure((whole or picture).filled(), kernel, options)
+        notes = list(measured.notes)
+        if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:
+            least = restorer.least_noise * measured.shown
+            told = measured.deviations[0]
+            notes.append(f"the frame shows noise of {measured.shown:.2g}: {method} takes {least:.2g}, not {told:.2g}")
+            measured = dataclasses.replace(measured, deviations=(least,))
+        curve = measured.curve(picture)
+        groups = _groups(pixels, restorer, measured)
         tiles = _tiles(pixels[groups[0]], kernel, options, restorer)
         parts = [(channels, tile) for channels in groups for tile in tiles]
         image = _zeros_like(pixels)
         records = []
         for index, (channels, tile) in enumerate(parts):
-            problem = Problem(
-                blurred=to_light(tile.take(pixels[channels]), curve, scale)[0].to(device),
-                kernel=kernel.at(_placed(tile.window, picture.place)).of_channels(channels),
-                sigma=sigma,
-                boundary=options.boundary,
-                mask=_part(believed, channels, tile, device),
-                weights=_part(picture.weights, channels, tile, device),
-                preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
-            )
+            part = picture.window(*tile.window).of_channels(channels)
+            fitting = kernel.at(_placed(tile.window, picture.place)).of_channels(channels)
+            problem = pose(part, fitting, measured, options, restorer.caution, device)
             record = restorer(problem, _shifted(on_step, index, len(parts)))
-            part = curve.encode(record.image.mul_(scale).cpu())
-            records.append(dataclasses.replace(record, image=part.new_empty(0)))  # a view would keep all of it
+            restored_part = curve.encode(record.image.mul_(measured.scale).cpu())
+            records.append(dataclasses.replace(record, image=pixels.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
                 image = pixels.clone()
                 break
-            tile.add(image[channels], part)
-    image = with_hidden(image, stored, alpha)
-    return _summary(records, image, method, stored_sigma, time.perf_counter() - start, notes)
+            tile.add(image[channels], restored_part)
+    image = with_hidden(image, pixels, alpha)
+    return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes)
 
 
 def apply(
@@ -235,20 +215,10 @@ def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
     return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
 
 
-def _estimated(shown: float, picture: Picture) -> float:
-    """The noise of a picture whose highest frequencies show so much: more in a JPEG, which has rounded them away."""
-    coded = jpeg_sigma(picture)
-    return CORRELATION * math.hypot(shown, coded) if coded else shown
-
-
 def _placed(window: tuple[slice, slice], place: tuple[int, int]) -> tuple[slice, slice]:
     """A window of a part of the frame, in the whole frame."""
     rows, columns = (slice(part.start + at, part.stop + at) for part, at in zip(window, place, strict=True))
     return rows, columns
-
-
-def _part(values: Tensor | None, channels: slice, tile: Tile, device: torch.device) -> Tensor | None:
-    return None if values is None else tile.take(of_channel(values, channels)).to(device)
 
 
 def _zeros_like(pixels: Tensor) -> Tensor:
@@ -256,9 +226,10 @@ def _zeros_like(pixels: Tensor) -> Tensor:
     return torch.from_numpy(np.zeros(tuple(pixels.shape), np.float64 if pixels.dtype == torch.float64 else np.float32))
 
 
-def _groups(pixels: Tensor, restorer: Restorer) -> list[slice]:
-    """The channels that are restored together: one at a time in a large picture, where the method lets them."""
-    return each_channel(pixels) if restorer.apart and pixels.numel() > 3 * TILE**2 else [slice(None)]
+def _groups(pixels: Tensor, restorer: Restorer, measured: Measurements) -> list[slice]:
+    """The channels that are restored together: one at a time in a large picture, where method and data let them."""
+    apart = restorer.apart and measured.linear and pixels.numel() > 3 * TILE**2
+    return each_channel(pixels) if apart else [slice(None)]
 
 
 def _tiles(pixels: Tensor, kernel: Kernel, options: ApplyOptions, restorer: Restorer) -> list[Tile]:

@@ -29,8 +29,12 @@ from torch import Tensor
 
 from deblur.errors import OptionError, ShapeError
 
-__all__ = ["TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer"]
+__all__ = ["LEAST_SLOPE", "TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer"]
 
+LEAST_SLOPE = 1 / 16
+"""The least slope that a curve is taken to have: a power law has none at black, where nothing could then move."""
+
+_AROUND = 1 / 256  # stored values over which a table's slope is taken
 _PIECE = 1 << 18  # values treated at a time: 1 MiB of float32
 
 
@@ -42,6 +46,9 @@ class Curve(Protocol):
 
     def from_linear(self, y: Tensor) -> Tensor:
         """Linear light to stored value."""
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Slope dy / dx of `to_linear` at x, whose light y is."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,10 @@ class Linear:
         """Give y itself."""
         return y
 
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002
+        """1."""
+        return torch.ones_like(x)
+
 
 @dataclass(frozen=True)
 class SRGBCurve:
@@ -68,6 +79,10 @@ class SRGBCurve:
     def from_linear(self, y: Tensor) -> Tensor:
         """12.92 y up to 0.04045 / 12.92, 1.055 y^(1/2.4) - 0.055 above."""
         return torch.where(y <= 0.04045 / 12.92, y * 12.92, 1.055 * y.pow(1 / 2.4) - 0.055)
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """1 / 12.92 in the toe, 2.4 y / (x + 0.055) above."""
+        return torch.where(x <= 0.04045, 1 / 12.92, 2.4 * y / (x + 0.055))
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,10 @@ class Gamma:
     def from_linear(self, y: Tensor) -> Tensor:
         """y ** (1 / exponent)."""
         return y.pow(1 / self.exponent)
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """exponent y / x."""
+        return self.exponent * y / x.clamp_min(1e-12)
 
 
 @dataclass(frozen=True)
@@ -122,6 +141,10 @@ class Table:
         position = (wanted - table[left]) / (table[left + 1] - table[left]) + left
         return (position / (len(self.samples) - 1)).to(y.dtype)
 
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Slope over a distance at which a table of integers is no longer stairs."""
+        return (self.to_linear(x + _AROUND) - y) / _AROUND
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -150,6 +173,22 @@ class Transfer:
     def encode(self, linear: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Linear light to stored values: the exact inverse of `decode`, with the same arguments."""
         return self._map(linear, out, "from_linear")
+
+    def slope(self, stored: Tensor, linear: Tensor) -> Tensor:
+        """Slope of `decode` at stored values whose light is given, at least LEAST_SLOPE: one new tensor.
+
+        Example:
+            >>> at = torch.tensor([0.01, 1.0])
+            >>> TRANSFERS["srgb"].slope(at, TRANSFERS["srgb"].decode(at))
+            tensor([0.0774, 2.2749])
+        """
+        slopes = torch.empty_like(stored, memory_format=torch.contiguous_format)
+        each = stored.unbind(-3) if len(self.curves) > 1 else [stored]
+        lights, targets = (values.unbind(-3) if len(self.curves) > 1 else [values] for values in (linear, slopes))
+        for index, (x, y, target) in enumerate(zip(each, lights, targets, strict=True)):
+            curve = self.curves[index % len(self.curves)]
+            torch.clamp(curve.slope(x.abs(), y.abs()), min=LEAST_SLOPE, out=target)
+        return slopes
 
     def _map(self, values: Tensor, out: Tensor | None, direction: str) -> Tensor:
         out = torch.empty_like(values, memory_format=torch.contiguous_format) if out is None else out

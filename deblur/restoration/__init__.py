@@ -26,7 +26,7 @@ from deblur.restoration.restorer import Restoration, Restorer
 from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.wiener import Wiener
 
-__all__ = ["PRECONDITIONERS", "RESTORERS", "Problem", "Restoration", "Restorer"]
+__all__ = ["PRECONDITIONERS", "RESTORERS", "Problem", "Restoration", "Restorer", "RichardsonLucy"]
 
 RESTORERS: dict[str, Restorer] = {
     "exact": Exact(),

@@ -1,12 +1,19 @@
-"""Half-quadratic splitting: alternate a prior's prox with the quadratic step of the unknown boundary."""
+"""Half-quadratic splitting: alternate a prior's prox with the quadratic step of the unknown boundary.
+
+Where a camera's curve bends the data term, or noise depends on light, a `Descent` takes the place of the two steps.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
 
 from deblur.errors import OptionError
+from deblur.restoration.descent import Descent
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.splitting import SplittingPrior
 from deblur.restoration.problem import Problem
@@ -31,6 +38,7 @@ class HalfQuadraticSplitting(Restorer):
         inner: steps of the linear solver per quadratic step.
         denoise_from: the noise level from which on z is taken once more after the last x, and returned; below it, the
             share (sigma / denoise_from)^2 of that step is taken. For an F that is the identity.
+        descent: how a problem is solved that is not plain (`Problem.plain`).
         least_noise, caution: as `Restorer` says.
         limit: steps of the schedule at most.
         tolerance: not used to stop by default (0): the schedule is the stopping rule.
@@ -39,6 +47,7 @@ class HalfQuadraticSplitting(Restorer):
     prior: SplittingPrior
     inner: int = 5
     denoise_from: float = math.inf
+    descent: Descent = field(default_factory=Descent)
     least_noise: float = 0.0
     caution: float = 1.0
     limit: int = 1000
@@ -63,15 +72,21 @@ class HalfQuadraticSplitting(Restorer):
 
     def expected_steps(self, problem: Problem) -> int:
         """The length of the prior's schedule."""
-        return min(self.limit, len(self.prior.schedule(problem.sigma)))
+        steps = len(self.prior.schedule(problem.sigma)) if problem.plain else self.descent.expected_steps(problem)
+        return min(self.limit, steps)
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step of the schedule."""
-        blur, scene = problem.blur, problem.blur.extend(problem.blurred)
-        misfit = problem.masked(problem.blurred - blur(scene))
-        equations = None
+        return self._alternate(problem) if problem.plain else self.descent(problem, self.prior)
+
+    def _alternate(self, problem: Problem) -> Iterator[Iterate]:
+        whole, blur, scene = problem, problem.blur, problem.blur.extend(problem.blurred)
+        equations = misfit = None
         schedule = self.prior.schedule(problem.sigma)
         for level in schedule:
+            if misfit is None or problem.clips:
+                problem = replace(problem, mask=_active(whole, scene))
+                misfit, equations = problem.masked(problem.blurred - blur(scene)), None
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
             pull = self.prior.pull(blur.to_grid(scene), level)
@@ -80,3 +95,16 @@ class HalfQuadraticSplitting(Restorer):
             if level is schedule[-1] and (share := min(1.0, (problem.sigma / self.denoise_from) ** 2)):
                 estimate = replace(estimate, scene=scene.add(self.prior.pull(scene, level), alpha=share))
             yield estimate
+
+
+def _active(problem: Problem, scene: Tensor) -> Tensor | None:
+    """Which pixels count beside a scene: where the frame clips, those only where the scene, blurred, stays below it."""
+    if problem.clipped is None and problem.crushed is None:
+        return problem.mask
+    rest = problem.blurred - problem.blur(scene)
+    counted = torch.ones_like(rest, dtype=torch.bool)
+    if problem.clipped is not None:
+        counted &= ~problem.clipped | (rest > 0)
+    if problem.crushed is not None:
+        counted &= ~problem.crushed | (rest < 0)
+    return counted if problem.mask is None else counted & problem.mask

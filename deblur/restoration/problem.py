@@ -1,4 +1,9 @@
-"""The problem that every restorer is given: a blurred frame and what is known about it."""
+"""The problem that every restorer is given: a blurred frame and what is known about it.
+
+    y = K x + noise in light,  u = curve.encode(x) the stored values that people see and priors act on
+
+A pixel's noise is told in stored values, sigma * deviation; where the frame clips, it says only "at least so bright".
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from torch import Tensor
 
 from deblur.psf import Kernel, MaskedForm
 from deblur.psf.operator import Blur, of_channel
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["ALL", "Problem", "channel_norms"]
 
@@ -23,16 +29,23 @@ ALL = slice(None)
 class Problem:
     """A blurred frame and what is known about it: blurred = kernel * scene + noise.
 
+    It is `plain` where light itself is what is seen and its noise is the same everywhere: then it is quadratic.
+
     Args:
         blurred: (C, H, W) float, in linear proportion to light (or taken as if it were), full scale 1.
         kernel: the blur, (kh, kw) or (C, kh, kw), its origin at tap (kh // 2, kw // 2); an array is checked and
             normalised, a tensor taken as it is.
-        sigma: standard deviation that the data term is weighed with, in the units of `blurred`: noise and misfit
+        sigma: standard deviation that the data term is weighed with, in stored values (`curve`): noise and misfit
             together (see `deblur.noise`).
         boundary: see `deblur.psf.operator.BOUNDARIES`.
         mask: (1 or C, H, W) bool, False where a pixel of the frame is not to be believed (saturated, transparent).
         weights: (1 or C, H, W) in [0, 1], how much a pixel's error counts beside the others'; None: all alike.
         preconditioner: a name in `deblur.restoration.preconditioners.PRECONDITIONERS`.
+        curve: between light and stored values, in which sigma is told and priors act.
+        deviation: (1 or C, H, W), the noise of each pixel relative to sigma; None: alike.
+        clipped: (1 or C, H, W) bool, True where the frame says only "at least so bright"; None: nowhere.
+        crushed: (1 or C, H, W) bool, True where it says only "at most so bright"; None: nowhere.
+        chroma: what the two colour differences of a frame of three channels count in the data term beside brightness.
     """
 
     blurred: Tensor
@@ -42,10 +55,25 @@ class Problem:
     mask: Tensor | None = None
     weights: Tensor | None = None
     preconditioner: str = "circulant"
+    curve: Transfer = TRANSFERS["linear"]
+    deviation: Tensor | None = None
+    clipped: Tensor | None = None
+    crushed: Tensor | None = None
+    chroma: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, Kernel | Tensor):
             object.__setattr__(self, "kernel", Kernel(self.kernel))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the data term is quadratic but for what clips: light as it is, noise alike everywhere."""
+        return self.curve.name == "linear" and self.deviation is None and self.chroma == 1
+
+    @property
+    def clips(self) -> bool:
+        """Whether there are pixels that only bound the light."""
+        return self.clipped is not None or self.crushed is not None
 
     @property
     def factors(self) -> tuple[MaskedForm, ...]:

@@ -1,16 +1,19 @@
-"""Regularised least squares: the Wiener filter of a picture whose outside is unknown."""
+"""Regularised least squares: the Wiener filter of a picture whose outside is unknown, in light or as a camera sees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import Tensor
 
+from deblur.restoration.descent import Descent
 from deblur.restoration.normal_equations import NormalEquations
+from deblur.restoration.priors.ridge import Ridge
 from deblur.restoration.problem import Problem
 from deblur.restoration.restorer import Iterate, Restorer, check_positive
+from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.symbols import gradients
 
 __all__ = ["Wiener"]
@@ -25,10 +28,13 @@ class Wiener(Restorer):
     until the residual moves no pixel of the frame any more: a step is the residual made an image by the preconditioner,
     and its largest pixel says more than a norm over the picture, in which an unsolved border drowns.
 
+    Where the problem is not plain, or clips, a descent of a few steps takes the place of the equations.
+
     Args:
         weight: 1 / (mean squared gradient) of the scenes expected; larger is smoother.
         tolerance: largest change of a pixel in one step to stop at, full scale being 1.
         limit: steps at most.
+        descent: how a problem is solved that is not plain.
 
     Example:
         >>> import torch, numpy as np
@@ -42,18 +48,33 @@ class Wiener(Restorer):
     weight: float = 65.0
     tolerance: float = 5e-4
     limit: int = 200
+    descent: Descent = field(
+        default_factory=lambda: Descent(steps=4, coarse=8, start=RichardsonLucy(coarse=0, limit=8))
+    )
 
     def __post_init__(self) -> None:
         check_positive(weight=self.weight, tolerance=self.tolerance, limit=self.limit)
 
+    def expected_steps(self, problem: Problem) -> int:
+        """Those of the descent, or as many as it may take."""
+        return self.descent.expected_steps(problem) if _bent(problem) else self.limit
+
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step, with the largest change of a pixel that the frame shows."""
+        if _bent(problem):
+            for estimate in self.descent(problem, Ridge(weight=self.weight)):
+                yield replace(estimate, residual=max(estimate.residual, 2 * self.tolerance))  # it ends by itself
+            return
         equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
         blur, scene = problem.blur, problem.blur.extend(problem.blurred)
         for estimate in equations.solve(problem.right_hand_side, scene):
             change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
             scene = estimate.scene
             yield Iterate(scene, change)
+
+
+def _bent(problem: Problem) -> bool:
+    return problem.clips or not problem.plain
 
 
 def _largest(values: Tensor) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
@@ -109,6 +109,11 @@ class SparseDerivatives(SplittingPrior):
             levels += [Level(q=beta * sigma**2 / self.weight, penalty=beta)] * self.repeats
             beta *= self.factor
         return levels
+
+    def warm(self, steps: int) -> SparseDerivatives:
+        """Penalties from a sixteenth to twice the last one: a descent's steps are shorter than a splitting's."""
+        first, last = self.last / 16, 2 * self.last
+        return replace(self, first=first, last=last, factor=(last / first) ** (1 / max(1, steps - 1)), repeats=1)
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """F^T (prox(F x) - F x), F being the first derivatives and c times the second, by circular differences.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,9 @@ __all__ = ["FlowPrior", "denoised"]
 
 PHOTOGRAPHS = Path(str(resources.files("deblur.flows") / "photographs.pt"))
 """The prior that comes with the package (`docs/prior.md` says how it is made)."""
+
+NEARLY = 20 / 255
+"""How far a scene is from right that another prior has restored: the first level from there on."""
 
 _RANGE = (-0.5, 1.5)  # noisy photographs' values, about
 _FARTHEST = 8  # sigmas that noise moves a pixel by, at most
@@ -71,6 +74,7 @@ class FlowPrior(SplittingPrior):
     """
 
     learned: ClassVar[bool] = True
+    opponent: ClassVar[bool] = False
 
     file: str = ""
     steps: int = 24
@@ -95,6 +99,10 @@ class FlowPrior(SplittingPrior):
         least = self.last * sigma
         levels = np.geomspace(max(self.first, least), least, self.steps).tolist()
         return [Level(q=self.weight * (sigma / s) ** 2, penalty=s, index=i) for i, s in enumerate(levels)]
+
+    def warm(self, steps: int) -> FlowPrior:
+        """Levels from NEARLY on, if not from a lower one."""
+        return replace(self, steps=steps, first=min(self.first, NEARLY))
 
     def pull(self, image: Tensor, level: Level) -> Tensor:
         """The denoised image (C, H, W) less the image."""

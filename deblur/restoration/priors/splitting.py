@@ -36,10 +36,12 @@ class SplittingPrior(ABC):
     Attributes:
         lean: whether a pull needs little memory beside the image and itself.
         learned: whether it comes from a file, which its field `file` names.
+        opponent: whether it sees brightness and colour differences in place of red, green and blue, in a descent.
     """
 
     lean: ClassVar[bool] = False
     learned: ClassVar[bool] = False
+    opponent: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -49,6 +51,10 @@ class SplittingPrior(ABC):
     @abstractmethod
     def schedule(self, sigma: float) -> list[Level]:
         """The steps for a noise level sigma in (0, 1)."""
+
+    @abstractmethod
+    def warm(self, steps: int) -> SplittingPrior:
+        """The same prior with so many levels, from a scene that is nearly right already."""
 
     @abstractmethod
     def pull(self, image: Tensor, level: Level) -> Tensor:

@@ -1,0 +1,81 @@
+"""The same problem at half the size, where a step costs a quarter and reaches twice as far: for a first guess."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from deblur.psf.operator import Blur
+from deblur.restoration.problem import Problem
+
+__all__ = ["doubled", "halved", "worthwhile"]
+
+SMALLEST = 48
+"""Pixels on the shorter side of a frame that is halved, at least; and four times the kernel's."""
+
+QUIETER = 0.7
+"""The noise of a mean of four pixels, relative to theirs: a half if it were white, but a JPEG's goes along."""
+
+
+def worthwhile(problem: Problem) -> bool:
+    """Whether half the size leaves enough of frame and kernel to begin from."""
+    height, width = problem.blurred.shape[-2:]
+    size = max(problem.kernel.shape[-2:])
+    return problem.blur.boundary == "unknown" and min(height, width) >= max(SMALLEST, 4 * size) and size >= 5
+
+
+def halved(problem: Problem) -> Problem:
+    """The problem of the means of 2 x 2 pixels; what is not believed, or clips, in one of four does so in the mean."""
+
+    def mean(planes: Tensor | None) -> Tensor | None:
+        return None if planes is None else _mean(planes.to(problem.blurred.dtype))
+
+    def somewhere(planes: Tensor | None) -> Tensor | None:
+        return None if planes is None else _mean(planes.to(problem.blurred.dtype)) > 0
+
+    return replace(
+        problem,
+        blurred=_mean(problem.blurred),
+        kernel=_half_kernel(problem.blur.taps),
+        sigma=QUIETER * problem.sigma,
+        mask=None if problem.mask is None else ~_mean((~problem.mask).to(problem.blurred.dtype)).gt(0),
+        weights=mean(problem.weights),
+        deviation=mean(problem.deviation),
+        clipped=somewhere(problem.clipped),
+        crushed=somewhere(problem.crushed),
+    )
+
+
+def doubled(scene: Tensor, coarse: Blur, fine: Blur) -> Tensor:
+    """A scene of the halved problem, (C, *coarse.scene), interpolated to that of the whole one, (C, *fine.scene)."""
+    grown = F.interpolate(scene[None], scale_factor=2, mode="bilinear")[0]
+    for axis in (0, 1):
+        start = 2 * coarse.offset[axis] - fine.offset[axis]
+        at = (torch.arange(fine.scene[axis], device=scene.device) + start) % grown.shape[axis + 1]
+        grown = grown.index_select(axis + 1, at)
+    return grown
+
+
+def _mean(planes: Tensor) -> Tensor:
+    height, width = planes.shape[-2:]
+    padded = F.pad(planes[None], (0, width % 2, 0, height % 2), mode="replicate")
+    return F.avg_pool2d(padded, 2)[0]
+
+
+def _half_kernel(taps: Tensor) -> Tensor:
+    """What blurs means of 2 x 2 pixels as the taps (C, kh, kw) blur pixels, if each mean stands for four equal ones."""
+    rows, columns = (_halving(length).to(taps) for length in taps.shape[-2:])
+    halved = rows @ taps @ columns.T
+    return halved / halved.sum((-2, -1), keepdim=True)
+
+
+def _halving(length: int) -> Tensor:
+    """(m, length): how far each of `length` taps lies in each of m of twice the width, both about their origins."""
+    origin = length // 2
+    reach = (max(origin, length - 1 - origin) + 1) // 2
+    near = np.abs(np.arange(length)[None] - origin - 2 * np.arange(-reach, reach + 1)[:, None])
+    return torch.from_numpy(np.maximum(0, 1 - near / 2))

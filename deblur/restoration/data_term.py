@@ -1,0 +1,129 @@
+"""What a frame says of a scene in stored values: by how much it misses the frame in light, and which way to go."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.fft import irfft2, rfft2
+
+from deblur.psf.operator import Blur, each_channel
+from deblur.restoration import opponent
+from deblur.restoration.problem import Problem
+from deblur.restoration.symbols import Symbol, on_grid
+
+__all__ = ["DataTerm"]
+
+FLOOR = 0.02
+"""Added to P, whose inverse would else magnify what weights and slopes scatter to where the kernel passes nothing."""
+
+SCALES = (0.3, 100.0)
+"""Between these the square of the diagonal scaling is kept."""
+
+DARKEST, BRIGHTEST = -0.05, 2.5
+"""Between these stored values a scene is kept where the curve bends: beyond, it has no slope, or too much."""
+
+
+class DataTerm:
+    """sum over pixels of omega^2 (y - K g(u))^2 / 2, u the stored scene, with the gradient and its preconditioner.
+
+    The unknown v is u itself, or, for red, green and blue, brightness and weighed colour differences: v = B u.
+
+    Args:
+        problem: frame, kernel, curve and what is known of each pixel.
+        chroma: what a colour difference counts in v beside brightness; None leaves the colours as they are.
+    """
+
+    def __init__(self, problem: Problem, chroma: float | None) -> None:
+        self.problem, self.blur, self.curve = problem, problem.blur, problem.curve
+        observed = problem.blurred
+        self._forth = self._back = self._metric = None
+        self._shares = [1.0] * len(observed)
+        if len(observed) == 3 and chroma is not None:
+            sizes = torch.tensor([1.0, chroma, chroma]).to(observed)
+            self._forth = torch.diag(sizes) @ opponent.rotation(observed)
+            self._back = opponent.rotation(observed).T @ torch.diag(1 / sizes)
+            self._shares = [1.0, problem.chroma / chroma**2, problem.chroma / chroma**2]
+        if len(observed) == 3 and problem.chroma != 1:
+            self._metric = opponent.metric(observed, problem.chroma)
+        weight = 1 / self.curve.slope(self.curve.encode(observed), observed)  # the slope of storing
+        if problem.deviation is not None:
+            weight.div_(problem.deviation)
+        if problem.weights is not None:
+            weight.mul_(problem.weights.sqrt())
+        if problem.mask is not None:
+            weight.masked_fill_(~problem.mask, 0)
+        taps = self.blur.taps.abs().mean(0)
+        self._power = self.blur.spectrum.abs().square().mean(0, keepdim=True)
+        self._rows, self._squares = self._like(taps / taps.sum()), self._like(taps.square() / taps.square().sum())
+        self.weight = weight
+        self.size = float((weight * observed).norm().clamp_min(1e-30))
+
+    def unknown(self, light: Tensor) -> Tensor:
+        """v of a scene in light."""
+        stored = self._kept(self.curve.encode(light))
+        return stored if self._forth is None else opponent.turned(self._forth, stored)
+
+    def kept(self, unknown: Tensor) -> Tensor:
+        """The nearest v whose stored values are within what the curve is good for."""
+        if self.curve.name == "linear":
+            return unknown
+        if self._forth is None or self._back is None:
+            return self._kept(unknown)
+        return opponent.turned(self._forth, self._kept(opponent.turned(self._back, unknown)))
+
+    def light(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        """The scene in light, and the slope g' of light at it."""
+        stored = unknown if self._back is None else opponent.turned(self._back, unknown)
+        light = self.curve.decode(stored)
+        return light, self.curve.slope(stored, light)
+
+    def misfit(self, light: Tensor) -> tuple[Tensor, Tensor]:
+        """omega (y - K x) of a scene in light, and omega: 0 where the frame clips and the scene is bright enough."""
+        rest = self.problem.blurred - self.blur(light)
+        weight = self.weight
+        for clips, beyond in ((self.problem.clipped, rest < 0), (self.problem.crushed, rest > 0)):
+            if clips is not None:
+                weight = weight.masked_fill(clips & beyond, 0)
+        return rest.mul_(weight), weight
+
+    def gradient(self, misfit: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
+        """Minus the gradient by v, (C, *blur.scene)."""
+        seen = misfit if self._metric is None else opponent.turned(self._metric, misfit)
+        force = self.blur.adjoint(seen * weight).mul_(slope)
+        return force if self._back is None else opponent.turned(self._back.T, force)
+
+    def scaling(self, slope: Tensor, weight: Tensor) -> Tensor:
+        """The diagonal E, (1, *blur.scene), that makes up for slopes and weights which vary.
+
+        E^-2 is the mean of the diagonal of G K^T omega^2 K G and of its rows' sums, relative to those of K^T K: the
+        second bounds the eigenvalues, the first is nearer where slopes vary little.
+        """
+        largest = slope.new_zeros(1, *slope.shape[1:])
+        for index in each_channel(slope):  # a channel by itself: where one is dark and weighs much, another is bright
+            steep, squared = slope[index], weight[index].square()
+            mean = float(steep.square().reciprocal().mean())  # what the frame does not show is taken as matched
+            around = self._squares.adjoint(squared - mean).add_(mean)
+            rows = self._rows.adjoint(squared.mul_(self._rows(steep)))
+            torch.maximum(largest, around.mul_(steep).add_(rows).mul_(steep), out=largest)
+        return largest.mul_(0.5).clamp_(*SCALES).rsqrt_()
+
+    def precondition(self, force: Tensor, scaling: Tensor, symbol: Symbol, q: float) -> Tensor:
+        """E P^-1 E of a force."""
+        blur, moves, inverse = self.blur, torch.empty_like(force), None
+        regulariser = on_grid(symbol, blur.grid, blur.taps)
+        for index, channel in enumerate(each_channel(force)):
+            if inverse is None or self._shares[index] != self._shares[index - 1]:
+                inverse = (self._power * self._shares[index]).add_(regulariser, alpha=q).add_(FLOOR).reciprocal_()
+            scaled = force[channel] * scaling
+            grown = scaled if blur.free else blur.embed(scaled)
+            grown = irfft2(rfft2(grown).mul_(inverse), s=blur.grid)
+            torch.mul(grown if blur.free else blur.visible(grown), scaling, out=moves[channel])
+        return moves
+
+    def _kept(self, stored: Tensor) -> Tensor:
+        return stored if self.curve.name == "linear" else stored.clamp(DARKEST, BRIGHTEST)
+
+    def _like(self, taps: Tensor) -> Blur:
+        """The blur of other taps on the same grid."""
+        blur = self.blur
+        return Blur(taps, blur.frame, blur.boundary, dtype=blur.taps.dtype, device=blur.taps.device)

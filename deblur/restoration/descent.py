@@ -1,0 +1,130 @@
+"""Restoration in light with a prior on what people see: one accelerated descent while the penalty rises.
+
+A camera adds up light, y = K x, and stores a curve of it; noise after the curve, and the steps that people see, are
+alike in dark and bright. So the unknown is the stored scene u, x = g(u), and what is minimised is
+
+    sum over pixels of w (s'(y) (y - K g(u)))^2 / (2 sigma^2) + R(u),    w = (active / deviation)^2
+
+s' being the slope of storing at what was observed, fixed, so that the data stay linear in light; `active` is 0 where
+the frame clips and the scene, blurred, is brighter than that (Whyte et al. 2014), and the mirror of it at black. R is
+split as in `hqs`: with z = prox(F u) for a penalty that rises from step to step, a step is
+
+    u <- u + momentum + step * M (G K^T W (y - K g(u)) + q F^T (z - F u)),    G = diag(g'(u)),    M = E P^-1 E
+
+P = K^T K + q F^T F being the equations where weights and slopes are 1, as they are where light varies slowly, and E a
+diagonal that makes up for where they are not. Steps and momentum are those of Chebyshev's semi-iteration (Golub and
+Varga 1961), constants, so that what a pixel becomes depends on its surroundings alone.
+
+Colours are turned into brightness and differences (`opponent`): the differences are weighed down in the data, since
+cameras and JPEG blur them, and up in the prior, whose edges all share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from deblur.errors import OptionError
+from deblur.restoration import coarse
+from deblur.restoration.data_term import DataTerm
+from deblur.restoration.priors.splitting import SplittingPrior
+from deblur.restoration.problem import Problem
+from deblur.restoration.restorer import Iterate, check_positive
+from deblur.restoration.richardson_lucy import RichardsonLucy
+
+__all__ = ["Descent"]
+
+LOWEST, HIGHEST = 0.03, 6.0
+"""Eigenvalues of M and the equations that the steps are made for; the highest seen were 5."""
+
+RENEWED = 5
+"""Steps after which E is made anew."""
+
+GROWN = 1.5
+"""How much larger than the least so far a misfit is that shows a descent diverging."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """Settings of a descent; calling it with a problem and a prior yields its scenes.
+
+    Args:
+        steps: at full size.
+        coarse: before them, at half the size.
+        start: what the first scene is made by.
+        chroma: what a colour difference counts in the prior beside brightness.
+
+    Raises:
+        OptionError: a setting out of its range.
+    """
+
+    steps: int = 18
+    coarse: int = 12
+    start: RichardsonLucy = field(default_factory=lambda: RichardsonLucy(limit=40, coarse=0))
+    chroma: float = 1.5
+
+    def __post_init__(self) -> None:
+        check_positive(steps=self.steps, chroma=self.chroma)
+        if self.coarse < 0:
+            raise OptionError(f"expected coarse of at least 0 steps, got {self.coarse}")
+
+    def expected_steps(self, problem: Problem) -> int:
+        """Those that are yielded: of the full size."""
+        del problem
+        return self.steps + 1
+
+    def __call__(self, problem: Problem, prior: SplittingPrior) -> Iterator[Iterate]:
+        """Yield the scene in light, (C, *blur.scene), after every step at full size."""
+        blur = problem.blur
+        if self.coarse and coarse.worthwhile(problem):
+            smaller = coarse.halved(problem)
+            scene = self.start.last(smaller) if self.start.limit else smaller.blur.extend(smaller.blurred)
+            for estimate in _descend(smaller, prior.warm(self.coarse), scene, self.chroma):
+                scene = estimate.scene
+            scene = coarse.doubled(scene, smaller.blur, blur)
+        else:
+            scene = self.start.last(problem) if self.start.limit else blur.extend(problem.blurred)
+        yield from _descend(problem, prior.warm(self.steps), scene, self.chroma)
+
+
+def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: float) -> Iterator[Iterate]:
+    """Yield the scene in light after every level of the prior's schedule, from a scene in light."""
+    blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent else None)
+    highest, least, steps = HIGHEST, math.inf, _lengths(LOWEST, HIGHEST)
+    best = unknown = term.unknown(light)
+    move, scaling = torch.zeros_like(unknown), None
+    for index, level in enumerate(prior.schedule(problem.sigma)):
+        light, slope = term.light(unknown)
+        misfit, weight = term.misfit(light)
+        size = float(misfit.norm())
+        if not size <= GROWN * least:  # the steps were too long: go back, and take shorter ones
+            highest, unknown = 2 * highest, best
+            steps, move, scaling = _lengths(LOWEST, highest), torch.zeros_like(unknown), None
+            light, slope = term.light(unknown)
+            misfit, weight = term.misfit(light)
+        elif size < least:
+            least, best = size, unknown
+        if scaling is None or index % RENEWED == 0:
+            scaling = term.scaling(slope, weight)
+        force = term.gradient(misfit, weight, slope)
+        force.add_(blur.from_grid(prior.pull(blur.to_grid(unknown), level)), alpha=level.q)
+        length, damping = next(steps)
+        move.mul_(damping).add_(term.precondition(force, scaling, prior.symbol, level.q), alpha=length)
+        unknown = term.kept(unknown + move)
+        yield Iterate(light, size / term.size)
+    yield Iterate(term.light(unknown)[0], size / term.size)
+
+
+def _lengths(lowest: float, highest: float) -> Iterator[tuple[float, float]]:
+    """Step length and momentum of Chebyshev's semi-iteration for eigenvalues between the two."""
+    theta, delta = (highest + lowest) / 2, (highest - lowest) / 2
+    rho = delta / theta
+    yield 1 / theta, 0.0
+    while True:
+        following = 1 / (2 * theta / delta - rho)
+        yield 2 * following / delta, following * rho
+        rho = following
