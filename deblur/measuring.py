@@ -8,6 +8,8 @@ the frame by noise, by what coding did, and by the kernel's own error; the media
 of brightness says how much each level is to be believed:
 
     sigma(level)^2 = (SHARE * miss(level))^2 + coding^2 + (caution * misfit * span)^2
+
+A restoration follows white noise in part; the frame's highest frequencies show that, so the miss is no less than they.
 """
 
 from __future__ import annotations
@@ -238,7 +240,7 @@ def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options
     shares = torch.bincount(index.flatten(), minlength=LEVELS).double() / index.numel()
     shape = np.interp(at, at[told], [found[level] for level in told])
     shape = np.convolve(np.pad(shape, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
-    deviations = np.hypot(SHARE * together * shape / apart, record.coding)
+    deviations = np.hypot(max(SHARE * together, record.shown) * shape / apart, record.coding)
     return dataclasses.replace(
         record, levels=tuple(at.tolist()), deviations=tuple(deviations.tolist()), shares=tuple(shares.tolist())
     )

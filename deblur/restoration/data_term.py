@@ -19,7 +19,7 @@ FLOOR = 0.02
 SCALES = (0.3, 100.0)
 """Between these the square of the diagonal scaling is kept."""
 
-DARKEST, BRIGHTEST = -0.05, 2.5
+DARKEST, BRIGHTEST = -0.05, 5.4
 """Between these stored values a scene is kept where the curve bends: beyond, it has no slope, or too much."""
 
 

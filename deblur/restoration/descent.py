@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -55,6 +55,7 @@ class Descent:
     Args:
         steps: at full size.
         coarse: before them, at half the size.
+        polish: steps of `start` between the two: around lamps, half the size is too coarse.
         start: what the first scene is made by.
         chroma: what a colour difference counts in the prior beside brightness.
 
@@ -64,6 +65,7 @@ class Descent:
 
     steps: int = 18
     coarse: int = 12
+    polish: int = 12
     start: RichardsonLucy = field(default_factory=lambda: RichardsonLucy(limit=40, coarse=0))
     chroma: float = 1.5
 
@@ -86,6 +88,8 @@ class Descent:
             for estimate in _descend(smaller, prior.warm(self.coarse), scene, self.chroma):
                 scene = estimate.scene
             scene = coarse.doubled(scene, smaller.blur, blur)
+            if self.polish:
+                scene = replace(self.start, limit=self.polish).last(problem, scene)
         else:
             scene = self.start.last(problem) if self.start.limit else blur.extend(problem.blurred)
         yield from _descend(problem, prior.warm(self.steps), scene, self.chroma)

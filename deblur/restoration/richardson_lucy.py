@@ -21,6 +21,9 @@ DARKEST, BRIGHTEST = 2e-4, 50.0
 FARTHEST = 2.0
 """The factor by which the momentum may change a pixel in one step, at most."""
 
+LEAST_SEEN = 0.02
+"""The share of a pixel's light that falls into the frame, below which it stays nearly as it was."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RichardsonLucy(Restorer):
@@ -67,13 +70,21 @@ class RichardsonLucy(Restorer):
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every multiplicative step."""
-        blur = problem.blur
-        observed = problem.blurred.clamp_min(DARKEST)
         if self.coarse and coarse.worthwhile(problem):
             smaller = coarse.halved(problem)
-            scene = coarse.doubled(replace(self, coarse=0, limit=self.coarse).last(smaller), smaller.blur, blur)
-        else:
-            scene = blur.extend(observed)
+            scene = replace(self, coarse=0, limit=self.coarse).last(smaller)
+            return self._from(problem, coarse.doubled(scene, smaller.blur, problem.blur))
+        return self._from(problem, problem.blur.extend(problem.blurred))
+
+    def last(self, problem: Problem, scene: Tensor | None = None) -> Tensor:
+        """The scene after `limit` steps, (C, *blur.scene), from one that is given or as `estimates` begins."""
+        steps = self.estimates(problem) if scene is None else self._from(problem, scene)
+        for _ in range(self.limit - 1):
+            next(steps)
+        return next(steps).scene
+
+    def _from(self, problem: Problem, scene: Tensor) -> Iterator[Iterate]:
+        blur, observed = problem.blur, problem.blurred.clamp_min(DARKEST)
         share = blur.adjoint(problem.masked(torch.ones_like(observed)))
         unseen, share = (LEAST_SEEN - share).clamp_min_(0), share.clamp_min_(LEAST_SEEN)
         scale = observed.norm()
@@ -94,17 +105,6 @@ class RichardsonLucy(Restorer):
             ahead.mul_(following).clamp_(DARKEST, BRIGHTEST)
             scene, index = following, index + 1
             yield Iterate(scene, residual)
-
-    def last(self, problem: Problem) -> Tensor:
-        """The scene after `limit` steps, (C, *blur.scene)."""
-        steps = self.estimates(problem)
-        for _ in range(self.limit - 1):
-            next(steps)
-        return next(steps).scene
-
-
-LEAST_SEEN = 0.02
-"""The share of a pixel's light that falls into the frame, below which it stays nearly as it was."""
 
 
 def _curvature(image: Tensor, flat: float) -> Tensor:
