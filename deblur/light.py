@@ -17,6 +17,7 @@ __all__ = [
     "believed_pixels",
     "brightest",
     "curve_of",
+    "left_out",
     "sample",
     "saturation_level",
     "slope",
@@ -61,6 +62,11 @@ def believed_pixels(picture: Picture, level: float) -> Tensor | None:
         if part is not None and not bool(part.all()):
             believed = part if believed is None else believed & part
     return None if believed is None or bool(believed.all()) else believed
+
+
+def left_out(believed: Tensor, mask: Tensor | None) -> float:
+    """The share of the pixels that are not believed although no mask (1 or C, H, W) says so."""
+    return float((~believed if mask is None else ~believed & mask.bool()).float().mean())
 
 
 def sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | None]:

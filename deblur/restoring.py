@@ -24,11 +24,12 @@ from deblur.conversion import KernelLike, kernel_of, through
 from deblur.device import device_named, using_threads
 from deblur.errors import DivergedError, ShapeError
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
-from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
+from deblur.light import believed_pixels, curve_of, left_out, sample, saturation_level, slope, to_light
+from deblur.masking import masked
 from deblur.noise import effective_sigma, estimate_sigma, span
 from deblur.options import ApplyOptions
 from deblur.picture import Picture, check_picture, with_hidden, without_hidden
-from deblur.progress import OnStep, Step
+from deblur.progress import OnStep, part_of
 from deblur.psf import Kernel
 from deblur.psf.operator import each_channel, of_channel
 from deblur.restoration import Problem, Restoration, Restorer, auto
@@ -83,9 +84,10 @@ def restore(
         torch.Size([1, 32, 32])
     """
     check_picture(picture)
-    picture = picture.filled()
-    options, pixels, alpha = options or ApplyOptions(), picture.pixels.detach(), picture.alpha
-    start = time.perf_counter()
+    start, options = time.perf_counter(), options or ApplyOptions()
+    given = masked(picture, whole, options.mask)
+    picture, notes = given.picture, [*given.notes]
+    pixels, alpha = picture.pixels.detach(), picture.alpha
     kernel = _fitting(kernel_of(kernel), pixels, options)
     method, restorer = auto.choose(
         tuple((whole or picture).pixels.shape),
@@ -95,7 +97,6 @@ def restore(
         prior=options.prior,
         settings=options.settings,
     )
-    notes = []
     curve, beyond_white = curve_of(pixels, options.transfer, picture.transfer)
     if beyond_white:
         notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
@@ -105,7 +106,7 @@ def restore(
         )
     believed = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
     stored, pixels = pixels, without_hidden(pixels, alpha)
-    if believed is not None and (share := 1 - float(believed.float().mean())) > 0.5:
+    if believed is not None and (share := left_out(believed, picture.mask)) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated or transparent and left out; see --saturation")
     device = device_named(options.device)
     with using_threads(options.threads):
@@ -134,14 +135,14 @@ def restore(
                 weights=_part(picture.weights, channels, tile, device),
                 preconditioner="circulant" if options.preconditioner == "auto" else options.preconditioner,
             )
-            record = restorer(problem, _shifted(on_step, index, len(parts)))
+            record = restorer(problem, part_of(on_step, index, len(parts)))
             part = curve.encode(record.image.mul_(scale).cpu())
             records.append(dataclasses.replace(record, image=part.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
                 image = pixels.clone()
                 break
             tile.add(image[channels], part)
-    image = with_hidden(image, stored, alpha)
+    image = given.kept(with_hidden(image, stored, alpha))
     return _summary(records, image, method, stored_sigma, time.perf_counter() - start, notes)
 
 
@@ -155,6 +156,7 @@ def apply(
     boundary: str = "unknown",
     saturation: float | str = "auto",
     transfer: str = "srgb",
+    mask: Any = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -167,7 +169,8 @@ def apply(
     Args:
         image: an array (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (B, C, H, W), on any device; unsigned
             integers with their full scale, or floats with white at 1; C = 1 to 4 (2 and 4: the last channel is alpha,
-            and kept). Or a `Picture`, or the name of a picture file.
+            and kept). Or a `Picture`, or the name of a picture file. NaN, infinities and what a `numpy.ma` array masks
+            are not believed.
         kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name
             (`motion:length=15,angle=30`).
         method: `auto` (see `deblur.restoration.auto.choose`), `exact`, `wiener`, `tv`, `hyperlaplacian`, `flow`, `rl`,
@@ -177,6 +180,8 @@ def apply(
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
         transfer: `srgb` restores in light, `linear` takes stored values as they are.
+        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
+            not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
@@ -185,9 +190,9 @@ def apply(
         settings: further settings of the method, by field name.
 
     Returns:
-        The restored picture: of the kind, shape, dtype and device of `image`; for a `Picture` a `Picture`, for a file
-        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not. No gradient
-        flows through it.
+        The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
+        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not; NaN gives way to
+        an estimate. No gradient flows through it.
 
     Raises:
         DivergedError: the method diverged.
@@ -205,6 +210,7 @@ def apply(
         boundary=boundary,
         saturation=saturation,
         transfer=transfer,
+        mask=mask,
         preconditioner=preconditioner,
         threads=threads,
         device=device,
@@ -270,13 +276,6 @@ def _tiles(pixels: Tensor, kernel: Kernel, options: ApplyOptions, restorer: Rest
     fits = height * width <= side**2 or (lean and height * width * max(3, len(pixels)) <= 9 * TILE**2)
     whole = restorer.whole or options.boundary != "unknown" or fits
     return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
-
-
-def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
-    """Progress of tile `index` of `count` as progress of the whole."""
-    if on_step is None or count == 1:
-        return on_step
-    return lambda step: on_step(Step(index * step.total + step.index, count * step.total, step.text))
 
 
 def _summary(
