@@ -12,6 +12,7 @@ so has the empty corner of shifted pictures on one canvas.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ ABRUPT = 0.6
 
 SMALLEST = 32
 """Pixels a side below which nothing is looked for."""
+
+SURE = 0.95
+"""The same where black is so thin that a JPEG rings in all of it."""
 
 FULLEST = 0.05
 """The least share of a frame that a picture takes up."""
@@ -108,9 +112,17 @@ def unexposed(picture: Picture) -> Unexposed | None:
 
 @dataclass(frozen=True)
 class _Part:
-    """One bar, or what is black from a corner on: where (H, W), and its side and depth or its circle's diameter."""
+    """One bar, or what is black from a corner on.
+
+    Attributes:
+        where: (H, W), True there.
+        share: of its edge, where the picture starts at once.
+        side: of a bar.
+        size: a bar's depth, the diameter of a circle; else 0.
+    """
 
     where: _Plane
+    share: float
     side: str = ""
     size: int = 0
 
@@ -141,12 +153,13 @@ def _bars(away: _Plane, bright: _Plane, least: float, lossy: bool) -> Iterator[_
         "right": (width - 1 - columns[-1], inside.T[::-1]),
     }
     for side, (depth, lines) in sides.items():
-        if depth and _share(lines[1], lines[3], least) >= ABRUPT:
+        share = _share(lines[1], lines[3], least)
+        if depth and share >= ABRUPT:
             depth = int(depth) + _mixed(lines[0], lines[1])
             where = np.zeros((height, width), bool)
             across = where if side in ("top", "bottom") else where.T
             across[slice(depth) if side in ("top", "left") else slice(-depth, None)] = True
-            yield _Part(where, side, depth)
+            yield _Part(where, share, side, depth)
 
 
 def _corners(away: _Plane, bright: _Plane, least: float, lossy: bool) -> Iterator[_Part]:
@@ -158,20 +171,27 @@ def _corners(away: _Plane, bright: _Plane, least: float, lossy: bool) -> Iterato
         black |= reached[:: turn[0], :: turn[1]]
     if black.mean() > 1 - FULLEST:
         return
-    shortest = min(black.shape) * (SHORTEST_OF_LOSSY if lossy else SHORTEST)
     labels, count = ndimage.label(black)
+    found: list[tuple[_Part, _Plane, int]] = []
     for index in range(1, count + 1):
-        part = labels == index
-        first, second, fourth = _behind(part, away)
-        if not len(second) or _share(second, fourth, least) < ABRUPT:
+        where = labels == index
+        first, second, fourth = _behind(where, away)
+        if (share := _share(second, fourth, least)) < ABRUPT:
             continue
-        edge, bends = _edge(part, BEND_OF_LOSSY if lossy else BEND)
-        straight = bends <= 2 + len(edge) / STRAIGHT
-        radius = None if straight else _radius(edge)
-        if (radius is None and not straight) or len(edge) < shortest * (1 if straight else 2):
-            continue
-        where = ndimage.binary_dilation(part, np.ones((3, 3), bool)) if _mixed(first, second) else part
-        yield _Part(where, size=0 if radius is None else round(2 * radius))
+        edge, bends = _edge(where, BEND_OF_LOSSY if lossy else BEND)
+        if _mixed(first, second):
+            where = ndimage.binary_dilation(where, np.ones((3, 3), bool))
+        found.append((_Part(where, share), edge, bends))
+    if not found:
+        return
+    shortest = min(black.shape) * (SHORTEST_OF_LOSSY if lossy else SHORTEST)
+    edges = np.concatenate([edge for _, edge, _ in found])
+    radius = _radius(edges) if len(edges) >= 2 * shortest else None
+    for part, edge, bends in found:
+        if radius is not None and radius < math.hypot(*black.shape):
+            yield dataclasses.replace(part, size=round(2 * radius))
+        elif len(edge) >= shortest and bends <= 2 + len(edge) / STRAIGHT:
+            yield part
 
 
 def _together(parts: list[_Part]) -> Unexposed:
@@ -207,7 +227,8 @@ def _behind(part: _Plane, away: _Plane) -> tuple[_Plane, _Plane, _Plane]:
 
 def _share(second: _Plane, fourth: _Plane, least: float) -> float:
     """The share of an edge behind which the picture starts at once: it stands out, and does not go on to rise."""
-    return float(((second >= least) & (np.abs(fourth - second) <= second / 2)).mean())
+    starts = (second >= least) & (np.abs(fourth - second) <= second / 2)
+    return float(starts.mean()) if starts.size else 0.0
 
 
 def _mixed(first: _Plane, second: _Plane) -> bool:
@@ -249,7 +270,9 @@ def _constant(part: _Part, away: _Plane, reach: int) -> bool:
     if not reach:
         return True
     core = ~ndimage.binary_dilation(~part.where, iterations=reach, structure=np.ones((3, 3), bool))
-    return float((away[core if core.any() else part.where] <= LOSSY[0]).mean()) >= CONSTANT
+    if core.any():
+        return float((away[core] <= LOSSY[0]).mean()) >= CONSTANT
+    return part.share >= SURE and float(np.median(away[part.where])) <= LOSSY[1]  # all of it rings
 
 
 def _of_bars(depths: dict[str, int]) -> str:
