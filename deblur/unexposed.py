@@ -16,6 +16,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import cv2
@@ -97,7 +98,7 @@ def unexposed(picture: Picture) -> Unexposed | None:
     lossy = picture.coding is not None
     if min(pixels.shape[1:]) < SMALLEST or (level := _level(pixels, lossy)) is None:
         return None
-    away = np.abs(pixels - level[:, None, None]).max(0)  # from that black
+    away = reduce(np.maximum, (np.abs(plane - black) for plane, black in zip(pixels, level, strict=True)))
     least = JUMP * float(np.quantile(away[:: 1 + away.shape[0] // 1000, :: 1 + away.shape[1] // 1000], 0.999))
     planes = [away > 0]
     if lossy:  # an edge rings in thin lines
