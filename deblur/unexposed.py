@@ -38,6 +38,9 @@ DARK = 0.1
 LOSSY = (2 / 255, 6 / 255, 12 / 255, 20 / 255)
 """How far a JPEG's black may be off, looked at in turn: by little inside, by more where it rings beside an edge."""
 
+FAINT = 0.1
+"""How far it may be off in units of the picture's range: in a dark picture everything is near black."""
+
 JUMP = 0.04
 """By how much of the picture's range the picture stands out from black right behind the edge."""
 
@@ -99,13 +102,16 @@ def unexposed(picture: Picture) -> Unexposed | None:
     if min(pixels.shape[1:]) < SMALLEST or (level := _level(pixels, lossy)) is None:
         return None
     away = reduce(np.maximum, (np.abs(plane - black) for plane, black in zip(pixels, level, strict=True)))
-    least = JUMP * float(np.quantile(away[:: 1 + away.shape[0] // 1000, :: 1 + away.shape[1] // 1000], 0.999))
-    planes = [away > 0]
+    bright = float(np.quantile(away[:: 1 + away.shape[0] // 1000, :: 1 + away.shape[1] // 1000], 0.999))
+    planes = [(away > 0, JUMP * bright)]
     if lossy:  # an edge rings in thin lines
-        planes = [ndimage.binary_opening(away > near, np.ones((3, 3), bool)) for near in LOSSY]
+        near = [off for off in LOSSY if off <= FAINT * bright]
+        lines = np.ones((3, 3), bool)
+        planes = [(ndimage.binary_opening(away > off, lines), max(JUMP * bright, off)) for off in near]
     reach = 8 * max(picture.coding.subsampling) if picture.coding is not None else 0
     for look in (_bars, _corners):
-        found = [part for bright in planes for part in look(away, bright, least, lossy) if _constant(part, away, reach)]
+        found = [part for seen, least in planes for part in look(away, seen, least, lossy)]
+        found = [part for part in found if _constant(part, away, reach)]
         if found:
             return _together(found)
     return None
@@ -186,12 +192,13 @@ def _corners(away: _Plane, bright: _Plane, least: float, lossy: bool) -> Iterato
     if not found:
         return
     shortest = min(black.shape) * (SHORTEST_OF_LOSSY if lossy else SHORTEST)
+    least_sure = min(black.shape) * SHORTEST
     edges = np.concatenate([edge for _, edge, _ in found])
     radius = _radius(edges) if len(edges) >= 2 * shortest else None
     for part, edge, bends in found:
         if radius is not None and radius < math.hypot(*black.shape):
             yield dataclasses.replace(part, size=round(2 * radius))
-        elif len(edge) >= shortest and bends <= 2 + len(edge) / STRAIGHT:
+        elif len(edge) >= (least_sure if part.share >= SURE else shortest) and bends <= 2 + len(edge) / STRAIGHT:
             yield part
 
 
