@@ -47,11 +47,11 @@ JUMP = 0.04
 ABRUPT = 0.6
 """The share of the edge along which it does; the rest is dark scene."""
 
+SURE = 0.95
+"""The same where little else shows it: black so thin that a JPEG rings in all of it, a short edge in a JPEG."""
+
 SMALLEST = 32
 """Pixels a side below which nothing is looked for."""
-
-SURE = 0.95
-"""The same where black is so thin that a JPEG rings in all of it."""
 
 FULLEST = 0.05
 """The least share of a frame that a picture takes up."""
