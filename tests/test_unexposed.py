@@ -104,7 +104,7 @@ def _night(frame: np.ndarray) -> np.ndarray:
 DARK: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "a picture that fills its frame": lambda frame: frame,
     "crushed shadows": lambda frame: np.clip(1.6 * frame - 0.6, 0, 1),
-    "a dark picture": lambda frame: 0.15 * frame**1.5,
+    "a dark picture": lambda frame: 0.15 * frame.clip(0, 1) ** 1.5,
     "a black frame": np.zeros_like,
     "a night sky": _night,
     "a clipped white sky": lambda frame: np.where(np.mgrid[:SIDE, :SIDE][0][..., None] < 40, 1.0, frame),
