@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
-from deblur.errors import OptionError
+from deblur.errors import OptionError, ShapeError
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel, operator
@@ -95,8 +95,13 @@ def expose(
 
     Raises:
         OptionError: an unknown boundary.
+        ShapeError: pixels that are not known: masked, NaN or infinite.
         KernelError: a kernel larger than the picture, or one per channel for another number of channels.
     """
+    if picture.mask is not None and not bool(picture.mask.all()):
+        raise ShapeError(
+            "expected a sharp picture that is known everywhere, got a masked one, or NaN; replace them first"
+        )
     psf.fits(kernel, picture.pixels.shape)
     curve = TRANSFERS["linear"] if linear else picture.transfer or TRANSFERS["srgb"]
     light, cover = curve.decode(picture.pixels).double(), picture.alpha

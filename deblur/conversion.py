@@ -11,9 +11,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from deblur import images, psf
-from deblur.errors import FileError
+from deblur.errors import FileError, ShapeError
 from deblur.images.scale import stored_from_frame
-from deblur.picture import Picture, array_like, check_finite, pictures_of
+from deblur.masking import like_masked, pictures_with_masks, without_nan
+from deblur.picture import Picture, array_like, check_finite
 from deblur.psf import Kernel
 
 __all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "through"]
@@ -35,16 +36,18 @@ def pictures_from(image: Any) -> list[Picture]:
     """The pictures that an image holds: one, or those of a batch (B, C, H, W).
 
     Args:
-        image: an array, a tensor, a `Picture` or the name of a picture file.
+        image: an array, a tensor, a `Picture` or the name of a picture file. What is NaN or infinite in it, or masked
+            in a `numpy.ma` array, is left out by the picture's mask.
 
     Raises:
-        ShapeError, DtypeError: an array or tensor of another layout or type, or with NaN or infinity in it.
+        ShapeError, DtypeError: an array or tensor of another layout or type, or with NaN or infinity in alpha or in
+            more than half of its pixels.
         FileError: a file that cannot be read, or holds several pages.
     """
     if isinstance(image, str | os.PathLike):
         return [_only_page(image)]
-    pictures = [image] if isinstance(image, Picture) else pictures_of(image)
-    pictures = [picture.filled() for picture in pictures]
+    pictures = [image] if isinstance(image, Picture) else pictures_with_masks(image)
+    pictures = [without_nan(picture).filled() for picture in pictures]
     for picture in pictures:
         check_finite(picture.pixels, picture.alpha)
     return pictures
@@ -56,7 +59,7 @@ def made_like(image: Any, pictures: Sequence[Picture]) -> Any:
         (frame,) = pictures
         assert isinstance(frame, images.Frame)
         return stored_from_frame(frame).samples()
-    return pictures[0] if isinstance(image, Picture) else array_like(image, pictures)
+    return pictures[0] if isinstance(image, Picture) else like_masked(image, array_like(image, pictures))
 
 
 def through(image: Any, work: Callable[[Picture], Picture]) -> Any:
@@ -65,12 +68,15 @@ def through(image: Any, work: Callable[[Picture], Picture]) -> Any:
 
 
 def _only_page(path: str | os.PathLike[str]) -> images.Frame:
-    frames = images.read_frames(Path(path))
+    frames = images.read_frames(Path(path), missing=True)
     if len(frames) > 1:
         raise FileError(
             f"{path}: expected one picture, got {len(frames)} pages; read them with deblur.images.read_frames"
         )
-    return frames[0]
+    try:
+        return without_nan(frames[0])
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from error
 
 
 def kernel_of(kernel: KernelLike) -> Kernel:

@@ -19,6 +19,7 @@ from deblur.conversion import through
 from deblur.device import device_named, using_threads
 from deblur.errors import ShapeError
 from deblur.light import BEYOND_WHITE, believed_pixels, brightest, sample, saturation_level
+from deblur.masking import masked
 from deblur.noise import estimate_sigma
 from deblur.options import DenoiseOptions
 from deblur.picture import Picture, check_picture, with_hidden, without_hidden
@@ -59,7 +60,7 @@ def remove_noise(
         (0.0, 0)
     """
     check_picture(picture)
-    picture = picture.filled()
+    picture = masked(picture, mask="none").picture
     options, pixels, alpha = options or DenoiseOptions(), picture.pixels, picture.alpha
     start = time.perf_counter()
     if pixels.ndim != 3 or 0 in pixels.shape:

@@ -24,6 +24,7 @@ from deblur.errors import OptionError, ShapeError
 from deblur.estimation import Estimate, estimator
 from deblur.estimation.estimate import Region
 from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
+from deblur.masking import masked
 from deblur.noise import estimate_sigma
 from deblur.options import FitOptions
 from deblur.picture import Picture, check_finite, check_picture
@@ -72,7 +73,8 @@ def estimate(
     device_named(options.device)  # refuses one that is not there
     scenes = sharp * len(pictures) if len(sharp) == 1 else sharp
     with using_threads(options.threads):
-        frames = [_prepared(picture, options) for picture in pictures]
+        given = [masked(picture, mask=options.mask) for picture in pictures]
+        frames = [_prepared(each.picture, options) for each in given]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
             _check(frame, size, pair=bool(scenes))
@@ -90,9 +92,13 @@ def estimate(
         )
         light = [frame.light for frame in frames]
         if scenes:
+            # a scene may well have bars of its own, which blur with it: then the blurred one has none
+            seen = [
+                masked(scene, mask="none" if each.unexposed is None else "auto").picture
+                for scene, each in zip(scenes, given, strict=True)
+            ]
             lit = [
-                _prepared(scene, options, beside=picture.pixels)
-                for scene, picture in zip(scenes, pictures, strict=True)
+                _prepared(scene, options, beside=picture.pixels) for scene, picture in zip(seen, pictures, strict=True)
             ]
             arguments["masks"] = [_seen(a, b) for a, b in zip(frames, lit, strict=True)]
             result = chosen(light, [scene.light for scene in lit], **arguments)
@@ -102,6 +108,7 @@ def estimate(
         result,
         sigma=max(frame.stored_sigma for frame in frames),
         region=_region(result.region, options.region),
+        notes=tuple(dict.fromkeys(note for each in given for note in each.notes)),
         seconds=time.perf_counter() - start,
     )
 
@@ -116,6 +123,7 @@ def fit(
     noise: float | str = "auto",
     saturation: float | str = "auto",
     transfer: str = "srgb",
+    mask: Any = "auto",
     region: tuple[int, int, int, int] | None = None,
     threads: int | None = None,
     device: str = "auto",
@@ -136,6 +144,8 @@ def fit(
         noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
         transfer: `srgb` looks for the blur in light, `linear` in the stored values.
+        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
+            not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
@@ -167,6 +177,7 @@ def fit(
         noise=noise,
         saturation=saturation,
         transfer=transfer,
+        mask=mask,
         region=region,
         threads=threads,
         device=device,
@@ -195,7 +206,6 @@ def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = Non
     """A picture in light; `beside` is the blurred one that a sharp one goes with."""
     if options.region is not None:
         picture = _cropped(picture, options.region, picture.pixels if beside is None else beside)
-    picture = picture.filled()
     pixels = picture.pixels
     check_finite(pixels)
     curve, _ = curve_of(pixels, options.transfer, picture.transfer)

@@ -26,7 +26,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
-from deblur.noise import estimate_sigma, noise_by_level, span
+from deblur.noise import effective_sigma, estimate_sigma, noise_by_level, span
 from deblur.options import ApplyOptions
 from deblur.picture import Picture, without_hidden
 from deblur.psf import Kernel
@@ -138,6 +138,8 @@ def measure(picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurem
     believed = believed_pixels(picture, math.inf)
     window, counted = sample(without_hidden(pixels, picture.alpha), believed)
     linear = curve.name == "linear"
+    if math.isfinite(white) and (share := float((pixels >= white).float().mean())) > 0.5:
+        notes.append(f"{share:.0%} of the pixels are saturated and say only that they are so bright; see --saturation")
     below = window < white if math.isfinite(white) else torch.ones_like(window, dtype=torch.bool)
     counted = below if counted is None else below & counted
     shown = estimate_sigma(window, counted)
@@ -179,8 +181,8 @@ def pose(
         device: where to solve it.
     """
     pixels, curve = without_hidden(part.pixels.detach(), part.alpha).to(device), record.curve(part)
-    misfit = caution * kernel.misfit * record.span
-    sigmas = [options.strength * max(math.hypot(s, misfit), _FLOOR * record.scale) for s in record.deviations]
+    trust = {"strength": options.strength, "caution": caution}
+    sigmas = [effective_sigma(s / record.scale, record.span / record.scale, kernel.misfit, **trust) for s in record.deviations]
     sigma, deviation = _weights(pixels, record, sigmas)
     clipped = None
     if record.white is not None:
@@ -190,7 +192,7 @@ def pose(
     return Problem(
         blurred=curve.decode(pixels).div_(record.scale),
         kernel=kernel,
-        sigma=sigma / record.scale,
+        sigma=sigma,
         boundary=options.boundary,
         mask=_on(believed_pixels(part, math.inf), device),
         weights=_on(part.weights, device),
@@ -201,9 +203,6 @@ def pose(
         crushed=crushed if crushed is not None and bool(crushed.any()) else None,
         chroma=record.chroma,
     )
-
-
-_FLOOR = 1e-4  # a constant frame, free of noise: keep the equations solvable
 
 
 def _on(planes: Tensor | None, device: torch.device | str) -> Tensor | None:

@@ -7,6 +7,7 @@ the names in it against what there is.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,8 @@ class ApplyOptions:
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
         transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
             light, where it happened; `linear` takes the values as they are.
+        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
+            not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
         preconditioner: name of the preconditioner of the quadratic steps (it changes the speed, not the result);
             `auto` chooses.
         threads: number of processor threads, or None for torch's own number.
@@ -56,6 +59,7 @@ class ApplyOptions:
     boundary: str = "unknown"
     saturation: float | str = "auto"
     transfer: str = "srgb"
+    mask: Any = "auto"  # str | os.PathLike | array
     preconditioner: str = "auto"
     threads: int | None = None
     device: str = "auto"
@@ -72,6 +76,7 @@ class ApplyOptions:
         _check_computer(self)
         _of_kind("boundary", self.boundary, *_TEXT)
         _of_kind("transfer", self.transfer, *_TEXT)
+        _check_mask(self.mask)
         _of_kind("preconditioner", self.preconditioner, *_TEXT)
         _of_kind("prior", self.prior, str, type(None))
         _of_kind("settings", self.settings, Mapping)
@@ -103,6 +108,8 @@ class FitOptions:
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
         transfer: `srgb` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
             happened; `linear` takes the values as they are.
+        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
+            not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
         threads: number of processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`. The search runs on the processor; a restoration after it on the device.
@@ -118,6 +125,7 @@ class FitOptions:
     noise: float | str = "auto"
     saturation: float | str = "auto"
     transfer: str = "srgb"
+    mask: Any = "auto"  # str | os.PathLike | array
     region: tuple[int, int, int, int] | None = None
     threads: int | None = None
     device: str = "auto"
@@ -131,6 +139,7 @@ class FitOptions:
         _check_computer(self)
         _of_kind("transfer", self.transfer, *_TEXT)
         _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _check_mask(self.mask)
         _of_kind("model", self.model, *_TEXT)
         _of_kind("parametric", self.parametric, *_TEXT)
         _of_kind("size", self.size, int, str)
@@ -147,7 +156,7 @@ class FitOptions:
 
     def restoring(self) -> ApplyOptions:
         """What these options say of a restoration with the kernel that was found."""
-        shared = ("noise", "saturation", "transfer", "threads", "device")
+        shared = ("noise", "saturation", "transfer", "mask", "threads", "device")
         return ApplyOptions(**{name: getattr(self, name) for name in shared})
 
 
@@ -209,6 +218,14 @@ def _check_strength(value: object) -> None:
     _of_kind("strength", value, *_REAL)
     if not (math.isfinite(value) and value > 0):  # type: ignore[arg-type,operator]
         raise OptionError(f"expected a strength above 0, got {value:g}; 1 is the usual one")
+
+
+def _check_mask(value: Any) -> None:
+    if isinstance(value, str | os.PathLike) or getattr(value, "ndim", None) == 2:
+        return
+    shape = getattr(value, "shape", None)
+    got = repr(value) if shape is None else f"an array {tuple(shape)}"
+    raise OptionError(f"expected a mask of (rows, columns), the name of a picture file, auto or none, got {got}")
 
 
 def _check_computer(options: Any) -> None:

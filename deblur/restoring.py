@@ -23,10 +23,11 @@ from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
 from deblur.device import device_named, using_threads
 from deblur.errors import DivergedError, ShapeError
+from deblur.masking import masked
 from deblur.measuring import Measurements, measure, pose
 from deblur.options import ApplyOptions
 from deblur.picture import Picture, check_picture, with_hidden
-from deblur.progress import OnStep, Step
+from deblur.progress import OnStep, part_of
 from deblur.psf import Kernel
 from deblur.psf.operator import each_channel
 from deblur.restoration import Restoration, Restorer, auto
@@ -83,9 +84,10 @@ def restore(
         torch.Size([1, 32, 32])
     """
     check_picture(picture)
-    picture = picture.filled()
-    options, pixels, alpha = options or ApplyOptions(), picture.pixels.detach(), picture.alpha
-    start = time.perf_counter()
+    start, options = time.perf_counter(), options or ApplyOptions()
+    given = masked(picture, whole, options.mask)
+    picture, notes = given.picture, [*given.notes]
+    pixels, alpha = picture.pixels.detach(), picture.alpha
     kernel = _fitting(kernel_of(kernel), pixels, options)
     method, restorer = auto.choose(
         tuple((whole or picture).pixels.shape),
@@ -97,8 +99,9 @@ def restore(
     )
     device = device_named(options.device)
     with using_threads(options.threads):
-        measured = measured or measure((whole or picture).filled(), kernel, options)
-        notes = list(measured.notes)
+        frame = picture if whole is None else masked(whole, None, options.mask).picture
+        measured = measured or measure(frame, kernel, options)
+        notes += measured.notes
         if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:
             least = restorer.least_noise * measured.shown
             told = measured.deviations[0]
@@ -114,14 +117,14 @@ def restore(
             part = picture.window(*tile.window).of_channels(channels)
             fitting = kernel.at(_placed(tile.window, picture.place)).of_channels(channels)
             problem = pose(part, fitting, measured, options, restorer.caution, device)
-            record = restorer(problem, _shifted(on_step, index, len(parts)))
+            record = restorer(problem, part_of(on_step, index, len(parts)))
             restored_part = curve.encode(record.image.mul_(measured.scale).cpu())
             records.append(dataclasses.replace(record, image=pixels.new_empty(0)))  # a view would keep all of it
             if record.status == "diverged":
                 image = pixels.clone()
                 break
             tile.add(image[channels], restored_part)
-    image = with_hidden(image, pixels, alpha)
+    image = given.kept(with_hidden(image, pixels, alpha))
     return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes)
 
 
@@ -135,6 +138,7 @@ def apply(
     boundary: str = "unknown",
     saturation: float | str = "auto",
     transfer: str = "srgb",
+    mask: Any = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -147,7 +151,8 @@ def apply(
     Args:
         image: an array (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (B, C, H, W), on any device; unsigned
             integers with their full scale, or floats with white at 1; C = 1 to 4 (2 and 4: the last channel is alpha,
-            and kept). Or a `Picture`, or the name of a picture file.
+            and kept). Or a `Picture`, or the name of a picture file. NaN, infinities and what a `numpy.ma` array masks
+            are not believed.
         kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name
             (`motion:length=15,angle=30`).
         method: `auto` (see `deblur.restoration.auto.choose`), `exact`, `wiener`, `tv`, `hyperlaplacian`, `flow`, `rl`,
@@ -157,6 +162,8 @@ def apply(
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
         transfer: `srgb` restores in light, `linear` takes stored values as they are.
+        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
+            not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
@@ -165,9 +172,9 @@ def apply(
         settings: further settings of the method, by field name.
 
     Returns:
-        The restored picture: of the kind, shape, dtype and device of `image`; for a `Picture` a `Picture`, for a file
-        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not. No gradient
-        flows through it.
+        The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
+        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not; NaN gives way to
+        an estimate. No gradient flows through it.
 
     Raises:
         DivergedError: the method diverged.
@@ -185,6 +192,7 @@ def apply(
         boundary=boundary,
         saturation=saturation,
         transfer=transfer,
+        mask=mask,
         preconditioner=preconditioner,
         threads=threads,
         device=device,
@@ -241,13 +249,6 @@ def _tiles(pixels: Tensor, kernel: Kernel, options: ApplyOptions, restorer: Rest
     fits = height * width <= side**2 or (lean and height * width * max(3, len(pixels)) <= 9 * TILE**2)
     whole = restorer.whole or options.boundary != "unknown" or fits
     return cut((height, width), max(height, width) if whole else side - 2 * overlap, overlap)
-
-
-def _shifted(on_step: OnStep | None, index: int, count: int) -> OnStep | None:
-    """Progress of tile `index` of `count` as progress of the whole."""
-    if on_step is None or count == 1:
-        return on_step
-    return lambda step: on_step(Step(index * step.total + step.index, count * step.total, step.text))
 
 
 def _summary(

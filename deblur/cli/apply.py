@@ -15,6 +15,7 @@ from deblur.cli.options import (
     Force,
     Json,
     Kernel,
+    Mask,
     Noise,
     Part,
     Prior,
@@ -61,6 +62,7 @@ def apply(
         typer.Option(help="How the scene goes on outside the frame. Default: unknown, right for a camera's picture."),
     ] = None,
     saturation: Saturation = None,
+    mask: Mask = None,
     black: Black = None,
     white: White = None,
     transfer: Annotated[
@@ -104,6 +106,7 @@ def apply(
         "strength": real(strength, "--strength"),
         "boundary": boundary,
         "saturation": real_or(saturation, "--saturation", "auto", "none"),
+        "mask": mask,
         "black": real(black, "--black"),
         "white": real(white, "--white"),
         "transfer": transfer,

@@ -13,6 +13,7 @@ from deblur.cli.options import (
     Device,
     Force,
     Json,
+    Mask,
     Noise,
     Saturation,
     Threads,
@@ -62,6 +63,7 @@ def fit(
     ] = None,
     noise: Noise = None,
     saturation: Saturation = None,
+    mask: Mask = None,
     black: Black = None,
     white: White = None,
     transfer: Annotated[
@@ -98,6 +100,7 @@ def fit(
         "parametric": parametric,
         "noise": real_or(noise, "--noise", "auto"),
         "saturation": real_or(saturation, "--saturation", "auto", "none"),
+        "mask": mask,
         "black": real(black, "--black"),
         "white": real(white, "--white"),
         "transfer": transfer,

@@ -18,6 +18,7 @@ __all__ = [
     "Force",
     "Json",
     "Kernel",
+    "Mask",
     "Noise",
     "Part",
     "Prior",
@@ -65,6 +66,14 @@ Saturation = Annotated[
         metavar="LEVEL",
         help="Pixels at or above this fraction of full scale count as clipped and are left out. "
         "Default: auto, the picture's own ceiling; none: every pixel counts.",
+    ),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A gray picture of the same size, 0 where a pixel is not to be believed. Default: auto, which leaves out "
+        "black bars, empty corners and all outside a round field; none: every pixel counts.",
     ),
 ]
 Black = Annotated[

@@ -31,6 +31,7 @@ class Estimate:
         sigma: standard deviation of the frames' noise, full scale 1; NaN where none was needed.
         tap_confidence: (kh, kw), for each tap the share of it that is not uncertainty, in [0, 1]; or None.
         warnings: one line each, what a user should know before the kernel is used.
+        notes: one line each, what was done to the frames first, such as black bars that were left out.
         region: the part of the first frame that was used; None for all of it.
         seconds: time taken.
         steps: iterations taken.
@@ -48,6 +49,7 @@ class Estimate:
     sigma: float = math.nan
     tap_confidence: npt.NDArray[np.float64] | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     region: Region | None = None
     seconds: float = 0.0
     steps: int = 0

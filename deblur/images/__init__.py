@@ -55,13 +55,16 @@ _SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
 """The errors by which decoders describe a broken file; the words of other errors mean nothing to a user."""
 
 
-def read_frames(source: str | Path | bytes, *, black: float | None = None, white: float | None = None) -> list[Frame]:
+def read_frames(
+    source: str | Path | bytes, *, black: float | None = None, white: float | None = None, missing: bool = False
+) -> list[Frame]:
     """Read a picture file.
 
     Args:
         source: a path, `-` for standard input, or the bytes of a file.
         black: the stored value that becomes 0; 0 by default.
         white: the stored value that becomes 1; by default the largest of 8 or 16 bits, 1 for floats.
+        missing: let NaN and infinite values of a float file through, which are refused else.
 
     Returns:
         One frame, or one for every page of a TIFF.
@@ -85,7 +88,7 @@ def read_frames(source: str | Path | bytes, *, black: float | None = None, white
                 f"expected a whole {format} file, got a damaged or cut-off one ({reason}); export it again"
             ) from error
         del data
-        return [frame_from_stored(page, format, black, white) for page in stored]
+        return [frame_from_stored(page, format, black, white, missing) for page in stored]
     except FileError as error:
         raise FileError(f"{name}: {error}") from error
 

@@ -28,20 +28,23 @@ FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _BAND = 256  # rows treated at a time on the way out
 
 
-def frame_from_stored(stored: Stored, format: str, black: float | None, white: float | None) -> Frame:
+def frame_from_stored(
+    stored: Stored, format: str, black: float | None, white: float | None, missing: bool = False
+) -> Frame:
     """Make the frame: turned upright, scaled to black = 0 and white = 1, its ceiling and its transfer curve found."""
     dtype: Literal["uint8", "uint16", "float32"] = stored.array.dtype.name  # type: ignore[assignment]
     low, high = 0.0 if black is None else float(black), FULL_SCALE[dtype] if white is None else float(white)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise OptionError(f"expected --black below --white and both finite, got black {low:g} and white {high:g}")
     array, alpha = turn(stored.array, stored.orientation), stored.alpha
-    if dtype == "float32" and not _is_finite(array):
+    finite = dtype != "float32" or _is_finite(array)
+    if not finite and not missing:
         raise FileError("expected finite values, got NaN or infinite ones; replace them first")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
     pixels = np.empty(planes.shape, np.float32)
     for plane, stored_plane in zip(pixels, planes, strict=True):
         _scale(stored_plane, low, high, plane)
-    level = ceiling_level(array, high)
+    level = ceiling_level(array if finite else np.where(np.isfinite(array), array, 0), high)
     ceiling = None if level is None else float(_scale(np.array([level], np.float32), low, high)[0])
     opacity = None
     if alpha is not None:

@@ -74,7 +74,7 @@ class Exact(Restorer):
                 f"the outside of the frame is unknown: about {depth} pixels along its border cannot be trusted",
             )
         if problem.mask is not None and not bool(problem.mask.all()):
-            notes = (*notes, "the exact inverse takes saturated and transparent pixels as they are")
+            notes = (*notes, "the exact inverse takes saturated, transparent and masked pixels as they are")
         return dataclasses.replace(result, image=result.image.to(problem.blurred.dtype), notes=notes)
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:

@@ -5,10 +5,11 @@ Imported when the command runs, not before: it needs torch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deblur import psf, restoring
+from deblur import masking, psf, restoring
 from deblur.cli.jobs import batch
 from deblur.images import Frame
 from deblur.options import ApplyOptions
@@ -55,6 +56,8 @@ def run(
         sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
     known = psf.resolve(kernel, flip=settings.flip_kernel)
+    files = [name for name in (settings.prior, masking.file_of(settings.mask)) if name is not None]
+    settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
 
     def process(part: Frame, whole: Frame, on_step: OnStep) -> Restoration:
         return restoring.restore(part, known, settings, whole=whole, on_step=on_step)
@@ -69,5 +72,5 @@ def run(
         kernel=known,
         hint="a larger --strength or another --method",
     )
-    read = [*read, kernel, *([] if settings.prior is None else [settings.prior])]
+    read = [*read, kernel, *files]
     return batch.run(sources, task, settings, output=output, truth=truth, force=force, as_json=as_json, read=read)

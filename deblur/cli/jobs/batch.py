@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from deblur import images, metrics, restoring
+from deblur import images, masking, metrics, restoring
 from deblur.cli import console
 from deblur.cli.jobs import figures
 from deblur.cli.jobs.scores import Scores
@@ -164,7 +164,8 @@ def _file(
     job: Job, task: Task, options: FileOptions, *, truths: Sequence[Frame] | None = None, force: bool = False
 ) -> list[Report]:
     """Restore all pages of one file and write them, all or none; one report a page."""
-    frames = images.read_frames(job.source, black=options.black, white=options.white)
+    read = images.read_frames(job.source, black=options.black, white=options.white, missing=True)
+    frames = [masking.without_nan(frame) for frame in read]
     file_format = frames[0].format if job.output == STREAM else images.output_format(job.output)
     images.check_storable(frames, file_format, options.quality)
     if truths is not None and len(truths) != len(frames):

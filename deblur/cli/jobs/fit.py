@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import deblur
-from deblur import fitting, images, psf, restoring
+from deblur import fitting, images, masking, psf, restoring
 from deblur.cli import console
 from deblur.cli.jobs import figures
 from deblur.errors import DeblurError, FileError, OptionError
@@ -93,9 +93,12 @@ def run(
         read: further files that the command has read and so must not be written.
     """
     masked = settings.model == "masked"
+    mask = masking.file_of(settings.mask)
+    read = [*read, *([] if mask is None else [mask])]
     targets.check(masked, force, [*read, *sources, *([] if sharp is None else [sharp])])
     if len(sources) > 1 and (targets.restored or targets.report):
         raise OptionError("--restore and --report show one picture; run deblur apply for several")
+    settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
     blurred = [_frame(source, settings) for source in sources]
     scenes = [] if sharp is None else [_frame(sharp, settings)]
     with console.Bar(Path(sources[0]).name) as bar, _naming(sources, sharp):
@@ -112,13 +115,16 @@ def run(
     for frame, source in zip(blurred, sources, strict=True):
         for note in frame.notes:
             console.note(f"{source}: {note}")
+    for note in found.notes:
+        console.note(f"{', '.join(sources)}: {note}")
 
 
 def _frame(source: str, settings: Settings) -> Frame:
-    frames = images.read_frames(source, black=settings.black, white=settings.white)
+    frames = images.read_frames(source, black=settings.black, white=settings.white, missing=True)
     if len(frames) > 1:
         raise OptionError(f"{source}: expected one picture, this file has {len(frames)} pages; save one of them alone")
-    return frames[0]
+    with _naming([source], None):
+        return masking.without_nan(frames[0])
 
 
 @contextmanager
@@ -190,6 +196,7 @@ def _record(found: Estimate) -> dict[str, object]:
         "source": found.kernel.source,
         "status": found.status,
         "warnings": list(found.warnings),
+        "notes": list(found.notes),
         "region": None if found.region is None else list(found.region),
         "steps": found.steps,
         "seconds": round(found.seconds, 3),
