@@ -101,7 +101,8 @@ class Measurements:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Measurements:
         """The record of what `plain` gave."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()})
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()}
+        return cls(**fields)
 
     @property
     def even(self) -> bool:
@@ -182,11 +183,15 @@ def pose(
     """
     pixels, curve = without_hidden(part.pixels.detach(), part.alpha).to(device), record.curve(part)
     trust = {"strength": options.strength, "caution": caution}
-    sigmas = [effective_sigma(s / record.scale, record.span / record.scale, kernel.misfit, **trust) for s in record.deviations]
+    sigmas = [
+        effective_sigma(s / record.scale, record.span / record.scale, kernel.misfit, **trust) for s in record.deviations
+    ]
     sigma, deviation = _weights(pixels, record, sigmas)
     clipped = None
     if record.white is not None:
-        top = record.white if record.linear and record.even else record.white - STRADDLE * record.deviation(record.white)
+        top = (
+            record.white if record.linear and record.even else record.white - STRADDLE * record.deviation(record.white)
+        )
         clipped = pixels >= top
     crushed = None if record.linear else pixels <= BLACK
     return Problem(

@@ -117,11 +117,8 @@ class Picture:
 
     def of_channels(self: _PictureT, channels: slice) -> _PictureT:
         """The picture of some of the channels."""
-        kept = {
-            name: plane if plane is None or len(plane) == 1 else plane[channels]
-            for name, plane in (("mask", self.mask), ("weights", self.weights))
-        }
-        return dataclasses.replace(self, pixels=self.pixels[channels], **kept)
+        mask, weights = (p if p is None or len(p) == 1 else p[channels] for p in (self.mask, self.weights))
+        return dataclasses.replace(self, pixels=self.pixels[channels], mask=mask, weights=weights)
 
     def filled(self: _PictureT) -> _PictureT:
         """The picture with the mean of its other pixels wherever mask or weights say that one does not count.

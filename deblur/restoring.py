@@ -125,7 +125,9 @@ def restore(
                 break
             tile.add(image[channels], restored_part)
     image = given.kept(with_hidden(image, pixels, alpha))
-    return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes)
+    return _summary(
+        records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes
+    )
 
 
 def apply(

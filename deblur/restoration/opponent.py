@@ -19,15 +19,16 @@ def rotation(like: Tensor) -> Tensor:
         True
     """
     rows = torch.tensor(ROWS, dtype=like.dtype, device=like.device)
-    return rows / rows.norm(dim=1, keepdim=True)
+    return torch.nn.functional.normalize(rows, dim=1)
 
 
 def metric(like: Tensor, chroma: float) -> Tensor:
     """T^T diag(1, chroma, chroma) T, (3, 3): red, green and blue in which the colour differences count so much."""
     turns = rotation(like)
-    return turns.T @ torch.diag(turns.new_tensor([1.0, chroma, chroma])) @ turns
+    return torch.mm(turns.T, turns.new_tensor([1.0, chroma, chroma])[:, None] * turns)
 
 
 def turned(matrix: Tensor, image: Tensor) -> Tensor:
     """A matrix (3, 3) applied to the channels of an image (3, H, W)."""
-    return (matrix @ image.reshape(3, -1)).reshape(image.shape)
+    mixed: Tensor = matrix @ image.reshape(3, -1)
+    return mixed.reshape(image.shape)

@@ -41,7 +41,7 @@ class Ridge(SplittingPrior):
         """The same, so many times."""
         return replace(self, steps=steps)
 
-    def pull(self, image: Tensor, level: Level) -> Tensor:  # noqa: ARG002
+    def pull(self, image: Tensor, level: Level) -> Tensor:
         """-F^T F x."""
         pulled = -4 * image
         for axis in (-2, -1):
