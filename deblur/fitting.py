@@ -28,6 +28,7 @@ from deblur.noise import estimate_sigma
 from deblur.options import FitOptions
 from deblur.picture import Picture, check_finite, check_picture
 from deblur.progress import OnStep
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["estimate", "fit"]
 
@@ -72,7 +73,8 @@ def estimate(
     device_named(options.device)  # refuses one that is not there
     scenes = sharp * len(pictures) if len(sharp) == 1 else sharp
     with using_threads(options.threads):
-        frames = [_prepared(picture, options) for picture in pictures]
+        curves, notes = _curves([*pictures, *scenes], options.transfer)
+        frames = [_prepared(picture, options, curve) for picture, curve in zip(pictures, curves, strict=False)]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
             _check(frame, size, pair=bool(scenes))
@@ -91,8 +93,8 @@ def estimate(
         light = [frame.light for frame in frames]
         if scenes:
             lit = [
-                _prepared(scene, options, beside=picture.pixels)
-                for scene, picture in zip(scenes, pictures, strict=True)
+                _prepared(scene, options, curve, beside=picture.pixels)
+                for scene, picture, curve in zip(scenes, pictures, curves[len(pictures) :], strict=True)
             ]
             arguments["masks"] = [_seen(a, b) for a, b in zip(frames, lit, strict=True)]
             result = chosen(light, [scene.light for scene in lit], **arguments)
@@ -102,6 +104,7 @@ def estimate(
         result,
         sigma=max(frame.stored_sigma for frame in frames),
         region=_region(result.region, options.region),
+        warnings=(*result.warnings, *notes),
         seconds=time.perf_counter() - start,
     )
 
@@ -115,7 +118,7 @@ def fit(
     parametric: str = "none",
     noise: float | str = "auto",
     saturation: float | str = "auto",
-    transfer: str = "srgb",
+    transfer: str = "auto",
     region: tuple[int, int, int, int] | None = None,
     threads: int | None = None,
     device: str = "auto",
@@ -135,7 +138,8 @@ def fit(
         parametric: `motion`, `defocus`, `gaussian`, `auto`, or `none` for free taps.
         noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
-        transfer: `srgb` looks for the blur in light, `linear` in the stored values.
+        transfer: `auto` looks for the blur in light, as `deblur.apply` does, `srgb` too, whatever the values look like;
+            `linear` looks for it in the stored values.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
@@ -191,14 +195,31 @@ class _Frame:
     stored_sigma: float
 
 
-def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = None) -> _Frame:
+def _curves(pictures: Sequence[Picture], transfer: str) -> tuple[list[Transfer], list[str]]:
+    """The curve of each picture, and what is told about them.
+
+    What shows one of several files of a kind to be linear speaks for all: the sharp one of a pair has no noise to tell.
+    """
+    found = [curve_of(picture, transfer) for picture in pictures]
+    kinds = {
+        (picture.origin.format, picture.origin.dtype)
+        for picture, (curve, said) in zip(pictures, found, strict=True)
+        if picture.origin is not None and said and curve.name == "linear"
+    }
+    for index, picture in enumerate(pictures):
+        origin = picture.origin
+        if picture.transfer is None and origin is not None and (origin.format, origin.dtype) in kinds:
+            found[index] = TRANSFERS["linear"], [line for line in found[index][1] if found[index][0].name == "linear"]
+    return [curve for curve, _ in found], list(dict.fromkeys(line for _, said in found for line in said))
+
+
+def _prepared(picture: Picture, options: FitOptions, curve: Transfer, beside: Tensor | None = None) -> _Frame:
     """A picture in light; `beside` is the blurred one that a sharp one goes with."""
     if options.region is not None:
         picture = _cropped(picture, options.region, picture.pixels if beside is None else beside)
     picture = picture.filled()
     pixels = picture.pixels
     check_finite(pixels)
-    curve, _ = curve_of(pixels, options.transfer, picture.transfer)
     mask = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
     light, scale = to_light(pixels.double(), curve, None)
     sampled = sample(pixels, mask)

@@ -34,8 +34,10 @@ class ApplyOptions:
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
-        transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
-            light, where it happened; `linear` takes the values as they are.
+        transfer: `auto` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
+            light, where it happened: the curve that its file declares, or sRGB, or none where the file shows that its
+            values are light (`deblur.linearity`). `srgb` takes what declares no curve as sRGB, whatever it shows;
+            `linear` takes the values as they are.
         preconditioner: name of the preconditioner of the quadratic steps (it changes the speed, not the result);
             `auto` chooses.
         threads: number of processor threads, or None for torch's own number.
@@ -55,7 +57,7 @@ class ApplyOptions:
     strength: float = 1.0
     boundary: str = "unknown"
     saturation: float | str = "auto"
-    transfer: str = "srgb"
+    transfer: str = "auto"
     preconditioner: str = "auto"
     threads: int | None = None
     device: str = "auto"
@@ -79,7 +81,7 @@ class ApplyOptions:
             _of_kind("method", self.method, *_TEXT)
             auto.configured(self.method, self.settings, self.prior)  # refuses what does not fit
         _one_of("boundary", self.boundary, BOUNDARIES)
-        _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _one_of("transfer", self.transfer, ("auto", *TRANSFERS))
         _one_of("preconditioner", self.preconditioner, ("auto", *PRECONDITIONERS))
         _check_strength(self.strength)
         _of_kind("confidence", self.confidence, *_REAL, type(None))
@@ -101,8 +103,8 @@ class FitOptions:
             `2.5/255`; `auto`: estimated from the picture.
         saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
-        transfer: `srgb` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
-            happened; `linear` takes the values as they are.
+        transfer: `auto` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
+            happened; `auto`, `srgb` and `linear` as `ApplyOptions` has them.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
         threads: number of processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`. The search runs on the processor; a restoration after it on the device.
@@ -117,7 +119,7 @@ class FitOptions:
     parametric: str = "none"
     noise: float | str = "auto"
     saturation: float | str = "auto"
-    transfer: str = "srgb"
+    transfer: str = "auto"
     region: tuple[int, int, int, int] | None = None
     threads: int | None = None
     device: str = "auto"
@@ -130,7 +132,7 @@ class FitOptions:
         _check_levels(self)
         _check_computer(self)
         _of_kind("transfer", self.transfer, *_TEXT)
-        _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _one_of("transfer", self.transfer, ("auto", *TRANSFERS))
         _of_kind("model", self.model, *_TEXT)
         _of_kind("parametric", self.parametric, *_TEXT)
         _of_kind("size", self.size, int, str)

@@ -95,10 +95,7 @@ def restore(
         prior=options.prior,
         settings=options.settings,
     )
-    notes = []
-    curve, beyond_white = curve_of(pixels, options.transfer, picture.transfer)
-    if beyond_white:
-        notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
+    curve, notes = curve_of(whole or picture, options.transfer)
     if picture.ceiling is not None and picture.ceiling < 0.5:
         notes.append(
             f"the brightest value is {picture.ceiling:.3g} of full scale and saturated; --white N sets the range"
@@ -154,7 +151,7 @@ def apply(
     strength: float = 1.0,
     boundary: str = "unknown",
     saturation: float | str = "auto",
-    transfer: str = "srgb",
+    transfer: str = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -176,7 +173,8 @@ def apply(
         strength: of the regularisation: above 1 smoother, below 1 sharper.
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
-        transfer: `srgb` restores in light, `linear` takes stored values as they are.
+        transfer: `auto` restores in light, by the curve that the picture declares, or sRGB unless a file shows that its
+            values are light already; `srgb` takes it as sRGB, `linear` takes stored values as they are.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
