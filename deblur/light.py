@@ -14,6 +14,7 @@ from deblur.picture import Picture
 from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = [
+    "BEYOND_OVERSHOOT",
     "BEYOND_WHITE",
     "believed_pixels",
     "brightest",
@@ -26,6 +27,9 @@ __all__ = [
 
 BEYOND_WHITE = 1.05
 """A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
+
+BEYOND_OVERSHOOT = 1.5
+"""The same for a file of floats, in which a sharpened or resampled picture may overshoot white."""
 
 
 def curve_of(picture: Picture, transfer: str) -> tuple[Transfer, list[str]]:
@@ -40,7 +44,7 @@ def curve_of(picture: Picture, transfer: str) -> tuple[Transfer, list[str]]:
         return TRANSFERS["linear"], []
     if picture.transfer is not None or transfer == "srgb":
         return picture.transfer or TRANSFERS["srgb"], []
-    if brightest(picture.filled().pixels) > BEYOND_WHITE:
+    if brightest(picture.filled().pixels) > (BEYOND_WHITE if picture.origin is None else BEYOND_OVERSHOOT):
         return TRANSFERS["linear"], [
             "its values go well beyond white, so they are taken as linear light; "
             "--white N sets the range, --transfer srgb takes them as sRGB"
@@ -94,4 +98,4 @@ def slope(stored: Tensor, curve: Transfer) -> float:
 
 def brightest(values: Tensor) -> float:
     """The .999 quantile of the magnitudes."""
-    return float(values.flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))
+    return float(values.detach().flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))

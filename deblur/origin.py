@@ -9,7 +9,7 @@ from typing import Literal
 __all__ = ["Origin", "program_in"]
 
 _PROGRAMS = (
-    *("ImageJ", "Micro-Manager", "MicroManager", "MetaMorph", "AxioVision", "ZEISS ZEN", "ZEN blue", "ZEN black"),
+    *("ImageJ", "Micro-Manager", "MicroManager", "MetaMorph", "AxioVision", "ZEISS ZEN", "ZEISS LSM", "OME xmlns"),
     *("LAS X", "Leica Application Suite", "NIS-Elements", "cellSens", "FluoView", "SlideBook", "Huygens", "HCImage"),
     *("Andor", "ScanImage", "PixInsight", "Siril", "DeepSkyStacker", "Astro Pixel Processor", "AstroPixelProcessor"),
     *("AstroPy", "astropy", "SharpCap", "FireCapture", "MaxIm DL", "Nebulosity", "N.I.N.A.", "ASTAP", "AstroArt"),
@@ -51,4 +51,4 @@ def program_in(*texts: str) -> str | None:
         ('ImageJ', None)
     """
     found = _PROGRAM.search("\n".join(texts))
-    return found[0] if found else None
+    return found[0].removesuffix(" xmlns") if found else None

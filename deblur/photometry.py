@@ -43,7 +43,8 @@ class PhotonTransfer:
         slope: of its logarithm on that of the level: 1 for photons, 2 for texture, 0 for noise that was added.
         growth: the variance at the brightest level over that at the darkest, of the straight line that fits best.
         error: how far the variances are off this line, root mean square, relative.
-        reach: the brightest level over the darkest.
+        brightest: the brightest level.
+        reach: that over the darkest.
         colour: the variance at half the resolution over what white noise would have: 1 for a sensor's noise, 2 to 4
             once colours were interpolated, several times that for texture, hundreds in blurred frames without noise.
     """
@@ -51,6 +52,7 @@ class PhotonTransfer:
     slope: float
     growth: float
     error: float
+    brightest: float
     reach: float
     colour: float
 
@@ -122,6 +124,7 @@ def photon_transfer(plane: Tensor) -> PhotonTransfer | None:
         slope=_slope(at.log(), noise.log())[0],
         growth=ends[1] / ends[0] if min(ends) > 0 else 0.0,
         error=error,
+        brightest=float(at[-1]),
         reach=float(at[-1] / at[0]),
         colour=float(colour.median()),
     )

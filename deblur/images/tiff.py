@@ -147,19 +147,15 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         extra_sample=int(page.extrasamples[0]) if page.extrasamples else 2,
     )
     orientation = int(page.tags.valueof(_ORIENTATION, default=1))
+    first = tif.pages.first  # where a stack is described
+    texts = [str(first.tags.valueof(tag, default="")) for tag in (_DESCRIPTION, _SOFTWARE)]
+    texts += ["Micro-Manager"] * tif.is_micromanager + ["ZEISS LSM"] * tif.is_lsm
     return Stored.from_samples(
         samples,
         metadata=metadata,
         orientation=orientation if 1 <= orientation <= 8 else 1,
-        program=_program(tif, page),
+        program=program_in(*texts),
     )
-
-
-def _program(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> str | None:
-    """The program of a microscope or a telescope, by its kind of file or its name in a text."""
-    kinds = {"ImageJ": tif.is_imagej, "OME": tif.is_ome, "Micro-Manager": tif.is_micromanager, "ZEISS LSM": tif.is_lsm}
-    named = program_in(*(str(page.tags.valueof(tag, default="")) for tag in (_DESCRIPTION, _SOFTWARE)))
-    return named or next((name for name, found in kinds.items() if found), None)
 
 
 def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Array:
