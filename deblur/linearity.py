@@ -75,7 +75,7 @@ def judged(picture: Picture) -> Linearity:
     for_it = [origin.program] if origin.program else []
     for_it += [f"counts up to {highest:.0f}"] if counts else []
     shown = True
-    if _is_photons(noise):
+    if _is_photons(noise, median):
         for_it += ["noise as photons have it"]
     elif _have_one_width(found := stars(plane)):
         sky = found.sky if found else 0.0
@@ -97,15 +97,14 @@ def judged(picture: Picture) -> Linearity:
     )
 
 
-def _is_photons(noise: PhotonTransfer | None) -> bool:
-    """Noise whose variance is a straight line of the level: a straighter one where the range is smaller.
+def _is_photons(noise: PhotonTransfer | None, median: float) -> bool:
+    """Noise whose variance is a straight line of the level: a straighter one in a frame less dark than light is.
 
     Levels that all lie in the toe of sRGB, which is a straight line itself, tell nothing.
     """
     if noise is None or not (0.7 <= noise.slope <= 1.5 and noise.colour < 4 and noise.brightest > 0.1):
         return False
-    wide = noise.error < 0.2 and noise.growth > 6 and noise.reach > 8
-    return wide or (noise.error < 0.15 and noise.growth > 4 and noise.reach > 5)
+    return noise.error < (0.15 if median < 0.3 else 0.08) and noise.growth > 4 and noise.reach > 5
 
 
 def _rises(noise: PhotonTransfer | None) -> bool:
@@ -129,7 +128,8 @@ def _have_one_width(found: Stars | None) -> bool:
         and found.share > 0.6
         and found.sky < 0.3
         and found.scatter < 0.3
-        and found.stored < 0.08
+        and abs(found.stored) < 0.08
+        and found.stored_error < 0.07
         and found.decoded + 2 * found.decoded_error < -0.03
     )
 

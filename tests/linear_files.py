@@ -19,9 +19,20 @@ from skimage import data
 Array = NDArray[Any]
 
 SIDE = 256
-_CORNERS = {"astronaut": (0, 120), "camera": (60, 100), "coffee": (60, 120), "chelsea": (20, 100), "rocket": (100, 180),
-            "moon": (100, 100), "hubble_deep_field": (300, 300), "coins": (30, 60), "retina": (500, 500), "page": (0, 60),
-            "cell": (200, 150), "immunohistochemistry": (100, 100), "brick": (0, 0)}  # fmt: skip
+_CORNERS = {
+    "astronaut": (0, 120),
+    "brick": (0, 0),
+    "camera": (60, 100),
+    "chelsea": (20, 100),
+    "coffee": (60, 120),
+    "coins": (30, 60),
+    "hubble_deep_field": (300, 300),
+    "immunohistochemistry": (100, 100),
+    "moon": (100, 100),
+    "page": (0, 60),
+    "retina": (500, 500),
+    "rocket": (100, 180),
+}
 
 
 def decoded(v: Array) -> Array:
