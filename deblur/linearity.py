@@ -127,10 +127,10 @@ def _have_one_width(found: Stars | None) -> bool:
         and found.count >= 12
         and found.share > 0.6
         and found.sky < 0.3
-        and found.scatter < 0.3
-        and abs(found.stored) < 0.08
-        and found.stored_error < 0.07
-        and found.decoded + 2 * found.decoded_error < -0.03
+        and found.scatter < 0.12
+        and abs(found.stored) < 0.03
+        and found.stored_error < 0.03
+        and found.decoded + 2 * found.decoded_error < -0.015
     )
 
 
