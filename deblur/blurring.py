@@ -11,10 +11,11 @@ from torch import Tensor
 from deblur import psf
 from deblur.conversion import KernelLike, kernel_of, through
 from deblur.errors import OptionError, ShapeError
+from deblur.light import curve_of
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel, operator
-from deblur.transfer import TRANSFERS
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["blur", "expose"]
 
@@ -28,7 +29,7 @@ def blur(
     boundary: str = "valid",
     noise: float = 0.0,
     seed: int = 0,
-    transfer: str = "srgb",
+    transfer: str = "auto",
 ) -> Any:
     """Blur a sharp picture.
 
@@ -40,7 +41,8 @@ def blur(
             size less 1; `zero`, `reflect`, `replicate` and `circular` keep its size.
         noise: standard deviation of white noise, as a fraction of full scale in stored values, in [0, 1).
         seed: of the noise; pictures of a batch get noise of their own.
-        transfer: `srgb` blurs in light, where a camera does, `linear` the stored values as they are.
+        transfer: `auto` blurs in light, where a camera does, and finds the curve as `deblur.apply` does, `srgb` takes
+            the picture as sRGB; `linear` blurs the stored values as they are.
 
     Returns:
         The blurred picture: of the kind, dtype and device of `image`. Integers are rounded and clipped, floats not.
@@ -66,7 +68,7 @@ def blur(
             boundary=boundary,
             noise=float(level),
             generator=generator,
-            linear=transfer == "linear",
+            curve=curve_of(picture, transfer)[0],
         )
 
     return through(image, exposed)
@@ -79,7 +81,7 @@ def expose(
     boundary: str = "valid",
     noise: float = 0.0,
     generator: torch.Generator | None = None,
-    linear: bool = False,
+    curve: Transfer | None = None,
 ) -> _PictureT:
     """Blur the light of a picture, then add white noise to its stored values.
 
@@ -103,7 +105,7 @@ def expose(
             "expected a sharp picture that is known everywhere, got a masked one, or NaN; replace them first"
         )
     psf.fits(kernel, picture.pixels.shape)
-    curve = TRANSFERS["linear"] if linear else picture.transfer or TRANSFERS["srgb"]
+    curve = curve or picture.transfer or TRANSFERS["srgb"]
     light, cover = curve.decode(picture.pixels).double(), picture.alpha
     if cover is None:
         light = _per_channel(light, kernel, boundary)

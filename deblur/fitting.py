@@ -29,6 +29,7 @@ from deblur.noise import estimate_sigma
 from deblur.options import FitOptions
 from deblur.picture import Picture, check_finite, check_picture
 from deblur.progress import OnStep
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["estimate", "fit"]
 
@@ -73,8 +74,9 @@ def estimate(
     device_named(options.device)  # refuses one that is not there
     scenes = sharp * len(pictures) if len(sharp) == 1 else sharp
     with using_threads(options.threads):
+        curves, told = _curves([*pictures, *scenes], options.transfer)
         given = [masked(picture, mask=options.mask) for picture in pictures]
-        frames = [_prepared(each.picture, options) for each in given]
+        frames = [_prepared(each.picture, options, curve) for each, curve in zip(given, curves, strict=False)]
         size = None if isinstance(options.size, str) else options.size
         for frame in frames:
             _check(frame, size, pair=bool(scenes))
@@ -98,7 +100,8 @@ def estimate(
                 for scene, each in zip(scenes, given, strict=True)
             ]
             lit = [
-                _prepared(scene, options, beside=picture.pixels) for scene, picture in zip(seen, pictures, strict=True)
+                _prepared(scene, options, curve, beside=picture.pixels)
+                for scene, picture, curve in zip(seen, pictures, curves[len(pictures) :], strict=True)
             ]
             arguments["masks"] = [_seen(a, b) for a, b in zip(frames, lit, strict=True)]
             result = chosen(light, [scene.light for scene in lit], **arguments)
@@ -108,7 +111,7 @@ def estimate(
         result,
         sigma=max(frame.stored_sigma for frame in frames),
         region=_region(result.region, options.region),
-        notes=tuple(dict.fromkeys(note for each in given for note in each.notes)),
+        notes=tuple(dict.fromkeys([*told, *(note for each in given for note in each.notes)])),
         seconds=time.perf_counter() - start,
     )
 
@@ -122,7 +125,7 @@ def fit(
     parametric: str = "none",
     noise: float | str = "auto",
     saturation: float | str = "auto",
-    transfer: str = "srgb",
+    transfer: str = "auto",
     mask: Any = "auto",
     region: tuple[int, int, int, int] | None = None,
     threads: int | None = None,
@@ -143,7 +146,8 @@ def fit(
         parametric: `motion`, `defocus`, `gaussian`, `auto`, or `none` for free taps.
         noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
-        transfer: `srgb` looks for the blur in light, `linear` in the stored values.
+        transfer: `auto` looks for the blur in light, as `deblur.apply` does, `srgb` too, whatever the values look like;
+            `linear` looks for it in the stored values.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
@@ -202,13 +206,30 @@ class _Frame:
     stored_sigma: float
 
 
-def _prepared(picture: Picture, options: FitOptions, beside: Tensor | None = None) -> _Frame:
+def _curves(pictures: Sequence[Picture], transfer: str) -> tuple[list[Transfer], list[str]]:
+    """The curve of each picture, and what is told about them.
+
+    What shows one of several files of a kind to be linear speaks for all: the sharp one of a pair has no noise to tell.
+    """
+    found = [curve_of(picture, transfer) for picture in pictures]
+    kinds = {
+        (picture.origin.format, picture.origin.dtype)
+        for picture, (curve, said) in zip(pictures, found, strict=True)
+        if picture.origin is not None and said and curve.name == "linear"
+    }
+    for index, picture in enumerate(pictures):
+        origin = picture.origin
+        if picture.transfer is None and origin is not None and (origin.format, origin.dtype) in kinds:
+            found[index] = TRANSFERS["linear"], [line for line in found[index][1] if found[index][0].name == "linear"]
+    return [curve for curve, _ in found], list(dict.fromkeys(line for _, said in found for line in said))
+
+
+def _prepared(picture: Picture, options: FitOptions, curve: Transfer, beside: Tensor | None = None) -> _Frame:
     """A picture in light; `beside` is the blurred one that a sharp one goes with."""
     if options.region is not None:
         picture = _cropped(picture, options.region, picture.pixels if beside is None else beside)
     pixels = picture.pixels
     check_finite(pixels)
-    curve, _ = curve_of(pixels, options.transfer, picture.transfer)
     mask = believed_pixels(picture, saturation_level(options.saturation, picture.ceiling))
     light, scale = to_light(pixels.double(), curve, None)
     sampled = sample(pixels, mask)

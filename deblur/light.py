@@ -9,10 +9,12 @@ import math
 
 from torch import Tensor
 
+from deblur.linearity import judged
 from deblur.picture import Picture
 from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = [
+    "BEYOND_OVERSHOOT",
     "BEYOND_WHITE",
     "believed_pixels",
     "brightest",
@@ -26,19 +28,29 @@ __all__ = [
 BEYOND_WHITE = 1.05
 """A picture whose brightest thousandth lies above this holds no sRGB values, which end at white."""
 
+BEYOND_OVERSHOOT = 1.5
+"""The same for a file of floats, in which a sharpened or resampled picture may overshoot white."""
 
-def curve_of(pixels: Tensor, transfer: str, own: Transfer | None) -> tuple[Transfer, bool]:
-    """The curve between stored values and light, and whether it is linear only because values go well beyond white.
+
+def curve_of(picture: Picture, transfer: str) -> tuple[Transfer, list[str]]:
+    """The curve between stored values and light, and what the user is told about the choice.
 
     Args:
-        pixels: in stored values.
-        transfer: `linear`, or `srgb` for the picture's own curve.
-        own: that curve; sRGB if None.
+        picture: the whole of it, so that a part gets the same curve.
+        transfer: `linear`; `srgb` for the curve that the picture declares, or sRGB; `auto` for the one that it
+            declares, or sRGB where nothing shows that its values are light (`deblur.linearity`).
     """
-    curve = TRANSFERS["linear"] if transfer == "linear" else (own or TRANSFERS["srgb"])
-    if curve.name == "srgb" and brightest(pixels) > BEYOND_WHITE:
-        return TRANSFERS["linear"], True
-    return curve, False
+    if transfer == "linear":
+        return TRANSFERS["linear"], []
+    if picture.transfer is not None or transfer == "srgb":
+        return picture.transfer or TRANSFERS["srgb"], []
+    if brightest(picture.filled().pixels) > (BEYOND_WHITE if picture.origin is None else BEYOND_OVERSHOOT):
+        return TRANSFERS["linear"], [
+            "its values go well beyond white, so they are taken as linear light; "
+            "--white N sets the range, --transfer srgb takes them as sRGB"
+        ]
+    found = judged(picture)
+    return TRANSFERS["linear" if found.linear else "srgb"], [] if found.note is None else [found.note]
 
 
 def saturation_level(option: float | str, ceiling: float | None) -> float:
@@ -86,4 +98,4 @@ def slope(stored: Tensor, curve: Transfer) -> float:
 
 def brightest(values: Tensor) -> float:
     """The .999 quantile of the magnitudes."""
-    return float(values.flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))
+    return float(values.detach().flatten()[:: max(1, values.numel() // 1_000_000)].abs().quantile(0.999))

@@ -127,10 +127,7 @@ def measure(picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurem
         options: what the user told: transfer, noise, saturation.
     """
     pixels = picture.pixels
-    curve, beyond_white = curve_of(pixels, options.transfer, picture.transfer)
-    notes = []
-    if beyond_white:
-        notes.append("its values go well beyond white, so they are taken as linear light; --white N sets the range")
+    curve, notes = curve_of(picture, options.transfer)
     if picture.ceiling is not None and picture.ceiling < 0.5:
         notes.append(
             f"the brightest value is {picture.ceiling:.3g} of full scale and saturated; --white N sets the range"

@@ -35,8 +35,10 @@ class ApplyOptions:
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
-        transfer: `srgb` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
-            light, where it happened; `linear` takes the values as they are.
+        transfer: `auto` undoes the picture's transfer curve before and redoes it after, so that the blur is undone in
+            light, where it happened: the curve that its file declares, or sRGB, or none where the file shows that its
+            values are light (`deblur.linearity`). `srgb` takes what declares no curve as sRGB, whatever it shows;
+            `linear` takes the values as they are.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
         preconditioner: name of the preconditioner of the quadratic steps (it changes the speed, not the result);
@@ -58,7 +60,7 @@ class ApplyOptions:
     strength: float = 1.0
     boundary: str = "unknown"
     saturation: float | str = "auto"
-    transfer: str = "srgb"
+    transfer: str = "auto"
     mask: Any = "auto"  # str | os.PathLike | array
     preconditioner: str = "auto"
     threads: int | None = None
@@ -84,7 +86,7 @@ class ApplyOptions:
             _of_kind("method", self.method, *_TEXT)
             auto.configured(self.method, self.settings, self.prior)  # refuses what does not fit
         _one_of("boundary", self.boundary, BOUNDARIES)
-        _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _one_of("transfer", self.transfer, ("auto", *TRANSFERS))
         _one_of("preconditioner", self.preconditioner, ("auto", *PRECONDITIONERS))
         _check_strength(self.strength)
         _of_kind("confidence", self.confidence, *_REAL, type(None))
@@ -106,8 +108,8 @@ class FitOptions:
             `2.5/255`; `auto`: estimated from the picture.
         saturation: the level, as a fraction of full scale, from which a pixel is taken as saturated and left out;
             `auto`: the frame's own ceiling; `none`: every pixel is believed.
-        transfer: `srgb` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
-            happened; `linear` takes the values as they are.
+        transfer: `auto` undoes the picture's transfer curve first, so that the blur is looked for in light, where it
+            happened; `auto`, `srgb` and `linear` as `ApplyOptions` has them.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
         region: x, y, width and height of the part to look at, or None: the estimator chooses.
@@ -124,7 +126,7 @@ class FitOptions:
     parametric: str = "none"
     noise: float | str = "auto"
     saturation: float | str = "auto"
-    transfer: str = "srgb"
+    transfer: str = "auto"
     mask: Any = "auto"  # str | os.PathLike | array
     region: tuple[int, int, int, int] | None = None
     threads: int | None = None
@@ -138,7 +140,7 @@ class FitOptions:
         _check_levels(self)
         _check_computer(self)
         _of_kind("transfer", self.transfer, *_TEXT)
-        _one_of("transfer", self.transfer, tuple(TRANSFERS))
+        _one_of("transfer", self.transfer, ("auto", *TRANSFERS))
         _check_mask(self.mask)
         _of_kind("model", self.model, *_TEXT)
         _of_kind("parametric", self.parametric, *_TEXT)

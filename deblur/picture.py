@@ -20,6 +20,7 @@ from torch import Tensor
 from deblur.coding import Coding
 from deblur.errors import DtypeError, OptionError, ShapeError
 from deblur.layout import channels_first
+from deblur.origin import Origin
 from deblur.transfer import Transfer
 
 __all__ = [
@@ -51,11 +52,12 @@ class Picture:
         pixels: (C, H, W) float, black 0 and white 1; values beyond are kept.
         alpha: (H, W) in [0, 1]; where it is 0 the pixel's colour is not believed. None: opaque.
         ceiling: the pixel value at and above which the picture is saturated; None where nothing shows that it is.
-        transfer: the curve between pixels and linear light; sRGB if None.
+        transfer: the curve between pixels and linear light, where the picture declares one; None where it does not.
         notes: lines the user should see, such as a profile that was not understood.
         mask: (1 or C, H, W) bool, False where a pixel is not to be believed; None: every one is.
         weights: (1 or C, H, W) in [0, 1], how much a pixel's error counts beside the others'; None: all alike.
         coding: how the file coded the pixels, where that loses something (JPEG); None where it does not.
+        origin: how the file stores them and who wrote it; None for an array.
         place: row and column of its top left pixel in the frame that it is a part of.
 
     Raises:
@@ -71,6 +73,7 @@ class Picture:
     mask: Tensor | None = None
     weights: Tensor | None = None
     coding: Coding | None = None
+    origin: Origin | None = None
     place: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:

@@ -139,7 +139,7 @@ def apply(
     strength: float = 1.0,
     boundary: str = "unknown",
     saturation: float | str = "auto",
-    transfer: str = "srgb",
+    transfer: str = "auto",
     mask: Any = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
@@ -163,7 +163,8 @@ def apply(
         strength: of the regularisation: above 1 smoother, below 1 sharper.
         boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
         saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
-        transfer: `srgb` restores in light, `linear` takes stored values as they are.
+        transfer: `auto` restores in light, by the curve that the picture declares, or sRGB unless a file shows that its
+            values are light already; `srgb` takes it as sRGB, `linear` takes stored values as they are.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.

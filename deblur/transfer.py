@@ -5,11 +5,12 @@ applies it again. `deblur.images.icc` reads the curve of an ICC profile.
 
 Restored values overshoot and float files exceed 1, so every curve is finite, strictly increasing and invertible on the
 whole real line: below 0 it is continued as an odd function, f(-x) = -f(x); above 1 a power goes on as a power and a
-table along its last segment. Decoding and encoding again gives back float32 values to 1e-6 (relative above 1).
+table along its last segment; PQ and HLG, whose own formulas end there, as the power that touches them at 1. Decoding
+and encoding again gives back float32 values to 1e-6 (relative above 1).
 
 The work is done in pieces that fit the processor's cache: one new tensor is allocated, or none with `out=`.
 
-Source: IEC 61966-2-1 (sRGB).
+Source: IEC 61966-2-1 (sRGB); Rec. ITU-R BT.2100-2 (PQ, HLG), BT.2020-2 (BT.709's curve); Rec. ITU-T H.273 (codes).
 
 Example:
     >>> x = torch.tensor([-0.5, 0.0, 0.5, 1.0, 2.0])
@@ -21,6 +22,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,10 +31,11 @@ from torch import Tensor
 
 from deblur.errors import OptionError, ShapeError
 
-__all__ = ["LEAST_SLOPE", "TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer"]
+__all__ = ["BT709", "HLG", "LEAST_SLOPE", "PQ", "TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer", "coded"]
 
 LEAST_SLOPE = 1 / 16
-"""The least slope that a curve is taken to have: a power law has none at black, where nothing could then move."""
+"""The least slope that a curve is taken to have, of its slope at 1/2: a power law has none at black, where nothing could
+then move."""
 
 _AROUND = 1 / 256  # stored values over which a table's slope is taken
 _PIECE = 1 << 18  # values treated at a time: 1 MiB of float32
@@ -102,6 +105,103 @@ class Gamma:
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """exponent y / x."""
         return self.exponent * y / x.clamp_min(1e-12)
+
+
+@dataclass(frozen=True)
+class BT709:
+    """A video camera's curve: a power of 1 / 0.45 with a linear toe (BT.709, BT.601 and BT.2020 share it)."""
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """x / 4.5 up to 4.5 beta, ((x + alpha - 1) / alpha)^(1 / 0.45) above."""
+        alpha, beta = _BT709
+        return torch.where(x <= 4.5 * beta, x / 4.5, ((x + (alpha - 1)) / alpha).pow(1 / 0.45))
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """4.5 y up to beta, alpha y^0.45 - (alpha - 1) above."""
+        alpha, beta = _BT709
+        return torch.where(y <= beta, y * 4.5, alpha * y.pow(0.45) - (alpha - 1))
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """1 / 4.5 in the toe, y / (0.45 (x + alpha - 1)) above."""
+        alpha, beta = _BT709
+        return torch.where(x <= 4.5 * beta, 1 / 4.5, y / (0.45 * (x + (alpha - 1))))
+
+
+_BT709 = (1.09929682680944, 0.018053968510807)  # alpha and beta, exact enough that both parts meet
+
+
+@dataclass(frozen=True)
+class PQ:
+    """Perceptual quantisation (SMPTE ST 2084): white, 1, is 10 000 cd / m^2.
+
+    The formula is 0 up to 7e-7 and infinite at 2: below 2^-16 a straight line takes its place, above 1 a power.
+    """
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """(max(x^(1/m2) - c1, 0) / (c2 - c3 x^(1/m2)))^(1/m1)."""
+        wide = x.double()
+        inside = _pq(wide.clamp(_PQ_TOE, 1))
+        return torch.where(wide < _PQ_TOE, _PQ_LEAST * (wide / _PQ_TOE), inside * wide.clamp_min(1) ** _PQ_POWER).to(
+            x.dtype
+        )
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """((c1 + c2 y^m1) / (1 + c3 y^m1))^m2."""
+        wide = y.double()
+        power = wide.clamp(_PQ_LEAST, 1) ** _M1
+        inside = ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+        below = _PQ_TOE * (wide / _PQ_LEAST)
+        return torch.where(wide < _PQ_LEAST, below, inside * wide.clamp_min(1) ** (1 / _PQ_POWER)).to(y.dtype)
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Slope over a small distance."""
+        return (self.to_linear(x + _AROUND) - y) / _AROUND
+
+
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def _pq(x: Tensor) -> Tensor:
+    root = x ** (1 / _M2)
+    return ((root - _C1) / (_C2 - _C3 * root)) ** (1 / _M1)
+
+
+_PQ_TOE = 2.0**-16
+_PQ_LEAST = float(_pq(torch.tensor(_PQ_TOE, dtype=torch.float64)))
+_PQ_POWER = (1 / (1 - _C1) + _C3 / (_C2 - _C3)) / (_M1 * _M2)  # d log y / d log x at 1
+
+
+@dataclass(frozen=True)
+class HLG:
+    """Hybrid log-gamma (ARIB STD-B67), as the camera applies it: light of the scene, its peak at 1.
+
+    Above 1 the power goes on that touches it there: the formula's exponential would overflow.
+    """
+
+    def to_linear(self, x: Tensor) -> Tensor:
+        """x^2 / 3 up to 1/2, (exp((x - c) / a) + b) / 12 above."""
+        wide = x.double()
+        bright = (((wide.clamp(0.5, 1) - _HLG_C) / _HLG_A).exp() + _HLG_B) / 12
+        above = bright * wide.clamp_min(1) ** _HLG_POWER
+        return torch.where(wide <= 0.5, wide.square() / 3, above).to(x.dtype)
+
+    def from_linear(self, y: Tensor) -> Tensor:
+        """sqrt(3 y) up to 1/12, a log(12 y - b) + c above."""
+        wide = y.double()
+        bright = _HLG_A * (12 * wide.clamp(1 / 12, 1) - _HLG_B).log() + _HLG_C
+        above = bright * wide.clamp_min(1) ** (1 / _HLG_POWER)
+        return torch.where(wide <= 1 / 12, (3 * wide).sqrt(), above).to(y.dtype)
+
+    def slope(self, x: Tensor, y: Tensor) -> Tensor:
+        """Slope over a small distance."""
+        return (self.to_linear(x + _AROUND) - y) / _AROUND
+
+
+_HLG_A = 0.17883277
+_HLG_B = 1 - 4 * _HLG_A
+_HLG_C = 0.5 - _HLG_A * math.log(4 * _HLG_A)
+_HLG_POWER = (12 - _HLG_B) / (12 * _HLG_A)  # d log y / d log x at 1
 
 
 @dataclass(frozen=True)
@@ -175,7 +275,7 @@ class Transfer:
         return self._map(linear, out, "from_linear")
 
     def slope(self, stored: Tensor, linear: Tensor) -> Tensor:
-        """Slope of `decode` at stored values whose light is given, at least LEAST_SLOPE: one new tensor.
+        """Slope of `decode` at stored values whose light is given, not below LEAST_SLOPE: one new tensor.
 
         Example:
             >>> at = torch.tensor([0.01, 1.0])
@@ -187,7 +287,9 @@ class Transfer:
         lights, targets = (values.unbind(-3) if len(self.curves) > 1 else [values] for values in (linear, slopes))
         for index, (x, y, target) in enumerate(zip(each, lights, targets, strict=True)):
             curve = self.curves[index % len(self.curves)]
-            torch.clamp(curve.slope(x.abs(), y.abs()), min=LEAST_SLOPE, out=target)
+            middle = x.new_tensor(0.5)
+            least = LEAST_SLOPE * float(curve.slope(middle, curve.to_linear(middle)))
+            torch.clamp(curve.slope(x.abs(), y.abs()), min=least, out=target)
         return slopes
 
     def _map(self, values: Tensor, out: Tensor | None, direction: str) -> Tensor:
@@ -226,3 +328,24 @@ TRANSFERS: dict[str, Transfer] = {
     "linear": Transfer("linear", (Linear(),)),
 }
 """The named transfers, as `--transfer` takes them."""
+
+
+_CODED: dict[int, Transfer] = {
+    **dict.fromkeys((1, 6, 14, 15), Transfer("BT.709", (BT709(),))),
+    4: Transfer("gamma 2.2", (Gamma(2.2),)),
+    5: Transfer("gamma 2.8", (Gamma(2.8),)),
+    8: TRANSFERS["linear"],
+    13: TRANSFERS["srgb"],
+    16: Transfer("PQ", (PQ(),)),
+    18: Transfer("HLG", (HLG(),)),
+}
+
+
+def coded(code: int) -> Transfer | None:
+    """The transfer characteristics that ITU-T H.273 gives this number (cICP, nclx); None for another one.
+
+    Example:
+        >>> coded(18).name, coded(2)
+        ('HLG', None)
+    """
+    return _CODED.get(code)

@@ -141,7 +141,19 @@ PUBLIC = {
         "configured",
         "named",
     ],
-    "deblur.transfer": ["TRANSFERS", "Curve", "Gamma", "Linear", "SRGBCurve", "Table", "Transfer"],
+    "deblur.transfer": [
+        "BT709",
+        "Curve",
+        "Gamma",
+        "HLG",
+        "Linear",
+        "PQ",
+        "SRGBCurve",
+        "TRANSFERS",
+        "Table",
+        "Transfer",
+        "coded",
+    ],
 }
 
 

@@ -374,7 +374,7 @@ def test_every_method_by_name(method: str) -> None:
         ({"threads": "2"}, "expected threads to be int or NoneType, got '2'"),
         ({"threads": 0}, "expected at least 1 thread, got 0"),
         ({"boundary": "mirror"}, "expected boundary to be one of unknown, zero"),
-        ({"transfer": "gamma"}, "expected transfer to be one of srgb, linear"),
+        ({"transfer": "gamma"}, "expected transfer to be one of auto, srgb, linear"),
         ({"preconditioner": "ilu"}, "expected preconditioner to be one of auto, four-quadrant, circulant"),
         ({"device": "tpu"}, "expected device to be one of auto, cpu, cuda"),
         ({"settings": {"wieght": 1}}, "unknown setting of hyperlaplacian 'wieght'"),

@@ -67,7 +67,10 @@ def apply(
     white: White = None,
     transfer: Annotated[
         Color | None,
-        typer.Option(help="srgb (default): restore in linear light; linear: take stored values as they are."),
+        typer.Option(
+            help="auto (default): restore in light, as the file declares or shows it, else as sRGB; srgb: take the "
+            "picture as sRGB; linear: take stored values as they are."
+        ),
     ] = None,
     confidence: Annotated[
         str | None,

@@ -32,7 +32,11 @@ def blur(
     ] = "0",
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the added noise.")] = 0,
     transfer: Annotated[
-        Color | None, typer.Option(help="srgb: blur in linear light; linear: blur the stored values as they are.")
+        Color | None,
+        typer.Option(
+            help="auto (default): blur in light, as the file declares or shows it, else as sRGB; srgb: take the "
+            "picture as sRGB; linear: blur the stored values as they are."
+        ),
     ] = None,
     depth: Annotated[
         Literal["8", "16", "float"] | None, typer.Option(help="Bits of a sample of the output. Default: the input's.")

@@ -68,7 +68,10 @@ def fit(
     white: White = None,
     transfer: Annotated[
         Color | None,
-        typer.Option(help="srgb (default): look for the blur in linear light; linear: take stored values as they are."),
+        typer.Option(
+            help="auto (default): look for the blur in light, as the file declares or shows it, else as sRGB; srgb: "
+            "take the picture as sRGB; linear: take stored values as they are."
+        ),
     ] = None,
     region_: Annotated[
         str | None,

@@ -51,7 +51,7 @@ FlipKernel = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that exist already.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, in place of text.")]
-Color = Literal["srgb", "linear"]
+Color = Literal["auto", "srgb", "linear"]
 Noise = Annotated[
     str | None,
     typer.Option(

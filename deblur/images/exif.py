@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from deblur.images.stored import Metadata, Resolution
-from deblur.transfer import Gamma, Linear, Transfer
 
-__all__ = ["exif_orientation", "png_gamma", "seen_metadata", "sized_exif", "strip_exif_header"]
+__all__ = ["exif_colour_space", "exif_orientation", "seen_metadata", "sized_exif", "strip_exif_header"]
 
-_ORIENTATION, _EXIF_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
+_ORIENTATION, _EXIF_IFD, _COLOUR_SPACE, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0xA001, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
 
 
@@ -63,17 +62,17 @@ def sized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
     return bytes(block)
 
 
-def png_gamma(metadata: Metadata) -> Transfer | None:
-    """The transfer of a PNG that has a gAMA chunk and neither a profile nor an sRGB chunk; None for that of sRGB."""
-    chunks = dict(metadata.png)
-    if b"sRGB" in chunks or b"cICP" in chunks or len(chunks.get(b"gAMA", b"")) != 4:
+def exif_colour_space(exif: bytes | None) -> int | None:
+    """The ColorSpace tag of the EXIF directory (1 is sRGB, 2 Adobe RGB, 65535 another one); None without it."""
+    if exif is None:
         return None
-    (encoded,) = struct.unpack(">I", chunks[b"gAMA"])
-    if not 10_000 <= encoded <= 1_000_000 or abs(encoded - 45_455) < 500:  # 1/2.2: how PNG says sRGB
-        return None
-    if encoded == 100_000:
-        return Transfer("linear", (Linear(),))
-    return Transfer(f"gamma {100_000 / encoded:.4g}", (Gamma(100_000 / encoded),))
+    try:
+        for tag, value, _ in _numbers(exif, _first_directory(exif)):
+            if tag == _EXIF_IFD:
+                return next((inner for name, inner, _ in _numbers(exif, value) if name == _COLOUR_SPACE), None)
+    except struct.error:
+        pass
+    return None
 
 
 def _upright(exif: bytes | None) -> bytes | None:

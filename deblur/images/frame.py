@@ -21,7 +21,7 @@ class Frame(Picture):
 
     Args:
         pixels: (C, H, W) float32, C = 1 or 3 (RGB), turned as the EXIF orientation says.
-        alpha, ceiling, transfer, notes, mask, weights, coding, place: as `deblur.picture.Picture` has them.
+        alpha, ceiling, transfer, notes, mask, weights, coding, place, origin: as `deblur.picture.Picture` has them.
         dtype: how the file stores a sample.
         black: the stored value that becomes 0.
         white: the stored value that becomes 1.

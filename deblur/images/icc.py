@@ -1,6 +1,6 @@
 """ICC profiles: the transfer curve that a profile describes.
 
-Source: ICC.1:2022, sections 7 (the tag table), 10.6 (curveType) and 10.18 (parametricCurveType).
+Source: ICC.1:2022, sections 7 (the tag table), 10.3 (cicpType), 10.6 (curveType) and 10.18 (parametricCurveType).
 
 Example:
     >>> transfer, note = transfer_from_icc(b"no profile")
@@ -15,7 +15,7 @@ import struct
 import torch
 
 from deblur.errors import OptionError
-from deblur.transfer import TRANSFERS, Curve, Gamma, Linear, SRGBCurve, Table, Transfer
+from deblur.transfer import TRANSFERS, Curve, Gamma, Linear, SRGBCurve, Table, Transfer, coded
 
 __all__ = ["transfer_from_icc"]
 
@@ -26,7 +26,8 @@ def transfer_from_icc(profile: bytes) -> tuple[Transfer, str | None]:
     """Read the transfer curve of an ICC profile.
 
     Matrix profiles (red, green and blue curves) and gray profiles are understood: a power, a table or any of the five
-    parametric types. A curve within 1/1000 of sRGB is sRGB, whatever its primaries (Display P3 has that curve too).
+    parametric types. A `cicp` tag comes before them; beside it they are for programs that do not know it. A curve
+    within 1/1000 of sRGB is sRGB, whatever its primaries (Display P3 has that curve too).
 
     Args:
         profile: the bytes of the profile.
@@ -38,6 +39,9 @@ def transfer_from_icc(profile: bytes) -> tuple[Transfer, str | None]:
     try:
         tags = _tags(profile)
         name = _name(tags.get(b"desc", b""))
+        code = tags.get(b"cicp", b"")
+        if code[:4] == b"cicp" and len(code) >= 12 and (curve := coded(code[9])) is not None:
+            return curve, None
         known = [_curve(tags[key]) for key in (b"rTRC", b"gTRC", b"bTRC", b"kTRC") if key in tags]
     except (struct.error, IndexError, ValueError, OverflowError, OptionError):
         return TRANSFERS["srgb"], f"the ICC profile is damaged; {_TAKEN_AS_SRGB}"

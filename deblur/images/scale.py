@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from deblur.errors import DtypeError, FileError, OptionError, ShapeError
-from deblur.images.exif import png_gamma, seen_metadata
+from deblur.images.declared import declared_curve
+from deblur.images.exif import seen_metadata
 from deblur.images.frame import Frame
-from deblur.images.icc import transfer_from_icc
 from deblur.images.stored import Array, Stored
+from deblur.origin import Origin
 from deblur.picture import ceiling_level
-from deblur.transfer import TRANSFERS
 
 __all__ = ["FULL_SCALE", "frame_from_stored", "stored_from_frame", "turn"]
 
@@ -51,13 +51,7 @@ def frame_from_stored(
         full = FULL_SCALE[alpha.dtype.name]
         opacity = torch.from_numpy(_scale(turn(alpha, stored.orientation), 0.0, full)).clamp_(0, 1)
     metadata = seen_metadata(stored.metadata, stored.orientation)
-    transfer, note = TRANSFERS["srgb"], None
-    if metadata.icc is not None:
-        transfer, note = transfer_from_icc(metadata.icc)
-        if len(transfer.curves) not in (1, len(pixels)):
-            transfer, note = TRANSFERS["srgb"], "the ICC profile is one for colour; this gray picture is taken as sRGB"
-    elif (gamma := png_gamma(metadata)) is not None:
-        transfer = gamma
+    transfer, note = declared_curve(metadata, len(pixels))
     return Frame(
         pixels=torch.from_numpy(pixels),
         alpha=opacity,
@@ -69,6 +63,7 @@ def frame_from_stored(
         notes=stored.notes + ((note,) if note else ()),
         metadata=metadata,
         format=format,
+        origin=Origin(format=format, dtype=dtype, black=low, white=high, program=stored.program),
         coding=stored.coding and stored.coding.turned(stored.orientation, *stored.array.shape[:2]),
     )
 

@@ -75,6 +75,7 @@ class Stored:
         orientation: the EXIF orientation that the array still has to be turned by, 1 to 8.
         notes: lines for the user.
         coding: how the file rounded the array, before it is turned; None where it did not or nobody knows.
+        program: the program of a microscope or a telescope that wrote the file; None for any other.
     """
 
     array: Array
@@ -83,6 +84,7 @@ class Stored:
     orientation: int = 1
     notes: tuple[str, ...] = ()
     coding: Coding | None = None
+    program: str | None = None
 
     @classmethod
     def from_samples(cls, samples: Array, **rest: Any) -> Stored:

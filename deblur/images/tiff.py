@@ -24,6 +24,7 @@ from deblur.images.raw import is_raw
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 from deblur.images.tiff_segments import decode_page
+from deblur.origin import program_in
 
 __all__ = ["matches", "read", "write"]
 
@@ -34,7 +35,7 @@ _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 7, 8, 32773
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
 _FLOATING_POINT = 3  # predictor
-_ORIENTATION, _DESCRIPTION, _SUB_IFDS, _ICC, _DNG = 274, 270, 330, 34675, 50706
+_ORIENTATION, _DESCRIPTION, _SOFTWARE, _SUB_IFDS, _ICC, _DNG = 274, 270, 305, 330, 34675, 50706
 _TEXTS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)  # maker, model, software, date, artist, copyright
 _TYPES = {("u", 1): np.uint8, ("u", 2): np.uint16, ("f", 2): np.float32, ("f", 4): np.float32}
 _UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
@@ -146,7 +147,15 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         extra_sample=int(page.extrasamples[0]) if page.extrasamples else 2,
     )
     orientation = int(page.tags.valueof(_ORIENTATION, default=1))
-    return Stored.from_samples(samples, metadata=metadata, orientation=orientation if 1 <= orientation <= 8 else 1)
+    first = tif.pages.first  # where a stack is described
+    texts = [str(first.tags.valueof(tag, default="")) for tag in (_DESCRIPTION, _SOFTWARE)]
+    texts += ["Micro-Manager"] * tif.is_micromanager + ["ZEISS LSM"] * tif.is_lsm
+    return Stored.from_samples(
+        samples,
+        metadata=metadata,
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        program=program_in(*texts),
+    )
 
 
 def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Array:

@@ -34,9 +34,9 @@ def test_every_setting_has_a_flag() -> None:
     ("command", "option", "known"),
     [
         (apply, "boundary", set(BOUNDARIES)),
-        (apply, "transfer", set(TRANSFERS)),
+        (apply, "transfer", {"auto", *TRANSFERS}),
         (blur, "boundary", {"valid", *BOUNDARIES} - {"unknown"}),
-        (blur, "transfer", set(TRANSFERS)),
+        (blur, "transfer", {"auto", *TRANSFERS}),
     ],
 )
 def test_the_words_of_an_option_are_those_of_the_package(command: Any, option: str, known: set[str]) -> None:

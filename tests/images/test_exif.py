@@ -192,6 +192,24 @@ def test_png_colour_chunks_are_kept_and_a_plain_gamma_is_used():
     assert frame.transfer.name == "srgb"
 
 
+@pytest.mark.parametrize(
+    ("code", "name"), [(16, "PQ"), (18, "HLG"), (1, "BT.709"), (4, "gamma 2.2"), (5, "gamma 2.8"), (8, "linear")]
+)
+def test_a_cicp_chunk_comes_before_all_others(code, name):
+    chunks = ((b"gAMA", struct.pack(">I", 55_556)), (b"cICP", bytes((9, code, 0, 1))))
+    (frame,) = read_frames(encode([frame_with(png=chunks, icc=SRGB)], ".png"))
+    assert (frame.transfer.name, frame.notes, frame.metadata.png) == (name, (), chunks)
+
+
+def test_a_cicp_chunk_that_says_nothing_leaves_it_to_the_others_and_an_unknown_one_is_said():
+    gamma = (b"gAMA", struct.pack(">I", 55_556))
+    (frame,) = read_frames(encode([frame_with(png=(gamma, (b"cICP", bytes((2, 2, 0, 1)))))], ".png"))
+    assert frame.transfer.name == "gamma 1.8"
+    (frame,) = read_frames(encode([frame_with(png=(gamma, (b"cICP", bytes((9, 9, 0, 1)))))], ".png"))
+    assert frame.transfer.name == "srgb"
+    assert "names the transfer 9 of ITU-T H.273" in frame.notes[0]
+
+
 def test_the_profile_gives_the_transfer_and_a_note_if_it_cannot():
     (frame,) = read_frames(encode([frame_with(icc=SRGB)], ".png"))
     assert (frame.transfer.name, frame.notes) == ("srgb", ())

@@ -47,6 +47,18 @@ def test_profiles(version, curves, name, stored, linear):
     assert float(transfer.decode(torch.tensor([stored]))) == pytest.approx(linear, abs=3e-5)
 
 
+def cicp(transfer):
+    return b"cicp" + bytes((0, 0, 0, 0, 9, transfer, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(16, "PQ"), (18, "HLG"), (1, "BT.709"), (13, "srgb"), (8, "linear"), (2, "gamma 2.199")]
+)
+def test_a_cicp_tag_comes_before_the_curves(code, name):
+    transfer, note = transfer_from_icc(profile({**rgb(curv(563)), "cicp": cicp(code)}))
+    assert (transfer.name, note) == (name, None)
+
+
 def test_every_sample_of_a_table_is_met():
     values = np.sort(np.random.default_rng(0).choice(np.arange(1, 65535), 30, replace=False))
     transfer, _ = transfer_from_icc(profile(rgb(curv(0, *values.tolist(), 65535))))

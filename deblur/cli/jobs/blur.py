@@ -12,8 +12,10 @@ import torch
 
 from deblur import images, psf
 from deblur.blurring import expose
+from deblur.cli import console
 from deblur.cli.outputs import plan
 from deblur.images import Frame
+from deblur.light import curve_of
 from deblur.options import ApplyOptions
 
 __all__ = ["Depth", "run"]
@@ -41,16 +43,18 @@ def run(
     force: bool = False,
 ) -> str:
     """Blur the picture in one file into another and return the line to report; errors as `images` and `psf` raise."""
-    options = ApplyOptions(noise=noise, transfer=transfer or "srgb")  # refuses what is out of range
+    options = ApplyOptions(noise=noise, transfer=transfer or "auto")  # refuses what is out of range
     plan([source], output, force=force, read=[kernel])
     known = psf.resolve(kernel, flip=flip)
     frames = images.read_frames(source)
     generator = torch.Generator().manual_seed(seed)
-    linear = options.transfer == "linear"
-    exposed = [
-        expose(_deeper(frame, depth), known, boundary=boundary, noise=noise, generator=generator, linear=linear)
-        for frame in frames
-    ]
+    exposed = []
+    for frame in frames:
+        curve, notes = curve_of(frame, options.transfer)
+        for note in notes:
+            console.note(f"{source}: {note}")
+        deeper = _deeper(frame, depth)
+        exposed.append(expose(deeper, known, boundary=boundary, noise=noise, generator=generator, curve=curve))
     images.write_frames(output, exposed, force=force)
     before, after = frames[0], exposed[0]
     return (

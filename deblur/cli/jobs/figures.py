@@ -10,7 +10,7 @@ from deblur import psf
 from deblur.images import Frame
 from deblur.psf import Kernel
 from deblur.psf.operator import Blur
-from deblur.transfer import TRANSFERS
+from deblur.transfer import TRANSFERS, Transfer
 
 __all__ = ["panels", "side_by_side"]
 
@@ -36,7 +36,7 @@ def side_by_side(before: Frame, restored: Frame, kernel: Kernel | None) -> Frame
     return Frame(pixels=torch.cat((left, gap, right), dim=2))
 
 
-def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, linear: bool = False) -> Frame:
+def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, curve: Transfer | None = None) -> Frame:
     """One 8-bit picture of four panels of one height.
 
     The residual is the restored picture, blurred again, less the blurred one, eight times as strong on middle gray:
@@ -46,9 +46,9 @@ def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, linear: bool = F
         blurred: the frame, C = 1 or 3.
         restored: (C, H, W), in stored values.
         kernel: (kh, kw).
-        linear: whether stored values are light.
+        curve: between stored values and light; None for the one that the frame declares, or sRGB.
     """
-    curve = TRANSFERS["linear"] if linear else blurred.transfer or TRANSFERS["srgb"]
+    curve = curve or blurred.transfer or TRANSFERS["srgb"]
     light = curve.decode(restored.clamp(0, 1))
     operator = Blur(kernel, (blurred.height, blurred.width), "replicate")
     again = curve.encode(operator(light.float()))

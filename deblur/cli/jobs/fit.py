@@ -23,6 +23,7 @@ from deblur.errors import DeblurError, FileError, OptionError
 from deblur.estimation import Estimate
 from deblur.files import atomic_write, check_writable
 from deblur.images import Frame
+from deblur.light import curve_of
 from deblur.options import FitOptions
 
 __all__ = ["Settings", "Targets", "run"]
@@ -163,8 +164,8 @@ def _outputs(
     if restored is not None and targets.restored is not None:
         frame_to(targets.restored, restored)
     if restored is not None and targets.report is not None:
-        light = settings.transfer == "linear"
-        frame_to(targets.report, figures.panels(blurred, restored.pixels, found.kernel, linear=light))
+        curve, _ = curve_of(blurred, settings.transfer)
+        frame_to(targets.report, figures.panels(blurred, restored.pixels, found.kernel, curve=curve))
     about = {str(key): console.finite(value) for key, value in _record(found).items()}
     for path, data in psf.encode(targets.kernel, found.kernel, about=about):
         outputs.append((str(path), partial(atomic_write, path, data)))
