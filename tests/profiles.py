@@ -6,7 +6,7 @@ import struct
 
 import torch
 
-from deblur.transfer import SRGBCurve
+from deblur.curves import SRGBCurve
 
 SRGB_PARAMETERS = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 

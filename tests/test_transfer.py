@@ -6,9 +6,10 @@ import pytest
 import torch
 from profiles import PARAMETRIC, gamma_table, profile, rgb
 
+from deblur.curves import Gamma, Table
 from deblur.errors import OptionError, ShapeError
 from deblur.images.icc import transfer_from_icc
-from deblur.transfer import TRANSFERS, Gamma, Table, Transfer, coded
+from deblur.transfer import TRANSFERS, Transfer, coded
 
 CURVES = {
     "srgb": TRANSFERS["srgb"],

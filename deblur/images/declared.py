@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import struct
 
+from deblur.curves import Gamma, Linear
 from deblur.images.exif import exif_colour_space
 from deblur.images.icc import transfer_from_icc
 from deblur.images.stored import Metadata
-from deblur.transfer import TRANSFERS, Gamma, Linear, Transfer, coded
+from deblur.transfer import TRANSFERS, Transfer, coded
 
 __all__ = ["declared_curve"]
 

@@ -14,8 +14,9 @@ import struct
 
 import torch
 
+from deblur.curves import Curve, Gamma, Linear, SRGBCurve, Table
 from deblur.errors import OptionError
-from deblur.transfer import TRANSFERS, Curve, Gamma, Linear, SRGBCurve, Table, Transfer, coded
+from deblur.transfer import TRANSFERS, Transfer, coded
 
 __all__ = ["transfer_from_icc"]
 
