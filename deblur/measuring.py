@@ -219,8 +219,9 @@ def _uneven(window: Tensor, counted: Tensor) -> bool:
 
 def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurements:
     """The record with the noise of each level, from what a first restoration of the middle of the frame misses."""
-    part = picture.window(*_middle(picture))
-    problem = pose(part, kernel.at(_middle(picture)), record, options)
+    window = _middle(picture)
+    part = picture.window(*window)
+    problem = pose(part, kernel.at(picture.placed(window)), record, options)
     predicted = problem.blur(_FIRST.last(problem)).mul_(record.scale)
     curve = record.curve(picture)
     predicted = curve.encode(predicted)
@@ -230,7 +231,7 @@ def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options
     for bound in (problem.clipped, problem.crushed):
         seen = seen if bound is None else seen & ~bound
     luma = misses.sum(0) / math.sqrt(len(misses))
-    together, apart = _deviation(luma[seen.all(0)]), max(_deviation(misses[seen]), 1e-5)
+    together, apart = _deviation(luma[seen.all(0)]), max(_deviation(misses[seen]), 1e-5 * record.scale)
     low, high = (0.0, 1.0) if not record.linear else (float(stored.min()), float(record.white or stored.max()))
     at = low + (high - low) * (np.arange(LEVELS) + 0.5) / LEVELS
     index = ((predicted - low) * (LEVELS / max(high - low, 1e-12))).clamp(0, LEVELS - 1).int()

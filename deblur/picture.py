@@ -118,6 +118,11 @@ class Picture:
             place=(self.place[0] + top, self.place[1] + left),
         )
 
+    def placed(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
+        """A window of this picture, in the frame that it is a part of."""
+        rows, columns = (slice(part.start + at, part.stop + at) for part, at in zip(window, self.place, strict=True))
+        return rows, columns
+
     def of_channels(self: _PictureT, channels: slice) -> _PictureT:
         """The picture of some of the channels."""
         mask, weights = (p if p is None or len(p) == 1 else p[channels] for p in (self.mask, self.weights))

@@ -115,7 +115,7 @@ def restore(
         records = []
         for index, (channels, tile) in enumerate(parts):
             part = picture.window(*tile.window).of_channels(channels)
-            fitting = kernel.at(_placed(tile.window, picture.place)).of_channels(channels)
+            fitting = kernel.at(picture.placed(tile.window)).of_channels(channels)
             problem = pose(part, fitting, measured, options, restorer.caution, device)
             record = restorer(problem, part_of(on_step, index, len(parts)))
             restored_part = curve.encode(record.image.mul_(measured.scale).cpu())
@@ -224,12 +224,6 @@ def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
     psf.fits(kernel, tuple(pixels.shape))
     return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
-
-
-def _placed(window: tuple[slice, slice], place: tuple[int, int]) -> tuple[slice, slice]:
-    """A window of a part of the frame, in the whole frame."""
-    rows, columns = (slice(part.start + at, part.stop + at) for part, at in zip(window, place, strict=True))
-    return rows, columns
 
 
 def _zeros_like(pixels: Tensor) -> Tensor:

@@ -87,11 +87,12 @@ def test_a_methods_caution_multiplies_the_misfit() -> None:
     """As no confidence in the kernel doubles it."""
     frame = picture(64, 64)
     cautious, doubted = (
-        deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian", **options)).image
+        deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian", noise=0.01, **options)).image
         for options in ({"settings": {"caution": 2.0}}, {"confidence": 0.0})
     )
     torch.testing.assert_close(cautious, doubted, rtol=0, atol=0)
-    assert not torch.equal(cautious, deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian")).image)
+    plain = deblur.restore(of(frame), KERNEL, ApplyOptions(method="hyperlaplacian", noise=0.01)).image
+    assert not torch.equal(cautious, plain)
 
 
 @pytest.mark.parametrize("caution", [0.0, -1.0, float("nan")])
@@ -270,12 +271,12 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     clean, frame = frame, frame.clone()
     frame[1, 20:24, 30:34] = 1.0
     kernels = np.stack([KERNEL, KERNEL[::-1], np.ones_like(KERNEL) / KERNEL.size])
-    options = deblur.ApplyOptions(method="wiener", settings={"tolerance": 1e-6})
+    options = deblur.ApplyOptions(method="wiener", settings={"tolerance": 1e-6}, transfer="linear", noise=0.01)
     together = deblur.restore(of(frame, ceiling=1.0), kernels, options).image
     alike = deblur.restore(of(frame, ceiling=1.0), KERNEL, options).image
     assert float((alike[1:] - together[1:]).abs().amin(0).max()) > 0.05  # each by its own kernel
     unspoilt = deblur.restore(of(clean, ceiling=1.0), kernels, options).image
-    assert float((unspoilt - together)[1].square().mean().sqrt()) < 0.03  # it would be .06 with the hole believed
+    assert float((unspoilt - together)[1].square().mean().sqrt()) < 0.035  # it would be .06 with the hole believed
     monkeypatch.setattr("deblur.restoring.TILE", 40)  # three channels are too large, one is not
     told: list[Step] = []
     apart = deblur.restore(of(frame, ceiling=1.0), kernels, options, on_step=told.append).image

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
-from deblur.psf.operator import Blur, each_channel
+from deblur.psf.operator import Blur, each_channel, of_channel
 from deblur.restoration import opponent
 from deblur.restoration.problem import Problem
 from deblur.restoration.symbols import Symbol, on_grid
@@ -52,11 +54,14 @@ class DataTerm:
             weight.mul_(problem.weights.sqrt())
         if problem.mask is not None:
             weight.masked_fill_(~problem.mask, 0)
-        taps = self.blur.taps.abs().mean(0)
-        self._power = self.blur.spectrum.abs().square().mean(0, keepdim=True)
-        self._rows, self._squares = self._like(taps / taps.sum()), self._like(taps.square() / taps.square().sum())
+        power = self.blur.spectrum.abs().square()
+        self._power = power if self._back is None else power.mean(0, keepdim=True)  # colours that are mixed share one
+        taps = self.blur.taps.abs()
+        self._rows = [self._like(each / each.sum()) for each in taps]
+        self._squares = [self._like(each / each.sum()) for each in taps.square()]
         self.weight = weight
         self.size = float((weight * observed).norm().clamp_min(1e-30))
+        self.expected = problem.sigma * math.sqrt(observed.numel())  # the misfit of the true scene, or more
 
     def unknown(self, light: Tensor) -> Tensor:
         """v of a scene in light."""
@@ -65,7 +70,7 @@ class DataTerm:
 
     def kept(self, unknown: Tensor) -> Tensor:
         """The nearest v whose stored values are within what the curve is good for."""
-        if self.curve.name == "linear":
+        if self.problem.linear:
             return unknown
         if self._forth is None or self._back is None:
             return self._kept(unknown)
@@ -93,35 +98,40 @@ class DataTerm:
         return force if self._back is None else opponent.turned(self._back.T, force)
 
     def scaling(self, slope: Tensor, weight: Tensor) -> Tensor:
-        """The diagonal E, (1, *blur.scene), that makes up for slopes and weights which vary.
+        """The diagonal E, (1 or C, *blur.scene), that makes up for slopes and weights which vary.
 
         E^-2 is the mean of the diagonal of G K^T omega^2 K G and of its rows' sums, relative to those of K^T K: the
         second bounds the eigenvalues, the first is nearer where slopes vary little.
         """
-        largest = slope.new_zeros(1, *slope.shape[1:])
+        scales = torch.empty_like(slope)
         for index in each_channel(slope):  # a channel by itself: where one is dark and weighs much, another is bright
             steep, squared = slope[index], weight[index].square()
             mean = float(steep.square().reciprocal().mean())  # what the frame does not show is taken as matched
-            around = self._squares.adjoint(squared - mean).add_(mean)
-            rows = self._rows.adjoint(squared.mul_(self._rows(steep)))
-            torch.maximum(largest, around.mul_(steep).add_(rows).mul_(steep), out=largest)
-        return largest.mul_(0.5).clamp_(*SCALES).rsqrt_()
+            once, squares = (blurs[index.start % len(blurs)] for blurs in (self._rows, self._squares))
+            around = squares.adjoint(squared - mean).add_(mean)
+            rows = once.adjoint(squared.mul_(once(steep)))
+            torch.mul(around.mul_(steep).add_(rows), steep, out=scales[index])
+        if self._back is not None:  # the colours are mixed
+            scales = scales.amax(0, keepdim=True)
+        return scales.mul_(0.5).clamp_(*SCALES).rsqrt_()
 
     def precondition(self, force: Tensor, scaling: Tensor, symbol: Symbol, q: float) -> Tensor:
         """E P^-1 E of a force."""
         blur, moves, inverse = self.blur, torch.empty_like(force), None
         regulariser = on_grid(symbol, blur.grid, blur.taps)
         for index, channel in enumerate(each_channel(force)):
-            if inverse is None or self._shares[index] != self._shares[index - 1]:
-                inverse = (self._power * self._shares[index]).add_(regulariser, alpha=q).add_(FLOOR).reciprocal_()
-            scaled = force[channel] * scaling
+            if inverse is None or self._shares[index] != self._shares[index - 1] or len(self._power) > 1:
+                inverse = of_channel(self._power, channel) * self._shares[index]
+                inverse.add_(regulariser, alpha=q).add_(FLOOR).reciprocal_()
+            scale = of_channel(scaling, channel)
+            scaled = force[channel] * scale
             grown = scaled if blur.free else blur.embed(scaled)
             grown = irfft2(rfft2(grown).mul_(inverse), s=blur.grid)
-            torch.mul(grown if blur.free else blur.visible(grown), scaling, out=moves[channel])
+            torch.mul(grown if blur.free else blur.visible(grown), scale, out=moves[channel])
         return moves
 
     def _kept(self, stored: Tensor) -> Tensor:
-        return stored if self.curve.name == "linear" else stored.clamp(DARKEST, BRIGHTEST)
+        return stored if self.problem.linear else stored.clamp(DARKEST, BRIGHTEST)
 
     def _like(self, taps: Tensor) -> Blur:
         """The blur of other taps on the same grid."""

@@ -45,7 +45,7 @@ RENEWED = 5
 """Steps after which E is made anew."""
 
 GROWN = 1.5
-"""How much larger than the least so far a misfit is that shows a descent diverging."""
+"""How much larger than noise, and than the least so far, a misfit is that shows a descent diverging."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,9 @@ class Descent:
         if self.coarse < 0:
             raise OptionError(f"expected coarse of at least 0 steps, got {self.coarse}")
 
-    def expected_steps(self, problem: Problem) -> int:
-        """Those that are yielded: of the full size."""
-        del problem
-        return self.steps + 1
+    def expected_steps(self, problem: Problem, prior: SplittingPrior) -> int:
+        """Those of the full size."""
+        return len(prior.warm(self.steps).schedule(problem.sigma))
 
     def __call__(self, problem: Problem, prior: SplittingPrior) -> Iterator[Iterate]:
         """Yield the scene in light, (C, *blur.scene), after every step at full size."""
@@ -97,15 +96,15 @@ class Descent:
 
 def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: float) -> Iterator[Iterate]:
     """Yield the scene in light after every level of the prior's schedule, from a scene in light."""
-    blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent else None)
+    blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent and not problem.linear else None)
     highest, least, steps = HIGHEST, math.inf, _lengths(LOWEST, HIGHEST)
     best = unknown = term.unknown(light)
     move, scaling = torch.zeros_like(unknown), None
+    light, slope = term.light(unknown)
     for index, level in enumerate(prior.schedule(problem.sigma)):
-        light, slope = term.light(unknown)
         misfit, weight = term.misfit(light)
         size = float(misfit.norm())
-        if not size <= GROWN * least:  # the steps were too long: go back, and take shorter ones
+        if not size <= GROWN * max(least, term.expected):  # the steps were too long: go back, and take shorter ones
             highest, unknown = 2 * highest, best
             steps, move, scaling = _lengths(LOWEST, highest), torch.zeros_like(unknown), None
             light, slope = term.light(unknown)
@@ -119,8 +118,8 @@ def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: flo
         length, damping = next(steps)
         move.mul_(damping).add_(term.precondition(force, scaling, prior.symbol, level.q), alpha=length)
         unknown = term.kept(unknown + move)
+        light, slope = term.light(unknown)
         yield Iterate(light, size / term.size)
-    yield Iterate(term.light(unknown)[0], size / term.size)
 
 
 def _lengths(lowest: float, highest: float) -> Iterator[tuple[float, float]]:

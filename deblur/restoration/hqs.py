@@ -9,9 +9,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-import torch
-from torch import Tensor
-
 from deblur.errors import OptionError
 from deblur.restoration.descent import Descent
 from deblur.restoration.normal_equations import NormalEquations
@@ -72,8 +69,8 @@ class HalfQuadraticSplitting(Restorer):
 
     def expected_steps(self, problem: Problem) -> int:
         """The length of the prior's schedule."""
-        steps = len(self.prior.schedule(problem.sigma)) if problem.plain else self.descent.expected_steps(problem)
-        return min(self.limit, steps)
+        steps = len(self.prior.schedule(problem.sigma))
+        return min(self.limit, steps if problem.plain else self.descent.expected_steps(problem, self.prior))
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step of the schedule."""
@@ -84,8 +81,8 @@ class HalfQuadraticSplitting(Restorer):
         equations = misfit = None
         schedule = self.prior.schedule(problem.sigma)
         for level in schedule:
-            if misfit is None or problem.clips:
-                problem = replace(problem, mask=_active(whole, scene))
+            if misfit is None or whole.clips:
+                problem = whole.bounded(scene)
                 misfit, equations = problem.masked(problem.blurred - blur(scene)), None
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
@@ -95,16 +92,3 @@ class HalfQuadraticSplitting(Restorer):
             if level is schedule[-1] and (share := min(1.0, (problem.sigma / self.denoise_from) ** 2)):
                 estimate = replace(estimate, scene=scene.add(self.prior.pull(scene, level), alpha=share))
             yield estimate
-
-
-def _active(problem: Problem, scene: Tensor) -> Tensor | None:
-    """Which pixels count beside a scene: where the frame clips, those only where the scene, blurred, stays below it."""
-    if problem.clipped is None and problem.crushed is None:
-        return problem.mask
-    rest = problem.blurred - problem.blur(scene)
-    counted = torch.ones_like(rest, dtype=torch.bool)
-    if problem.clipped is not None:
-        counted &= ~problem.clipped | (rest > 0)
-    if problem.crushed is not None:
-        counted &= ~problem.crushed | (rest < 0)
-    return counted if problem.mask is None else counted & problem.mask

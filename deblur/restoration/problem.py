@@ -7,7 +7,7 @@ A pixel's noise is told in stored values, sigma * deviation; where the frame cli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -68,7 +68,12 @@ class Problem:
     @property
     def plain(self) -> bool:
         """Whether the data term is quadratic but for what clips: light as it is, noise alike everywhere."""
-        return self.curve.name == "linear" and self.deviation is None and self.chroma == 1
+        return self.linear and self.deviation is None and self.chroma == 1
+
+    @property
+    def linear(self) -> bool:
+        """Whether stored values are light."""
+        return self.curve.name == "linear"
 
     @property
     def clips(self) -> bool:
@@ -91,6 +96,27 @@ class Problem:
             dtype=self.blurred.dtype,
             device=self.blurred.device,
         )
+
+    def believing(self) -> Problem:
+        """The problem in which clipped pixels do not count."""
+        if not self.clips:
+            return self
+        mask = torch.ones_like(self.blurred, dtype=torch.bool)
+        for plane in (self.clipped, self.crushed):
+            mask = mask if plane is None else mask & ~plane
+        return replace(self, mask=mask if self.mask is None else mask & self.mask, clipped=None, crushed=None)
+
+    def bounded(self, scene: Tensor) -> Problem:
+        """The problem in which clipped pixels count only where this scene, blurred, is beyond what they allow."""
+        if not self.clips:
+            return self
+        rest = self.blurred - self.blur(scene)
+        counted = torch.ones_like(rest, dtype=torch.bool)
+        if self.clipped is not None:
+            counted &= ~self.clipped | (rest > 0)
+        if self.crushed is not None:
+            counted &= ~self.crushed | (rest < 0)
+        return replace(self, mask=counted if self.mask is None else counted & self.mask, clipped=None, crushed=None)
 
     @property
     def right_hand_side(self) -> Tensor:

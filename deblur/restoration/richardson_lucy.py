@@ -15,7 +15,7 @@ from deblur.restoration.restorer import Iterate, Restorer, check_positive
 
 __all__ = ["RichardsonLucy"]
 
-DARKEST, BRIGHTEST = 2e-4, 50.0
+DARKEST, BRIGHTEST = 1e-4, 50.0
 """Between these the scene is kept, full scale being 1: a multiplicative step cannot leave zero."""
 
 FARTHEST = 2.0

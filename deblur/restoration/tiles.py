@@ -17,6 +17,10 @@ from torch import Tensor
 __all__ = ["Span", "Tile", "cut", "cut_axis"]
 
 
+ALIGNED = 8
+"""Tiles start at multiples of this, so that where 2 x 2 pixels are taken together they are the same ones everywhere."""
+
+
 @dataclass(frozen=True)
 class Span:
     """One axis of a tile: the frame's pixels [start, stop), and their weights in the blend, (stop - start,)."""
@@ -53,13 +57,13 @@ def cut_axis(length: int, size: int, overlap: int) -> list[Span]:
 
     Example:
         >>> [(span.start, span.stop) for span in cut_axis(100, 40, 8)]
-        [(0, 41), (25, 75), (59, 100)]
+        [(0, 41), (24, 75), (56, 100)]
     """
     count = -(-length // size)
     edges = [round(i * length / count) for i in range(count + 1)]
     spans = []
     for before, after in itertools.pairwise(edges):
-        start, stop = max(0, before - overlap), min(length, after + overlap)
+        start, stop = max(0, before - overlap) // ALIGNED * ALIGNED, min(length, after + overlap)
         position = torch.arange(start, stop, dtype=torch.float64) + 0.5
         weight = torch.ones(stop - start, dtype=torch.float64)
         if before > 0:

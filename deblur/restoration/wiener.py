@@ -28,7 +28,8 @@ class Wiener(Restorer):
     until the residual moves no pixel of the frame any more: a step is the residual made an image by the preconditioner,
     and its largest pixel says more than a norm over the picture, in which an unsolved border drowns.
 
-    Where the problem is not plain, or clips, a descent of a few steps takes the place of the equations.
+    Where the problem is not plain a descent of a few steps takes the place of the equations; where it clips, they are
+    solved once more for the pixels whose bound the first solution breaks.
 
     Args:
         weight: 1 / (mean squared gradient) of the scenes expected; larger is smoother.
@@ -57,24 +58,30 @@ class Wiener(Restorer):
 
     def expected_steps(self, problem: Problem) -> int:
         """Those of the descent, or as many as it may take."""
-        return self.descent.expected_steps(problem) if _bent(problem) else self.limit
+        return self.limit if problem.plain else self.descent.steps
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step, with the largest change of a pixel that the frame shows."""
-        if _bent(problem):
-            for estimate in self.descent(problem, Ridge(weight=self.weight)):
-                yield replace(estimate, residual=max(estimate.residual, 2 * self.tolerance))  # it ends by itself
+        if problem.plain:
+            yield from self._solutions(problem)
             return
-        equations = NormalEquations(problem, gradients, self.weight * problem.sigma**2)
-        blur, scene = problem.blur, problem.blur.extend(problem.blurred)
-        for estimate in equations.solve(problem.right_hand_side, scene):
-            change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
-            scene = estimate.scene
-            yield Iterate(scene, change)
+        for estimate in self.descent(problem, Ridge(weight=self.weight)):
+            yield replace(estimate, residual=max(estimate.residual, 2 * self.tolerance))  # it ends by itself
 
-
-def _bent(problem: Problem) -> bool:
-    return problem.clips or not problem.plain
+    def _solutions(self, problem: Problem) -> Iterator[Iterate]:
+        blur, scene, bounds = problem.blur, problem.blur.extend(problem.blurred), problem.clips
+        solved = problem.believing()
+        while True:
+            equations = NormalEquations(solved, gradients, self.weight * problem.sigma**2)
+            for estimate in equations.solve(solved.right_hand_side, scene):
+                change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
+                scene = estimate.scene
+                if bounds and change <= self.tolerance:
+                    break
+                yield Iterate(scene, change)
+            if not bounds:
+                return
+            solved, bounds = problem.bounded(scene), False
 
 
 def _largest(values: Tensor) -> float:

@@ -115,6 +115,7 @@ def test_a_preconditioner(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(preconditioners.PRECONDITIONERS, "plain", plain)
     words = ["apply", "b.png", "-k", "box:size=3", "--method", "wiener", "--preconditioner", "plain", "-o", "r.png"]
+    words += ["--transfer", "linear", "--noise", "0.01"]
     assert run(*words).code == 0
     assert asked
 

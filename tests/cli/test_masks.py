@@ -49,7 +49,7 @@ def _read(name: str) -> np.ndarray:
 
 def test_a_mask_and_nan_say_the_same_and_are_told(run: Any) -> None:
     by_mask = _apply(run, "spoilt.png", "--mask", "mask.png", "-o", "mask_out.png")
-    by_nan = _apply(run, "nan.tif", "-o", "nan_out.tif")
+    by_nan = _apply(run, "nan.tif", "--transfer", "srgb", "-o", "nan_out.tif")
     assert by_mask["notes"] == ["80 pixels not believed (--mask)"]
     assert by_nan["notes"] == ["80 pixels not believed (NaN)"]
     assert np.abs(_read("mask_out.png") - _read("nan_out.tif").clip(0, 1)).max() < 0.03

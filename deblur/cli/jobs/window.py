@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deblur.errors import OptionError
+from deblur.restoration.tiles import ALIGNED
 
 __all__ = ["Window"]
 
@@ -48,5 +49,5 @@ class Window:
 
 
 def _span(start: int, length: int, size: int, margin: int) -> tuple[slice, slice, slice]:
-    first, last = max(start - margin, 0), min(start + length + margin, size)
+    first, last = max(start - margin, 0) // ALIGNED * ALIGNED, min(start + length + margin, size)
     return slice(first, last), slice(start, start + length), slice(start - first, start - first + length)
