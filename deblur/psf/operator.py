@@ -173,8 +173,10 @@ class Blur:
         self._check(scene, self.scene)
         if scene.ndim != 3 or len(scene) == 1:
             return self._blurred(scene, self.spectrum)
-        channels = each_channel(scene)  # one after the other: their Fourier transforms take the memory
-        return torch.cat([self._blurred(scene[c], of_channel(self.spectrum, c)) for c in channels])
+        blurred = scene.new_empty(len(scene), *self.frame)
+        for channel in each_channel(scene):  # one after the other: their Fourier transforms take the memory
+            blurred[channel] = self._blurred(scene[channel], of_channel(self.spectrum, channel))
+        return blurred
 
     def _blurred(self, scene: Tensor, spectrum: Tensor) -> Tensor:
         return self.visible(irfft2(spectrum * rfft2(self.to_grid(scene)), s=self.grid))
@@ -182,11 +184,11 @@ class Blur:
     def adjoint(self, frame: Tensor) -> Tensor:
         """Apply the adjoint: a frame (C, H, W) to a scene (C, *self.scene), one channel after the other."""
         self._check(frame, self.frame)
-        scenes = []
+        scene = frame.new_empty(*frame.shape[:-2], *self.scene)
         for channel in each_channel(frame):
             spectrum = rfft2(self.embed(frame[channel])).mul_(of_channel(self.spectrum, channel).conj())
-            scenes.append(self.from_grid(irfft2(spectrum, s=self.grid)))
-        return torch.cat(scenes)
+            scene[channel] = self.from_grid(irfft2(spectrum, s=self.grid))
+        return scene
 
     def extend(self, frame: Tensor) -> Tensor:
         """A first guess of the scene: the frame, with its border repeated where the scene is larger."""

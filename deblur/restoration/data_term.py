@@ -10,6 +10,7 @@ from torch.fft import irfft2, rfft2
 
 from deblur.psf.operator import Blur, each_channel, of_channel
 from deblur.restoration import opponent
+from deblur.restoration.bands import bands
 from deblur.restoration.problem import Problem
 from deblur.restoration.symbols import Symbol, on_grid
 
@@ -65,37 +66,43 @@ class DataTerm:
 
     def unknown(self, light: Tensor) -> Tensor:
         """v of a scene in light."""
-        stored = self._kept(self.curve.encode(light))
-        return stored if self._forth is None else opponent.turned(self._forth, stored)
+        return self._turned(self._forth, self._kept(self.curve.encode(light)))
 
-    def kept(self, unknown: Tensor) -> Tensor:
-        """The nearest v whose stored values are within what the curve is good for."""
-        if self.problem.linear:
-            return unknown
-        if self._forth is None or self._back is None:
-            return self._kept(unknown)
-        return opponent.turned(self._forth, self._kept(opponent.turned(self._back, unknown)))
+    def moved(self, unknown: Tensor, move: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The nearest v to where a move leads that the curve is good for; its scene in light; the slope g' there."""
+        moved, light, slope = (torch.empty_like(unknown) for _ in range(3))
+        for rows in bands(unknown):
+            band = unknown[:, rows] if move is None else unknown[:, rows] + move[:, rows]
+            stored = self._kept(self._turned(self._back, band))
+            moved[:, rows] = self._turned(self._forth, stored)
+            light[:, rows] = lit = self.curve.decode(stored)
+            slope[:, rows] = self.curve.slope(stored, lit)
+        return moved, light, slope
 
-    def light(self, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        """The scene in light, and the slope g' of light at it."""
-        stored = unknown if self._back is None else opponent.turned(self._back, unknown)
-        light = self.curve.decode(stored)
-        return light, self.curve.slope(stored, light)
+    def misfit(self, light: Tensor) -> tuple[float, Tensor, Tensor]:
+        """What a scene in light misses: ||omega (y - K x)||, omega^2 (y - K x), and omega.
 
-    def misfit(self, light: Tensor) -> tuple[Tensor, Tensor]:
-        """omega (y - K x) of a scene in light, and omega: 0 where the frame clips and the scene is bright enough."""
-        rest = self.problem.blurred - self.blur(light)
-        weight = self.weight
-        for clips, beyond in ((self.problem.clipped, rest < 0), (self.problem.crushed, rest > 0)):
-            if clips is not None:
-                weight = weight.masked_fill(clips & beyond, 0)
-        return rest.mul_(weight), weight
+        omega is 0 where the frame clips and the scene is bright enough.
+        """
+        rest, weight, squares = self.blur(light), self.weight.clone(), 0.0
+        for rows in bands(rest):
+            miss = torch.sub(self.problem.blurred[:, rows], rest[:, rows])
+            for clips, beyond in ((self.problem.clipped, torch.lt), (self.problem.crushed, torch.gt)):
+                if clips is not None:
+                    weight[:, rows].masked_fill_(clips[:, rows] & beyond(miss, 0), 0)
+            miss.mul_(weight[:, rows])
+            squares += float(miss.square().sum())
+            rest[:, rows] = self._turned(self._metric, miss).mul_(weight[:, rows])
+        return math.sqrt(squares) if math.isfinite(squares) else squares, rest, weight
 
-    def gradient(self, misfit: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
-        """Minus the gradient by v, (C, *blur.scene)."""
-        seen = misfit if self._metric is None else opponent.turned(self._metric, misfit)
-        force = self.blur.adjoint(seen * weight).mul_(slope)
-        return force if self._back is None else opponent.turned(self._back.T, force)
+    def gradient(self, seen: Tensor, slope: Tensor) -> Tensor:
+        """Minus the gradient by v, (C, *blur.scene), from omega^2 (y - K x)."""
+        force = self.blur.adjoint(seen)
+        for rows in bands(force):
+            band = force[:, rows].mul_(slope[:, rows])
+            if self._back is not None:
+                force[:, rows] = self._turned(self._back.T, band)
+        return force
 
     def scaling(self, slope: Tensor, weight: Tensor) -> Tensor:
         """The diagonal E, (1 or C, *blur.scene), that makes up for slopes and weights which vary.
@@ -117,18 +124,23 @@ class DataTerm:
 
     def precondition(self, force: Tensor, scaling: Tensor, symbol: Symbol, q: float) -> Tensor:
         """E P^-1 E of a force."""
-        blur, moves, inverse = self.blur, torch.empty_like(force), None
+        blur, moves = self.blur, torch.empty_like(force)
         regulariser = on_grid(symbol, blur.grid, blur.taps)
         for index, channel in enumerate(each_channel(force)):
-            if inverse is None or self._shares[index] != self._shares[index - 1] or len(self._power) > 1:
-                inverse = of_channel(self._power, channel) * self._shares[index]
-                inverse.add_(regulariser, alpha=q).add_(FLOOR).reciprocal_()
             scale = of_channel(scaling, channel)
             scaled = force[channel] * scale
             grown = scaled if blur.free else blur.embed(scaled)
-            grown = irfft2(rfft2(grown).mul_(inverse), s=blur.grid)
+            spectrum, power = rfft2(grown), of_channel(self._power, channel)
+            for rows in bands(spectrum):
+                inverse = (power[:, rows] * self._shares[index]).add_(regulariser[rows], alpha=q).add_(FLOOR)
+                spectrum[:, rows].div_(inverse)
+            grown = irfft2(spectrum, s=blur.grid)
             torch.mul(grown if blur.free else blur.visible(grown), scale, out=moves[channel])
         return moves
+
+    @staticmethod
+    def _turned(matrix: Tensor | None, image: Tensor) -> Tensor:
+        return image if matrix is None else opponent.turned(matrix, image)
 
     def _kept(self, stored: Tensor) -> Tensor:
         return stored if self.problem.linear else stored.clamp(DARKEST, BRIGHTEST)

@@ -41,7 +41,7 @@ __all__ = ["Descent"]
 LOWEST, HIGHEST = 0.03, 6.0
 """Eigenvalues of M and the equations that the steps are made for; the highest seen were 5."""
 
-RENEWED = 5
+RENEWED = 8
 """Steps after which E is made anew."""
 
 GROWN = 1.5
@@ -63,7 +63,7 @@ class Descent:
         OptionError: a setting out of its range.
     """
 
-    steps: int = 18
+    steps: int = 16
     coarse: int = 12
     polish: int = 12
     start: RichardsonLucy = field(default_factory=lambda: RichardsonLucy(limit=40, coarse=0))
@@ -98,27 +98,27 @@ def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: flo
     """Yield the scene in light after every level of the prior's schedule, from a scene in light."""
     blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent and not problem.linear else None)
     highest, least, steps = HIGHEST, math.inf, _lengths(LOWEST, HIGHEST)
-    best = unknown = term.unknown(light)
+    best = term.unknown(light)
+    unknown, light, slope = term.moved(best)
     move, scaling = torch.zeros_like(unknown), None
-    light, slope = term.light(unknown)
     for index, level in enumerate(prior.schedule(problem.sigma)):
-        misfit, weight = term.misfit(light)
-        size = float(misfit.norm())
+        size, seen, weight = term.misfit(light)
         if not size <= GROWN * max(least, term.expected):  # the steps were too long: go back, and take shorter ones
-            highest, unknown = 2 * highest, best
-            steps, move, scaling = _lengths(LOWEST, highest), torch.zeros_like(unknown), None
-            light, slope = term.light(unknown)
-            misfit, weight = term.misfit(light)
+            highest, steps, scaling = 2 * highest, _lengths(LOWEST, 2 * highest), None
+            move.zero_()
+            unknown, light, slope = term.moved(best)
+            size, seen, weight = term.misfit(light)
         elif size < least:
             least, best = size, unknown
         if scaling is None or index % RENEWED == 0:
             scaling = term.scaling(slope, weight)
-        force = term.gradient(misfit, weight, slope)
+        del weight
+        force = term.gradient(seen, slope)
         force.add_(blur.from_grid(prior.pull(blur.to_grid(unknown), level)), alpha=level.q)
         length, damping = next(steps)
         move.mul_(damping).add_(term.precondition(force, scaling, prior.symbol, level.q), alpha=length)
-        unknown = term.kept(unknown + move)
-        light, slope = term.light(unknown)
+        del force
+        unknown, light, slope = term.moved(unknown, move)
         yield Iterate(light, size / term.size)
 
 

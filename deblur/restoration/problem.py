@@ -76,6 +76,11 @@ class Problem:
         return self.curve.name == "linear"
 
     @property
+    def masks(self) -> bool:
+        """Whether there are pixels that count less than others, or not at all."""
+        return self.mask is not None or self.weights is not None
+
+    @property
     def clips(self) -> bool:
         """Whether there are pixels that only bound the light."""
         return self.clipped is not None or self.crushed is not None

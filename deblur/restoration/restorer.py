@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
@@ -98,7 +97,7 @@ class Restorer(ABC):
         total = self.expected_steps(problem)
         image, residual, index, status = problem.blurred, math.inf, 0, "converged"
         for index, estimate in enumerate(self.estimates(problem), 1):
-            if not (math.isfinite(estimate.residual) and bool(torch.isfinite(estimate.scene).all())):
+            if not (math.isfinite(estimate.residual) and math.isfinite(float(estimate.scene.sum()))):
                 status = "diverged"
                 break
             image, residual = problem.blur.crop(estimate.scene), estimate.residual

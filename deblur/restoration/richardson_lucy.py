@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 from deblur.restoration import coarse
+from deblur.restoration.bands import bands
 from deblur.restoration.problem import Problem
 from deblur.restoration.restorer import Iterate, Restorer, check_positive
 
@@ -17,6 +18,9 @@ __all__ = ["RichardsonLucy"]
 
 DARKEST, BRIGHTEST = 1e-4, 50.0
 """Between these the scene is kept, full scale being 1: a multiplicative step cannot leave zero."""
+
+SPARSE = 4
+"""Of so many rows and columns one is looked at to tell the residual."""
 
 FARTHEST = 2.0
 """The factor by which the momentum may change a pixel in one step, at most."""
@@ -85,39 +89,48 @@ class RichardsonLucy(Restorer):
 
     def _from(self, problem: Problem, scene: Tensor) -> Iterator[Iterate]:
         blur, observed = problem.blur, problem.blurred.clamp_min(DARKEST)
-        share = blur.adjoint(problem.masked(torch.ones_like(observed)))
-        unseen, share = (LEAST_SEEN - share).clamp_min_(0), share.clamp_min_(LEAST_SEEN)
-        scale = observed.norm()
+        alike = not problem.masks and len(blur.taps) == 1
+        share = blur.adjoint(problem.masked(torch.ones_like(observed[:1] if alike else observed)))
+        some = problem.masked(observed.clone())[..., ::SPARSE, ::SPARSE]
+        scale = some.norm().clamp_min(DARKEST)
         weight = self.tv * problem.sigma
-        ahead = scene = scene.clamp(DARKEST, BRIGHTEST)
-        index = 0
+        scene = scene.clamp(DARKEST, BRIGHTEST)
+        ahead, index = scene.clone(), 0
         while True:
-            ratio = observed / blur(ahead).clamp_min_(DARKEST)
-            if problem.clipped is not None:
-                ratio = torch.where(problem.clipped, ratio.clamp_min(1), ratio)
-            residual = float(problem.masked(observed - observed / ratio).norm() / scale)
-            following = blur.adjoint(problem.masked(ratio)).add_(unseen).div_(share).mul_(ahead)
-            if weight:
-                following.div_(_curvature(ahead, 4 * weight).mul_(-weight).add_(1).clamp_min_(0.1))
-            following.clamp_(DARKEST, BRIGHTEST)
-            momentum = index / (index + 3)
-            ahead = (following / scene).clamp_(1 / FARTHEST, FARTHEST).pow_(momentum)
-            ahead.mul_(following).clamp_(DARKEST, BRIGHTEST)
-            scene, index = following, index + 1
+            ratio = blur(ahead)
+            for rows in bands(ratio):
+                band = torch.div(observed[:, rows], ratio[:, rows].clamp_min_(DARKEST), out=ratio[:, rows])
+                if problem.clipped is not None:
+                    band.copy_(torch.where(problem.clipped[:, rows], band.clamp_min(1), band))
+            residual = float((some - some / ratio[..., ::SPARSE, ::SPARSE]).norm() / scale)
+            following = blur.adjoint(problem.masked(ratio))
+            for rows in bands(scene):
+                band, part = following[:, rows], share[:, rows].clamp_min(LEAST_SEEN)
+                band.add_((LEAST_SEEN - share[:, rows]).clamp_min_(0)).div_(part).mul_(ahead[:, rows])
+                if weight:
+                    band.div_(_curvature(ahead, 4 * weight, rows).mul_(-weight).add_(1).clamp_min_(0.1))
+                band.clamp_(DARKEST, BRIGHTEST)
+                momentum = (band / scene[:, rows]).clamp_(1 / FARTHEST, FARTHEST).pow_(index / (index + 3))
+                scene[:, rows] = band
+                band.mul_(momentum).clamp_(DARKEST, BRIGHTEST)
+            ahead, index = following, index + 1
             yield Iterate(scene, residual)
 
 
-def _curvature(image: Tensor, flat: float) -> Tensor:
-    """div(grad x / sqrt(|grad x|^2 + flat^2)), by forward differences and their adjoint.
+def _curvature(image: Tensor, flat: float, rows: slice) -> Tensor:
+    """div(grad x / sqrt(|grad x|^2 + flat^2)) in some rows, by forward differences and their adjoint.
 
     Where differences are below `flat` this is diffusion; the explicit step is stable for flat >= 4 times its weight.
     """
-    dx = torch.diff(image, dim=-1, append=image[..., -1:])
-    dy = torch.diff(image, dim=-2, append=image[..., -1:, :])
+    above = int(rows.start > 0)
+    part = image[..., rows.start - above : rows.stop + 1, :]
+    below = part.shape[-2] - (rows.stop - rows.start) - above
+    dx = torch.diff(part, dim=-1, append=part[..., -1:])
+    dy = torch.diff(part, dim=-2, append=part[..., -1:, :])
     magnitude = (dx * dx).addcmul_(dy, dy).add_(max(flat, 1e-6) ** 2).rsqrt_()
     dx.mul_(magnitude)
     dy.mul_(magnitude)
     divergence = dx + dy
     divergence[..., 1:].sub_(dx[..., :-1])
     divergence[..., 1:, :].sub_(dy[..., :-1, :])
-    return divergence
+    return divergence[..., above : part.shape[-2] - below, :]
