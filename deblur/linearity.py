@@ -23,7 +23,7 @@ from deblur.origin import Origin
 from deblur.photometry import PhotonTransfer, Stars, photon_transfer, stars
 from deblur.picture import Picture, without_hidden
 
-__all__ = ["Linearity", "judged"]
+__all__ = ["Linearity", "judged", "rises"]
 
 _COUNTS = 4095  # 12 bits
 _DARK = 0.1  # the median over the brightest thousandth; one sRGB photograph in thirty is darker
@@ -71,7 +71,7 @@ def judged(picture: Picture) -> Linearity:
     highest = float(pixels.max()) * (origin.white - origin.black) + origin.black
     noise = photon_transfer(plane)
     counts = origin.dtype == "uint16" and highest <= _COUNTS
-    rising, falling = _rises(noise), _falls(noise)
+    rising, falling = rises(noise), _falls(noise)
     for_it = [origin.program] if origin.program else []
     for_it += [f"counts up to {highest:.0f}"] if counts else []
     shown = True
@@ -107,7 +107,7 @@ def _is_photons(noise: PhotonTransfer | None, median: float) -> bool:
     return noise.error < (0.15 if median < 0.3 else 0.08) and noise.growth > 4 and noise.reach > 5
 
 
-def _rises(noise: PhotonTransfer | None) -> bool:
+def rises(noise: PhotonTransfer | None) -> bool:
     """Noise that grows with the level, as far as the picture's own range and texture show."""
     if noise is None or not (0.6 <= noise.slope <= 1.4 and noise.error < 0.15 and noise.reach > 2.5):
         return False

@@ -26,8 +26,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
-from deblur.noise import effective_sigma, estimate_sigma, noise_by_level, span
+from deblur.linearity import rises
+from deblur.noise import effective_sigma, estimate_sigma, span
 from deblur.options import ApplyOptions
+from deblur.photometry import photon_transfer
 from deblur.picture import Picture, without_hidden
 from deblur.psf import Kernel
 from deblur.psf.operator import of_channel
@@ -53,9 +55,6 @@ STRADDLE = 1.5
 
 BLACK = 0.5 / 255
 """A stored value up to which a pixel says only "at most so bright"."""
-
-UNEVEN = 1.5
-"""How many times noisier its noisiest level is than its quietest where a frame's noise depends on light."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +112,10 @@ class Measurements:
         """The noise's standard deviation at a stored value."""
         return float(np.interp(stored, self.levels, self.deviations))
 
+    def at(self, share: float) -> float:
+        """The same at a share of the brightest values."""
+        return self.deviation(share * self.scale)
+
     def curve(self, picture: Picture) -> Transfer:
         """Between stored values and light."""
         return TRANSFERS["linear"] if self.linear else (picture.transfer or TRANSFERS["srgb"])
@@ -155,7 +158,7 @@ def measure(picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurem
         return dataclasses.replace(record, deviations=(float(options.noise),), told=True)
     guess = CORRELATION * math.hypot(shown, record.coding) if record.coding else shown
     first = dataclasses.replace(record, deviations=(guess,))
-    if linear and not _uneven(window, counted):
+    if linear and not rises(photon_transfer(window.mean(0))):
         return first
     return _with_levels(first, picture, kernel, options)
 
@@ -209,12 +212,6 @@ def pose(
 
 def _on(planes: Tensor | None, device: torch.device | str) -> Tensor | None:
     return None if planes is None else planes.to(device)
-
-
-def _uneven(window: Tensor, counted: Tensor) -> bool:
-    """Whether the noise depends on light, as photons' does."""
-    sigmas = [sigma for _, sigma in noise_by_level(window, counted)]
-    return len(sigmas) > 1 and max(sigmas) > UNEVEN * min(sigmas)
 
 
 def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurements:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 
-__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "effective_sigma", "estimate_sigma", "noise_by_level", "span"]
+__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "effective_sigma", "estimate_sigma", "span"]
 
 LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
 """The noise that learned priors are trained for: the smallest and the largest sigma, as fractions of full scale."""
@@ -71,42 +71,6 @@ def estimate_sigma(frame: Tensor, mask: Tensor | None = None, *, sharp: bool = F
         return float(medians.quantile(_QUIETEST)) / _QUIET_SHARE
     values = second[believed.expand_as(second)].abs()
     return float(values.median()) / 0.6745 if values.numel() >= 64 else 0.0
-
-
-def noise_by_level(frame: Tensor, mask: Tensor | None = None, levels: int = 8) -> list[tuple[float, float]]:
-    """The noise of a frame (C, H, W) at levels of brightness that as many pixels have each: (level, sigma), rising.
-
-    It is told as by `estimate_sigma`, and as little of texture's doing. A level with too few pixels is left out.
-
-    Args:
-        frame: full scale 1.
-        mask: (1 or C, H, W), not 0 where a pixel is to be believed.
-        levels: how many.
-
-    Example:
-        >>> light = torch.linspace(0.1, 1, 200).expand(1, 200, 200)
-        >>> noisy = light + 0.05 * light.sqrt() * torch.randn(1, 200, 200, generator=torch.Generator().manual_seed(0))
-        >>> dark, *_, bright = noise_by_level(noisy)
-        >>> 2 < bright[1] / dark[1] < 3
-        True
-    """
-    rows, columns = (_centre(n) for n in frame.shape[-2:])
-    block = frame[..., rows, columns]
-    if min(block.shape[-2:]) < 3:
-        return []
-    second, believed = _second(block, None if mask is None else mask[..., rows, columns])
-    around = torch.nn.functional.avg_pool2d(block[None], 3, stride=1)[0][believed.expand_as(second)]
-    values = second[believed.expand_as(second)].abs()
-    if len(values) < 64 * levels:
-        return []
-    edges = around[:: max(1, len(around) // 1_000_000)].quantile(torch.linspace(0, 1, levels + 1).to(around))
-    index = torch.bucketize(around, edges[1:-1])
-    found = []
-    for level in range(levels):
-        at = index == level
-        if int(at.sum()) >= 64:
-            found.append((float(around[at].mean()), float(values[at].median()) / 0.6745))
-    return found
 
 
 def _second(block: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -125,9 +125,7 @@ def restore(
                 break
             tile.add(image[channels], restored_part)
     image = given.kept(with_hidden(image, pixels, alpha))
-    return _summary(
-        records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes
-    )
+    return _summary(records, image, method, measured, time.perf_counter() - start, notes)
 
 
 def apply(
@@ -252,7 +250,7 @@ def _summary(
     records: list[Restoration],
     image: Tensor,
     method: str,
-    sigma: float,
+    measured: Measurements,
     seconds: float,
     notes: list[str],
 ) -> Restoration:
@@ -264,6 +262,7 @@ def _summary(
         steps=max(record.steps for record in records),
         seconds=seconds,
         method=method,
-        sigma=float(sigma),
+        sigma=measured.at(0.5),
+        noise=() if measured.even else tuple(measured.at(level) for level in (0.1, 0.5, 0.9)),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
     )

@@ -137,6 +137,7 @@ PUBLIC = {
         "LARGE",
         "LARGE_SETTINGS",
         "SMALL_METHOD",
+        "WORDS",
         "choose",
         "configured",
         "named",

@@ -52,7 +52,7 @@ def apply(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Method: auto (default), hyperlaplacian, flow (best, slow), wiener (fast), tv, rl or exact.",
+            help="Method: auto (default), fast (wiener), best (flow, slow), hyperlaplacian, tv, rl or exact.",
         ),
     ] = None,
     noise: Noise = None,

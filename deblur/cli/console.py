@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,19 @@ def describe(failure: BaseException) -> str:
     )
 
 
+LONG = 10
+"""Seconds from which on a run says how long it will take about."""
+
+
 class Bar:
-    """A progress bar with the time left and the step's text, drawn on stderr where that is a terminal."""
+    """A progress bar with the time left and the step's text, drawn on stderr where that is a terminal.
+
+    Where it is not, a run that will take long says so once, as soon as two of its steps tell.
+    """
 
     def __init__(self, label: str) -> None:
         self._label = label
+        self._steps: list[tuple[float, int]] = []  # when the first two came, and how far they were
         self._bar: tqdm[Any] | None = None
         self._text = ""
 
@@ -73,6 +82,7 @@ class Bar:
     def __call__(self, step: Step) -> None:
         """Move the bar to this step."""
         if not sys.stderr.isatty():
+            self._foretell(step)
             return
         if self._bar is None:
             from tqdm import tqdm
@@ -83,6 +93,16 @@ class Bar:
         if step.text != self._text:  # at once: the next step may be long in coming
             self._text = step.text
             self._bar.set_postfix_str(step.text)
+
+    def _foretell(self, step: Step) -> None:
+        if len(self._steps) == 2 or step.index == 0:
+            return
+        self._steps.append((time.monotonic(), step.index))
+        if len(self._steps) == 2:
+            (began, first), (now, second) = self._steps
+            left = (now - began) * (step.total - step.index) / max(1, second - first)
+            if left > LONG:
+                line(f"{self._label}: about {left:.0f} s", on_stderr=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None

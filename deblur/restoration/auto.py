@@ -12,7 +12,7 @@ from deblur.psf import Kernel
 from deblur.restoration import RESTORERS
 from deblur.restoration.restorer import Restorer
 
-__all__ = ["DEFAULT_METHOD", "LARGE", "LARGE_SETTINGS", "SMALL_METHOD", "choose", "configured", "named"]
+__all__ = ["DEFAULT_METHOD", "LARGE", "LARGE_SETTINGS", "SMALL_METHOD", "WORDS", "choose", "configured", "named"]
 
 DEFAULT_METHOD = "hyperlaplacian"
 """The best method that takes seconds for megapixels (see `benchmarks/`)."""
@@ -23,10 +23,15 @@ SMALL_METHOD = "flow"
 SMALLEST, SMALL = 64, 2**16
 """A frame is small that has so many pixels on its shorter side at least, and so many values in all at most."""
 
+WORDS: Mapping[str, str] = {"fast": "wiener", "best": SMALL_METHOD}
+"""What a user may say in the place of a method, whatever the frame."""
+
 LARGE = 2**19
 """Pixels from which on a method has its `LARGE_SETTINGS`."""
 
-LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {"flow": {"inner": 10, "prior": {"steps": 10}}}
+LARGE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "flow": {"inner": 10, "prior": {"steps": 10}, "descent": {"steps": 8, "coarse": 8}}
+}
 """Settings that make a slow method affordable in large frames: a megapixel takes less than half a minute."""
 
 
@@ -54,7 +59,7 @@ def choose(
     Args:
         shape: (C, H, W) of the whole frame, also where only a part of it is restored.
         kernel: what blurred it.
-        method: a name in `RESTORERS`, `auto`, or a restorer, which is taken as it is.
+        method: a name in `RESTORERS`, `auto`, `fast`, `best`, or a restorer, which is taken as it is.
         boundary: what lies outside the frame.
         prior: the file of a learned prior, or None.
         settings: fields of the method to change.
@@ -92,7 +97,8 @@ def named(method: str, prior: str | None = None) -> str:
     """The name in `RESTORERS` that a name or `auto` stands for in a frame that is not small.
 
     Args:
-        method: a name in `RESTORERS`, or `auto`: the best one, of those that take a learned prior where there is one.
+        method: a name in `RESTORERS`; `fast` or `best`; or `auto`: the default, or the first that takes a learned prior
+            where there is one.
         prior: the file of a learned prior, or None.
 
     Raises:
@@ -102,9 +108,9 @@ def named(method: str, prior: str | None = None) -> str:
         >>> named("auto", "prior.pt")
         'flow'
     """
-    known = list(RESTORERS)
+    known, method = list(RESTORERS), WORDS.get(method, method)
     if method not in ("auto", *known):
-        raise OptionError(f"unknown method {method!r}{did_you_mean(method, ['auto', *known])}")
+        raise OptionError(f"unknown method {method!r}{did_you_mean(method, ['auto', *WORDS, *known])}")
     if prior is None:
         return DEFAULT_METHOD if method == "auto" else method
     learned = [name for name in known if RESTORERS[name].learned]

@@ -38,6 +38,7 @@ class Restoration:
         steps: steps taken.
         seconds: time taken.
         method, sigma: what was run and the noise level it was given (NaN where none was needed).
+        noise: the same in dark, middle and bright parts, where it differs.
         notes: lines a user should see.
     """
 
@@ -48,6 +49,7 @@ class Restoration:
     seconds: float
     method: str = ""
     sigma: float = math.nan
+    noise: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -89,7 +89,9 @@ class Report:
         result = self.restoration
         parts = [result.method]
         if np.isfinite(result.sigma):
-            parts.append(f"sigma {result.sigma:.4f} ({255 * result.sigma:.2f}/255)")
+            levels = zip(("dark", "middle", "bright"), result.noise, strict=False)
+            apart = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in levels)
+            parts.append(f"sigma {result.sigma:.4f} ({255 * result.sigma:.2f}/255{apart and '; ' + apart})")
         limit = " (the limit)" if result.status == "limit" else ""
         parts += [f"{result.steps} step{'s' * (result.steps != 1)}{limit}", f"{result.seconds:.2f} s"]
         if self.scores is not None:
@@ -104,6 +106,7 @@ class Report:
             "output": self.output,
             "method": result.method,
             "sigma": result.sigma,
+            **({"noise": list(result.noise)} if result.noise else {}),
             "status": result.status,
             "residual": result.residual,
             "steps": result.steps,
