@@ -13,7 +13,8 @@ from skimage import data
 
 import deblur
 from deblur import images
-from deblur.jpeg_error import _blocks, jpeg_sigma
+from deblur.jpeg_error import jpeg_sigma
+from deblur.lattice import blocks_of
 from deblur.metrics import psnr
 from deblur.noise import estimate_sigma
 from deblur.options import ApplyOptions
@@ -57,7 +58,8 @@ def test_the_blocks_are_found_in_a_part_of_a_picture(blurred: np.ndarray) -> Non
     off = []
     for coding in (part.coding, frame.coding):
         assert coding is not None
-        multiples = dctn(_blocks(part.pixels, coding), axes=(1, 2), norm="ortho") / coding.tables[0]
+        blocks = blocks_of(part.pixels, (coding.offset[0] % 8, coding.offset[1] % 8))
+        multiples = dctn(blocks, axes=(1, 2), norm="ortho") / coding.tables[0]
         off.append(float(np.abs(multiples - np.rint(multiples)).mean()))
     assert off[0] < 0.05 < off[1]
 
