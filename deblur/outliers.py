@@ -37,6 +37,10 @@ LEAST = 3.0
 NEAR = 5.0
 """Deviations from which a neighbour of a group belongs to it."""
 
+NEARLY = 6.0
+"""Deviations, and times what is missed around, of what nearly is an outlier: of a sharp picture's pixels most that stand
+out are no more than that."""
+
 UNEXPLAINED = 0.0006
 """The share of the other pixels that are not explained, from which on it is the kernel that is wrong."""
 
@@ -46,8 +50,8 @@ MOST = 0.03
 CONCENTRATED = 0.15
 """The sum of a kernel's squared taps above which sharp detail passes it."""
 
-DENSE = 0.3
-"""The share of outliers within 4 pixels from which on all there are taken for some."""
+DENSE = 0.07
+"""The share of outliers within 12 pixels from which on they are letters, and what lies between strokes is taken too."""
 
 LONE = 4
 """Pixels of a group up to which it is believed without a second look."""
@@ -153,7 +157,7 @@ def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: Appl
     columns, rows = whole_lines(pixels, kernel, record, barred, margin)
     known = (columns | rows[:, None]) & seen
     where, added = known.copy(), np.zeros(pixels.shape, np.float32)
-    beyond = looked = 0
+    beyond = nearly = many = looked = 0
     for core, window in cells(barred.shape, CORE, margin):
         inner = inside(core, window)
         for channel, plane in enumerate(pixels):
@@ -162,26 +166,28 @@ def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: Appl
             where[core] |= found[inner]
             added[(channel, *core)] = extra[inner]
             left = ~barred[core] & ~ndimage.maximum_filter(found, 15)[inner]
-            beyond += int((rest[inner] & left).sum())
+            beyond += int((rest[inner] > NEAR)[left].sum())
+            nearly += int((rest[inner] > NEARLY)[left].sum())
+            many += int(found[inner].sum())
             looked += int(left.sum())
-    if not where.any() or beyond > UNEXPLAINED * looked or where.mean() > MOST:
+    if not many or nearly > 2 * many or beyond > UNEXPLAINED * looked or where.mean() > MOST:
         return None
     _keep_unexplained(where, known, added, frame, kernel, record, options)
-    where |= (ndimage.uniform_filter(where.astype(np.float32), 9) > DENSE) & seen  # between the strokes of letters
+    where |= _letters(where & ~known) & seen
     return Outliers(torch.from_numpy(where)[None], int(columns.sum()), int(rows.sum())) if where.any() else None
 
 
 def _found(
     part: Foretold, barred: NDArray[np.bool_], known: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]:
-    """The outliers of a part, what was added to them, and where the rest is not explained."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+    """The outliers of a part, what was added to them, and how far the rest is from explained."""
     found, dropped = known.copy(), np.zeros_like(known)
     added = part.added(found) if known.any() else torch.zeros(part.shape)
     z = np.abs(part.deviations(added))
     for _ in range(ROUNDS):
         around = np.maximum(1, _around(z, found))
         far = z > FAR * around
-        near = (z > NEAR * around) & ndimage.binary_dilation(found, np.ones((3, 3))) & ~dropped
+        near = (z > NEAR * np.minimum(around, 1.5)) & ndimage.binary_dilation(found, np.ones((3, 3))) & ~dropped
         more = (far | near) & ~found & ~barred
         more &= z >= STRONGEST * ndimage.maximum_filter(np.where(more, z, 0), 129)  # others may be their doing
         if not more.any():
@@ -192,7 +198,17 @@ def _found(
         found = ((found | more) & ~little) | known
         added *= torch.from_numpy(found)
         z = np.abs(part.deviations(added))
-    return found, added.numpy(), z > NEAR * np.maximum(1, _around(z, found))
+    rest: NDArray[np.float32] = z / np.maximum(1, _around(z, found))
+    return found, added.numpy(), rest
+
+
+def _letters(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where outliers lie so densely that they are letters: they, what they enclose, and a pixel around."""
+    many = ndimage.uniform_filter(where.astype(np.float32), 25) > DENSE
+    strokes = where & ndimage.maximum_filter(many, 25)
+    wide = ndimage.maximum_filter(strokes, 13)
+    letters: NDArray[np.bool_] = ndimage.minimum_filter(wide, 11)
+    return letters
 
 
 def _around(z: NDArray[np.float32], found: NDArray[np.bool_]) -> NDArray[np.float32]:
