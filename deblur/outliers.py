@@ -38,8 +38,7 @@ NEAR = 5.0
 """Deviations from which a neighbour of a group belongs to it."""
 
 NEARLY = 6.0
-"""Deviations, and times what is missed around, of what nearly is an outlier: of a sharp picture's pixels most that stand
-out are no more than that."""
+"""Deviations, and times what is missed around, of what nearly is an outlier: a sharp picture has many of them."""
 
 UNEXPLAINED = 0.0006
 """The share of the other pixels that are not explained, from which on it is the kernel that is wrong."""
@@ -170,7 +169,7 @@ def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: Appl
             nearly += int((rest[inner] > NEARLY)[left].sum())
             many += int(found[inner].sum())
             looked += int(left.sum())
-    if not many or nearly > 2 * many or beyond > UNEXPLAINED * looked or where.mean() > MOST:
+    if not many or nearly > 0.5 * many or beyond > UNEXPLAINED * looked or where.mean() > MOST:
         return None
     _keep_unexplained(where, known, added, frame, kernel, record, options)
     where |= _letters(where & ~known) & seen
@@ -198,7 +197,7 @@ def _found(
         found = ((found | more) & ~little) | known
         added *= torch.from_numpy(found)
         z = np.abs(part.deviations(added))
-    rest: NDArray[np.float32] = z / np.maximum(1, _around(z, found))
+    rest = (z / np.maximum(1, _around(z, found))).astype(np.float32)
     return found, added.numpy(), rest
 
 
