@@ -12,12 +12,15 @@ An estimator that looks at the highest frequencies calls such a picture free of 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 from torch import Tensor
 
-from deblur.coding import BLOCK, Coding
+from deblur.coding import BLOCK
+from deblur.lattice import Lattice, blocks_of
 from deblur.picture import Picture
 
 __all__ = ["CORRELATION", "jpeg_sigma"]
@@ -26,28 +29,38 @@ CORRELATION = 1.5
 """By how much more than its standard deviation the error of a JPEG counts: it is not white, but lies in the bands that
 a restoration amplifies and goes along with the edges (docs/experiments/jpeg.md)."""
 
-_LUMA = (0.299, 0.587, 0.114)
-_SIDE = 1448  # pixels a side that are looked at, in the middle: more does not sharpen the estimate
 _FEWEST = 16  # blocks that an estimate takes
 
 
-def jpeg_sigma(picture: Picture) -> float:
+def jpeg_sigma(picture: Picture, earlier: Lattice | None = None) -> float:
     """Standard deviation of the error that coding as a JPEG left in brightness, full scale 1; 0 for other pictures.
 
     It is taken over the bands of low and middle frequency, 1 <= u + v < 8: those that a restoration amplifies.
+
+    Args:
+        picture: pixels (C, H, W), with the coding of its file.
+        earlier: a lossier save that it went through before (`deblur.lattice.earlier_save`), whose error is added.
 
     Example:
         >>> import torch
         >>> jpeg_sigma(Picture(pixels=torch.rand(1, 64, 64)))
         0.0
     """
-    if picture.coding is None or picture.coding.format != "JPEG":
-        return 0.0
-    blocks = _blocks(picture.pixels, picture.coding)
+    variance = 0.0
+    if picture.coding is not None and picture.coding.format == "JPEG":
+        offset = picture.coding.offset[0] % BLOCK, picture.coding.offset[1] % BLOCK
+        variance += _variance(picture.pixels, picture.coding.tables[0].astype(np.float64), offset)
+    if earlier is not None:
+        variance += _variance(picture.pixels, earlier.table, earlier.offset)
+    return math.sqrt(variance) / 255
+
+
+def _variance(pixels: Tensor, table: NDArray[np.float64], offset: tuple[int, int]) -> float:
+    """Variance of what rounding to multiples of a table left, full scale 255; 0 where too few blocks tell."""
+    blocks = blocks_of(pixels, offset)
     flat = (blocks.max((1, 2)) >= 126) & (np.ptp(blocks, (1, 2)) < 2)  # clipped: nothing was rounded
     if len(blocks) - int(flat.sum()) < _FEWEST:
         return 0.0
-    table = picture.coding.tables[0].astype(np.float64)
     coefficients = dctn(blocks[~flat], axes=(1, 2), norm="ortho")
     live = (np.rint(coefficients / table) != 0).mean(0).clip(1e-4, 0.999)
     scale = table / (2 * np.log(1 / live))
@@ -56,17 +69,4 @@ def jpeg_sigma(picture: Picture) -> float:
     variance = live * table**2 / 12 + (1 - live) * np.minimum(dead, table**2 / 12)
     u, v = np.mgrid[:BLOCK, :BLOCK]
     middle = (u + v >= 1) & (u + v < BLOCK)
-    return float(np.sqrt(variance[middle].mean()) / 255)
-
-
-def _blocks(pixels: Tensor, coding: Coding) -> NDArray[np.float64]:
-    """The whole blocks of brightness in the middle of the picture, on the file's own grid, (n, 8, 8) about 0."""
-    starts = []
-    for length, offset in zip(pixels.shape[-2:], coding.offset, strict=True):
-        first = max(0, length - _SIDE) // 2
-        first += -(offset + first) % BLOCK
-        starts.append(slice(first, first + min(_SIDE, length - first) // BLOCK * BLOCK))
-    part = pixels[(slice(None), *starts)].double().numpy()
-    luma = 255 * (np.tensordot(_LUMA, part, 1) if len(part) == 3 else part[0]) - 128
-    rows, columns = (n // BLOCK for n in luma.shape)
-    return luma.reshape(rows, BLOCK, columns, BLOCK).transpose(0, 2, 1, 3).reshape(-1, BLOCK, BLOCK)
+    return float(variance[middle].mean())

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
+from deblur.lattice import earlier_save
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
 from deblur.linearity import rises
 from deblur.noise import effective_sigma, estimate_sigma, span
@@ -141,6 +142,8 @@ def measure(picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurem
     linear = curve.name == "linear"
     if math.isfinite(white) and (share := float((pixels >= white).float().mean())) > 0.5:
         notes.append(f"{share:.0%} of the pixels are saturated and say only that they are so bright; see --saturation")
+    if (earlier := earlier_save(picture)) is not None:
+        notes.append(earlier.note)
     below = window < white if math.isfinite(white) else torch.ones_like(window, dtype=torch.bool)
     counted = below if counted is None else below & counted
     shown = estimate_sigma(window, counted)
@@ -150,7 +153,7 @@ def measure(picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurem
         span=span(window, counted),
         white=white if math.isfinite(white) else None,
         shown=shown,
-        coding=jpeg_sigma(picture),
+        coding=jpeg_sigma(picture, earlier),
         chroma=COLOUR if len(pixels) == 3 and not linear else 1.0,
         notes=tuple(notes),
     )

@@ -26,6 +26,7 @@ from deblur.errors import DivergedError, ShapeError
 from deblur.masking import masked
 from deblur.measuring import Measurements, measure, pose
 from deblur.options import ApplyOptions
+from deblur.outliers import without_outliers
 from deblur.picture import Picture, check_picture, with_hidden
 from deblur.progress import OnStep, part_of
 from deblur.psf import Kernel
@@ -101,7 +102,8 @@ def restore(
     with using_threads(options.threads):
         frame = picture if whole is None else masked(whole, None, options.mask).picture
         measured = measured or measure(frame, kernel, options)
-        notes += measured.notes
+        picture, found = without_outliers(picture, frame, kernel, measured, options)
+        notes += [*measured.notes, *found]
         if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:
             least = restorer.least_noise * measured.shown
             told = measured.deviations[0]
@@ -139,6 +141,7 @@ def apply(
     saturation: float | str = "auto",
     transfer: str = "auto",
     mask: Any = "auto",
+    outliers: str = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -165,6 +168,7 @@ def apply(
             values are light already; `srgb` takes it as sRGB, `linear` takes stored values as they are.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
+        outliers: `auto` leaves out pixels that no noise explains (hot and dead ones, burnt-in dates), `none` does not.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
@@ -194,6 +198,7 @@ def apply(
         saturation=saturation,
         transfer=transfer,
         mask=mask,
+        outliers=outliers,
         preconditioner=preconditioner,
         threads=threads,
         device=device,

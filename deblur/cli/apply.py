@@ -63,6 +63,12 @@ def apply(
     ] = None,
     saturation: Saturation = None,
     mask: Mask = None,
+    outliers: Annotated[
+        Literal["auto", "none"] | None,
+        typer.Option(
+            help="auto (default): leave out what no noise explains, hot and dead pixels, burnt-in dates; none: don't."
+        ),
+    ] = None,
     black: Black = None,
     white: White = None,
     transfer: Annotated[
@@ -110,6 +116,7 @@ def apply(
         "boundary": boundary,
         "saturation": real_or(saturation, "--saturation", "auto", "none"),
         "mask": mask,
+        "outliers": outliers,
         "black": real(black, "--black"),
         "white": real(white, "--white"),
         "transfer": transfer,
