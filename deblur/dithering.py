@@ -41,13 +41,14 @@ def dithered(pixels: Tensor, stored: Tensor, place: tuple[int, int] = (0, 0), st
         >>> torch.equal(dithered(slope, slope), slope)
         True
     """
-    padded = F.pad(pixels[None], (2, 2, 2, 2), mode="replicate")
-    spread = (F.max_pool2d(padded, 5, stride=1) + F.max_pool2d(-padded, 5, stride=1))[0].div_(step)
-    share = spread.sub_(STRUCTURED).div_(SMOOTH - STRUCTURED).clamp_(0, 1)
-    share.masked_fill_((pixels - stored).abs() <= EQUAL * step, 0)
-    height, width = pixels.shape[-2:]
-    noise = torch.stack([pattern(height, width, place, channel) for channel in range(len(pixels))]).to(pixels)
-    return torch.addcmul(pixels, noise, share, value=2 * LARGEST * step)
+    result = pixels.clone()
+    for channel, (plane, before) in enumerate(zip(result, stored, strict=True)):
+        padded = F.pad(plane[None, None], (2, 2, 2, 2), mode="replicate")
+        spread = (F.max_pool2d(padded, 5, stride=1) + F.max_pool2d(-padded, 5, stride=1))[0, 0].div_(step)
+        share = spread.sub_(STRUCTURED).div_(SMOOTH - STRUCTURED).clamp_(0, 1)
+        share.masked_fill_((plane - before).abs() <= EQUAL * step, 0)
+        plane.addcmul_(pattern(*plane.shape, place, channel).to(plane), share, value=2 * LARGEST * step)
+    return result
 
 
 def pattern(height: int, width: int, place: tuple[int, int] = (0, 0), channel: int = 0) -> Tensor:

@@ -39,6 +39,8 @@ class ApplyOptions:
             light, where it happened; `linear` takes the values as they are.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
+        trust: `auto` draws the restoration towards the picture, region by region, where the kernel does not explain it
+            (`deblur.trusting`); `none` leaves it as it is.
         preconditioner: name of the preconditioner of the quadratic steps (it changes the speed, not the result);
             `auto` chooses.
         threads: number of processor threads, or None for torch's own number.
@@ -60,6 +62,7 @@ class ApplyOptions:
     saturation: float | str = "auto"
     transfer: str = "srgb"
     mask: Any = "auto"  # str | os.PathLike | array
+    trust: str = "auto"
     preconditioner: str = "auto"
     threads: int | None = None
     device: str = "auto"
@@ -77,6 +80,8 @@ class ApplyOptions:
         _of_kind("boundary", self.boundary, *_TEXT)
         _of_kind("transfer", self.transfer, *_TEXT)
         _check_mask(self.mask)
+        _of_kind("trust", self.trust, *_TEXT)
+        _one_of("trust", self.trust, ("auto", "none"))
         _of_kind("preconditioner", self.preconditioner, *_TEXT)
         _of_kind("prior", self.prior, str, type(None))
         _of_kind("settings", self.settings, Mapping)

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deblur import psf
-from deblur.conversion import KernelLike, kernel_of, through
+from deblur import psf, trusting
+from deblur.conversion import KernelLike, kernel_of, step_of, through
 from deblur.device import device_named, using_threads
+from deblur.dithering import dithered
 from deblur.errors import DivergedError, ShapeError
 from deblur.masking import masked
 from deblur.measuring import Measurements, measure, pose
@@ -100,7 +101,7 @@ def restore(
     device = device_named(options.device)
     with using_threads(options.threads):
         frame = picture if whole is None else masked(whole, None, options.mask).picture
-        measured = measured or measure(frame, kernel, options)
+        measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
         notes += measured.notes
         if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:
             least = restorer.least_noise * measured.shown
@@ -124,8 +125,10 @@ def restore(
                 image = pixels.clone()
                 break
             tile.add(image[channels], restored_part)
-    image = given.kept(with_hidden(image, pixels, alpha))
-    return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes)
+        drawn = trusting.drawn(picture, image, kernel, measured, options)
+        notes += drawn.notes
+    image = given.kept(with_hidden(drawn.image, pixels, alpha))
+    return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes, drawn.trusted)
 
 
 def apply(
@@ -139,6 +142,7 @@ def apply(
     saturation: float | str = "auto",
     transfer: str = "srgb",
     mask: Any = "auto",
+    trust: str = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -164,6 +168,7 @@ def apply(
         transfer: `srgb` restores in light, `linear` takes stored values as they are.
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
+        trust: `auto` draws the restoration towards the picture where the kernel does not explain it, `none` does not.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
@@ -173,8 +178,8 @@ def apply(
 
     Returns:
         The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
-        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not; NaN gives way to
-        an estimate. No gradient flows through it.
+        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped (those of 8 bits dithered
+        where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. No gradient flows through it.
 
     Raises:
         DivergedError: the method diverged.
@@ -193,6 +198,7 @@ def apply(
         saturation=saturation,
         transfer=transfer,
         mask=mask,
+        trust=trust,
         preconditioner=preconditioner,
         threads=threads,
         device=device,
@@ -201,7 +207,14 @@ def apply(
         settings=settings or {},
     )
     known = kernel_of(kernel)
-    return through(image, lambda picture: restored(picture, restore(picture, known, chosen)))
+
+    def work(picture: Picture) -> Picture:
+        result, step = restored(picture, restore(picture, known, chosen)), step_of(image, picture)
+        if step is None:
+            return result
+        return dataclasses.replace(result, pixels=dithered(result.pixels, picture.pixels, picture.place, step))
+
+    return through(image, work)
 
 
 def restored(picture: Picture, result: Restoration, advice: str = "another method or a larger strength") -> Picture:
@@ -258,6 +271,7 @@ def _summary(
     sigma: float,
     seconds: float,
     notes: list[str],
+    trusted: float,
 ) -> Restoration:
     order = ("converged", "limit", "diverged")
     return Restoration(
@@ -269,4 +283,5 @@ def _summary(
         method=method,
         sigma=float(sigma),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
+        trusted=trusted,
     )

@@ -40,6 +40,7 @@ class Restoration:
         seconds: time taken.
         method, sigma: what was run and the noise level it was given (NaN where none was needed).
         notes: lines a user should see.
+        trusted: the mean share of the restoration in the image; the rest is the file's (`deblur.trusting`).
     """
 
     image: Tensor
@@ -50,6 +51,7 @@ class Restoration:
     method: str = ""
     sigma: float = math.nan
     notes: tuple[str, ...] = ()
+    trusted: float = 1.0
 
 
 class Restorer(ABC):
