@@ -17,7 +17,7 @@ from deblur.masking import like_masked, pictures_with_masks, without_nan
 from deblur.picture import Picture, array_like, check_finite
 from deblur.psf import Kernel
 
-__all__ = ["KernelLike", "step_of", "kernel_of", "made_like", "pictures_from", "through"]
+__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "step_of", "through"]
 
 
 class HasKernel(Protocol):

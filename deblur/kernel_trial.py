@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from torch import Tensor
 
 from deblur.estimation.marginal import Evidence, periodogram
 from deblur.measuring import Measurements, pose
@@ -80,8 +79,8 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
 
     Example:
         >>> from deblur.measuring import measure
-        >>> scene = torch.rand(1, 12, 12, generator=torch.Generator().manual_seed(0)).repeat_interleave(9, 1)
-        >>> picture, kernel = Picture(pixels=scene.repeat_interleave(9, 2)), Kernel(np.ones((9, 9)))
+        >>> scene = torch.rand(1, 30, 30, generator=torch.Generator().manual_seed(0)).repeat_interleave(5, 1)
+        >>> picture, kernel = Picture(pixels=scene.repeat_interleave(5, 2)), Kernel(np.ones((1, 15)))
         >>> probability(picture, kernel, measure(picture, kernel, ApplyOptions()), ApplyOptions()) < 0.01
         True
     """

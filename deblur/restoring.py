@@ -128,7 +128,8 @@ def restore(
         drawn = trusting.drawn(picture, image, kernel, measured, options)
         notes += drawn.notes
     image = given.kept(with_hidden(drawn.image, pixels, alpha))
-    return _summary(records, image, method, measured.deviation(0.5 * measured.scale), time.perf_counter() - start, notes, drawn.trusted)
+    sigma, seconds = measured.deviation(0.5 * measured.scale), time.perf_counter() - start
+    return _summary(records, image, method, sigma, seconds, notes, drawn.trusted)
 
 
 def apply(
@@ -179,7 +180,8 @@ def apply(
     Returns:
         The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
         an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped (those of 8 bits dithered
-        where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. No gradient flows through it.
+        where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. No gradient flows
+        through it.
 
     Raises:
         DivergedError: the method diverged.

@@ -24,7 +24,7 @@ from deblur.psf import Kernel
 __all__ = ["Drawn", "drawn", "tried"]
 
 LOCAL, FREE_LOCAL = 12.0, 0.6
-"""The same for the logarithm of a region's misses beside the noise."""
+"""What the logarithm of a region's misses beside the noise counts, and up to where it costs nothing."""
 
 ENDS = 0.25
 """Probabilities this near to 0 and 1 are taken as that: what is trusted is not touched at all."""
@@ -63,9 +63,7 @@ def tried(measured: Measurements, picture: Picture, kernel: Kernel, options: App
     return dataclasses.replace(measured, trust=probability(picture, kernel, measured, options))
 
 
-def drawn(
-    picture: Picture, image: Tensor, kernel: Kernel, measured: Measurements, options: ApplyOptions
-) -> Drawn:
+def drawn(picture: Picture, image: Tensor, kernel: Kernel, measured: Measurements, options: ApplyOptions) -> Drawn:
     """Draw a restoration towards its file where it is not to be trusted.
 
     Args:
@@ -87,8 +85,9 @@ def drawn(
     weights = weights[:, top : top + height, left : left + width].to(image)
     if bool((weights == 1).all()):
         return Drawn(image, weights)
-    mixed = torch.lerp(picture.pixels.to(image), image, weights)
-    mixed = torch.where(weights == 1, image, torch.where(weights == 0, picture.pixels.to(image), mixed))
+    stored = picture.pixels.detach().to(image)
+    mixed = torch.where(weights == 0, stored, torch.lerp(stored, image, weights))
+    mixed = torch.where(weights == 1, image, mixed)
     return Drawn(mixed, weights, _notes(float((weights < 0.5).float().mean()), float(weights.mean()), kernel))
 
 
@@ -110,7 +109,7 @@ def _misses(
     start: tuple[int, int],
 ) -> Tensor:
     """By how much the restoration misses the file around every block, the logarithm of what its noise would."""
-    stored, curve = picture.pixels.to(torch.float32), measured.curve(picture)
+    stored, curve = picture.pixels.detach().to(torch.float32), measured.curve(picture)
     blur = pose(picture, kernel, measured, options).blur
     light = curve.decode(image.to(torch.float32).clamp_min(0))
     predicted = curve.encode(blur(blur.extend(light.div_(measured.scale))).mul_(measured.scale))

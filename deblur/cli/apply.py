@@ -76,7 +76,7 @@ def apply(
     trust: Annotated[
         Literal["auto", "none"] | None,
         typer.Option(
-            help="auto (default): the result is drawn towards the file where the kernel does not explain it; none: it is not."
+            help="auto (default): the result is drawn towards the file where the kernel does not explain it; none: not."
         ),
     ] = None,
     preconditioner: Annotated[
