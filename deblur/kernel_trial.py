@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from deblur.estimation.marginal import Evidence, periodogram
 from deblur.measuring import Measurements, pose
@@ -54,6 +56,15 @@ FREE_TURNED, FREE_MISSED = 0.02, -0.05
 FREE_SMALLER = (0.15, 0.4)
 """For the second it is the first of these, and the other divided by the kernel's spread in pixels: what shrinks by less
 than a pixel is hardly worse."""
+
+BLOCK = 16
+"""Pixels of a block, at the size that the kernel is tried at."""
+
+FAR, LESSER = 4.0, 0.4
+"""Blocks that no control explains to so many times the noise moved by themselves, if they are less than this share."""
+
+FINE = 1.6
+"""The spread in pixels below which half the size hides what a kernel misses: there the full size is asked too."""
 
 SOFTENED = 0.4
 """The gaussian that a kernel may be too soft by, as estimated ones are, and still be seen: its share of the spread."""
@@ -94,11 +105,14 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
         return 1.0
     problem = _gray(pose(part, kernel.at(window), measured, options), taps)
     floor = math.hypot(_noise(measured), kernel.misfit * measured.span)
-    missed, edges = _tried(problem, taps, measured)
-    turned, smaller = (_tried(problem, other, measured) for other in (taps[::-1, ::-1], _shrunk(taps)))
+    three = [_tried(problem, one, measured) for one in (taps, taps[::-1, ::-1], _shrunk(taps))]
+    (missed, edges), turned, smaller = _means(torch.stack(three), floor)
+    spread = _spread(taps)
+    free = FREE_SMALLER[0] + FREE_SMALLER[1] / spread
     against = TURNED * _beyond(-math.log(turned[0] / missed) - math.log(turned[1] / edges), FREE_TURNED)
-    free = FREE_SMALLER[0] + FREE_SMALLER[1] / _spread(taps)
     against += SMALLER * _beyond(-math.log(smaller[0] / missed) - math.log(smaller[1] / edges), free)
+    if spread < FINE:
+        missed = max(missed, _means(_tried(problem, taps, measured, fine=True)[None], floor)[0][0])
     against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED)
     against += UNSEEN * _beyond(1 - _seen(problem, taps, measured) / EXPECTED, 0)
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
@@ -115,11 +129,11 @@ def still(kernel: Kernel) -> bool:
     return bool(taps[len(taps) // 2, len(taps) // 2] > 1 - 1e-6)
 
 
-def _tried(problem: Problem, taps: _Taps, measured: Measurements) -> tuple[float, float]:
-    """How far a kernel misses the frame, root mean square in stored values, and how many edges its scene takes."""
+def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = False) -> Tensor:
+    """How far a kernel misses the frame, squared in stored values, and what edges its scene takes: (2, blocks)."""
     posed = dataclasses.replace(problem, kernel=np.ascontiguousarray(taps))
-    posed = coarse.halved(posed) if coarse.worthwhile(posed) else posed
-    scene = _FIRST.last(posed)
+    posed = coarse.halved(posed) if coarse.worthwhile(posed) and not fine else posed
+    scene = (_FINE if fine else _FIRST).last(posed)
     encode = lambda light: posed.curve.encode(light.mul(measured.scale))  # noqa: E731
     rest = encode(posed.blurred) - encode(posed.blur(scene))
     if posed.clipped is not None:
@@ -128,10 +142,19 @@ def _tried(problem: Problem, taps: _Taps, measured: Measurements) -> tuple[float
     shown = encode(posed.blur.crop(scene)).clamp_(max=1.2)
     across, down = shown[:, :-1, 1:] - shown[:, :-1, :-1], shown[:, 1:, :-1] - shown[:, :-1, :-1]
     edges = (across.square_().add_(down.square_()) + 1e-6).pow_(0.4)
-    return float(rest.square().mean().sqrt()) + 1e-6, float(edges.mean())
+    both = torch.cat([rest.square()[:, :-1, :-1], edges])
+    return F.avg_pool2d(both, BLOCK, ceil_mode=True).flatten(1)
+
+
+def _means(tries: Tensor, floor: float) -> list[tuple[float, float]]:
+    """Root mean square misses and mean edges of each of (n, 2, blocks), but where none explains a lesser part."""
+    far = tries[:, 0].amin(0) > (FAR * floor) ** 2
+    kept = tries[..., ~far] if float(far.float().mean()) < LESSER else tries
+    return [(math.sqrt(float(squares)) + 1e-6, float(edges)) for squares, edges in kept.mean(-1)]
 
 
 _FIRST = RichardsonLucy(coarse=0, limit=30)
+_FINE = RichardsonLucy(coarse=0, limit=15)
 
 
 def _seen(problem: Problem, taps: _Taps, measured: Measurements) -> float:
