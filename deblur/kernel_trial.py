@@ -60,8 +60,9 @@ than a pixel is hardly worse."""
 BLOCK = 16
 """Pixels of a block, at the size that the kernel is tried at."""
 
-FAR, LESSER = 4.0, 0.4
-"""Blocks that no control explains to so many times the noise moved by themselves, if they are less than this share."""
+FAR, LESSER = 4.0, 0.5
+"""Blocks that no control explains to so many times the noise moved by themselves, if they and those beside them
+are less than this share."""
 
 FINE = 1.6
 """The spread in pixels below which half the size hides what a kernel misses: there the full size is asked too."""
@@ -106,14 +107,19 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     problem = _gray(pose(part, kernel.at(window), measured, options), taps)
     floor = math.hypot(_noise(measured), kernel.misfit * measured.span)
     three = [_tried(problem, one, measured) for one in (taps, taps[::-1, ::-1], _shrunk(taps))]
-    (missed, edges), turned, smaller = _means(torch.stack(three), floor)
+    far = _far(torch.stack(three), floor)
+    (missed, edges), turned, smaller = (_means(one, far) for one in three)
     spread = _spread(taps)
     free = FREE_SMALLER[0] + FREE_SMALLER[1] / spread
     against = TURNED * _beyond(-math.log(turned[0] / missed) - math.log(turned[1] / edges), FREE_TURNED)
     against += SMALLER * _beyond(-math.log(smaller[0] / missed) - math.log(smaller[1] / edges), free)
     if spread < FINE:
-        missed = max(missed, _means(_tried(problem, taps, measured, fine=True)[None], floor)[0][0])
+        fine = _tried(problem, taps, measured, fine=True)
+        missed = max(missed, _means(fine, _far(fine[None], floor))[0])
     against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED)
+    if bool(far.any()):  # their spectrum is another one
+        near = F.interpolate((~far).float()[None, None], size=(part.height, part.width))[0] > 0
+        problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
     against += UNSEEN * _beyond(1 - _seen(problem, taps, measured) / EXPECTED, 0)
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
 
@@ -130,7 +136,7 @@ def still(kernel: Kernel) -> bool:
 
 
 def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = False) -> Tensor:
-    """How far a kernel misses the frame, squared in stored values, and what edges its scene takes: (2, blocks)."""
+    """How far a kernel misses the frame, squared in stored values, and what edges its scene takes, (2, h, w)."""
     posed = dataclasses.replace(problem, kernel=np.ascontiguousarray(taps))
     posed = coarse.halved(posed) if coarse.worthwhile(posed) and not fine else posed
     scene = (_FINE if fine else _FIRST).last(posed)
@@ -143,14 +149,20 @@ def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = F
     across, down = shown[:, :-1, 1:] - shown[:, :-1, :-1], shown[:, 1:, :-1] - shown[:, :-1, :-1]
     edges = (across.square_().add_(down.square_()) + 1e-6).pow_(0.4)
     both = torch.cat([rest.square()[:, :-1, :-1], edges])
-    return F.avg_pool2d(both, BLOCK, ceil_mode=True).flatten(1)
+    return F.avg_pool2d(both, BLOCK, ceil_mode=True)
 
 
-def _means(tries: Tensor, floor: float) -> list[tuple[float, float]]:
-    """Root mean square misses and mean edges of each of (n, 2, blocks), but where none explains a lesser part."""
-    far = tries[:, 0].amin(0) > (FAR * floor) ** 2
-    kept = tries[..., ~far] if float(far.float().mean()) < LESSER else tries
-    return [(math.sqrt(float(squares)) + 1e-6, float(edges)) for squares, edges in kept.mean(-1)]
+def _far(tries: Tensor, floor: float) -> Tensor:
+    """The blocks (h, w) that none of several tries (n, 2, h, w) explains, if they are the lesser part."""
+    far = (tries[:, :1].amin(0, keepdim=True) > (FAR * floor) ** 2).float()
+    far = F.max_pool2d(far, 3, stride=1, padding=1)[0, 0] > 0  # what lies beside them is blurred into them
+    return far & (far.float().mean() < LESSER)
+
+
+def _means(tried: Tensor, far: Tensor) -> tuple[float, float]:
+    """Root mean square misses and mean edges, but of the blocks that are far."""
+    squares, edges = tried[:, ~far].mean(1).tolist()
+    return math.sqrt(squares) + 1e-6, edges
 
 
 _FIRST = RichardsonLucy(coarse=0, limit=30)
