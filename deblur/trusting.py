@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deblur.kernel_trial import probability, still
-from deblur.measuring import Measurements, pose
+from deblur.measuring import Measurements
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel
+from deblur.psf.operator import Blur
 
 __all__ = ["Drawn", "drawn", "tried"]
 
@@ -83,6 +84,8 @@ def drawn(picture: Picture, image: Tensor, kernel: Kernel, measured: Measurement
     share = ((share - ENDS) / (1 - 2 * ENDS)).clamp_(0, 1)
     weights = F.interpolate(share[None, None], scale_factor=BLOCK, mode="bilinear")[0]
     weights = weights[:, top : top + height, left : left + width].to(image)
+    if picture.mask is not None:  # what is not believed is no better than an estimate
+        weights = weights.masked_fill(~picture.mask.bool().all(0, keepdim=True).to(weights.device), 1)
     if bool((weights == 1).all()):
         return Drawn(image, weights)
     stored = picture.pixels.detach().to(image)
@@ -110,7 +113,7 @@ def _misses(
 ) -> Tensor:
     """By how much the restoration misses the file around every block, the logarithm of what its noise would."""
     stored, curve = picture.pixels.detach().to(torch.float32), measured.curve(picture)
-    blur = pose(picture, kernel, measured, options).blur
+    blur = Blur(kernel, (picture.height, picture.width), options.boundary)
     light = curve.decode(image.to(torch.float32).clamp_min(0))
     predicted = curve.encode(blur(blur.extend(light.div_(measured.scale))).mul_(measured.scale))
     rest = (stored - predicted).sum(0).square_().div_(len(stored))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import deblur
 from deblur import psf, trusting
+from deblur.errors import OptionError
 from deblur.kernel_trial import probability, still
 from deblur.measuring import Measurements, measure
 from deblur.options import ApplyOptions
@@ -22,7 +23,7 @@ from deblur.psf.operator import blur
 from deblur.transfer import TRANSFERS
 
 SRGB = TRANSFERS["srgb"]
-SHAKE = psf.make("shake:size=15,seed=4")
+SHAKE = Kernel(psf.make("shake:size=15,seed=4"))
 WRONG = {
     "another shake": psf.make("shake:size=17,seed=9"),
     "turned": SHAKE.flipped(),
@@ -129,6 +130,16 @@ def test_what_the_kernel_misses_is_drawn_there_alone(shaken: tuple[Picture, Tens
     assert weights[:, :50].min() == 1
 
 
+def test_what_is_not_believed_is_estimated_all_the_same(sharp: tuple[Picture, Tensor]) -> None:
+    frame, _ = sharp
+    mask = torch.ones(1, *frame.pixels.shape[1:], dtype=torch.bool)
+    mask[:, 90:96, 80:120] = False
+    spoilt = dataclasses.replace(frame, pixels=frame.pixels.masked_fill(~mask, 1.0), mask=mask)
+    result = deblur.restore(spoilt, SHAKE, OPTIONS)
+    assert torch.equal(result.image[:, :60], frame.pixels[:, :60])
+    assert (result.image - 1)[:, 90:96, 80:120].abs().max() > 0.1
+
+
 def test_no_blur_is_a_tap_at_the_origin() -> None:
     assert still(Kernel([[0.0, 1.0, 0.0]]))
     assert not still(Kernel([[1.0, 0.0, 0.0]]))
@@ -141,5 +152,5 @@ def test_the_probability_is_part_of_the_record() -> None:
 
 
 def test_another_trust_is_refused() -> None:
-    with pytest.raises(deblur.errors.OptionError, match="expected trust to be one of auto, none"):
+    with pytest.raises(OptionError, match="expected trust to be one of auto, none"):
         ApplyOptions(trust="half")
