@@ -47,7 +47,9 @@ def dithered(pixels: Tensor, stored: Tensor, place: tuple[int, int] = (0, 0), st
         spread = (F.max_pool2d(padded, 5, stride=1) + F.max_pool2d(-padded, 5, stride=1))[0, 0].div_(step)
         share = spread.sub_(STRUCTURED).div_(SMOOTH - STRUCTURED).clamp_(0, 1)
         share.masked_fill_((plane - before).abs() <= EQUAL * step, 0)
-        plane.addcmul_(pattern(*plane.shape, place, channel).to(plane), share, value=2 * LARGEST * step)
+        plane.addcmul_(
+            pattern(plane.shape[0], plane.shape[1], place, channel).to(plane), share, value=2 * LARGEST * step
+        )
     return result
 
 

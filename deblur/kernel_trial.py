@@ -140,7 +140,10 @@ def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = F
     posed = dataclasses.replace(problem, kernel=np.ascontiguousarray(taps))
     posed = coarse.halved(posed) if coarse.worthwhile(posed) and not fine else posed
     scene = (_FINE if fine else _FIRST).last(posed)
-    encode = lambda light: posed.curve.encode(light.mul(measured.scale))  # noqa: E731
+
+    def encode(light: Tensor) -> Tensor:
+        return posed.curve.encode(light.mul(measured.scale))
+
     rest = encode(posed.blurred) - encode(posed.blur(scene))
     if posed.clipped is not None:
         rest = torch.where(posed.clipped & (rest < 0), 0, rest)
@@ -183,21 +186,20 @@ def _seen(problem: Problem, taps: _Taps, measured: Measurements) -> float:
     width = min(SOFTENED * _spread(taps), SOFTEST)
     sharper = [power, (power * torch.exp(radius * width**2)).clamp_(max=1)]
     without, *costs = evidence(torch.stack([torch.ones_like(power), *sharper]), None, 20).cost.tolist()
-    return (without - min(costs)) / evidence.count
+    return float(without - min(costs)) / evidence.count
 
 
 def _gray(problem: Problem, taps: _Taps) -> Problem:
     """The problem of the channels' mean, its border unknown."""
-    flat = lambda planes: None if planes is None else planes.to(problem.blurred).amin(0, keepdim=True)  # noqa: E731
-    some = lambda planes: None if planes is None else planes.any(0, keepdim=True)  # noqa: E731
+    weights, clipped, curve = problem.weights, problem.clipped, problem.curve
     return Problem(
         blurred=problem.blurred.mean(0, keepdim=True),
         kernel=taps,
         sigma=problem.sigma,
         mask=None if problem.mask is None else problem.mask.all(0, keepdim=True),
-        weights=flat(problem.weights),
-        curve=problem.curve,
-        clipped=some(problem.clipped),
+        weights=None if weights is None else weights.to(problem.blurred).amin(0, keepdim=True),
+        curve=curve if len(curve.curves) == 1 else dataclasses.replace(curve, curves=curve.curves[1:2]),
+        clipped=None if clipped is None else clipped.any(0, keepdim=True),
     )
 
 
