@@ -41,6 +41,9 @@ _Taps = NDArray[np.float64]
 SIDE = 768
 """Pixels a side of the middle of a frame that the kernel is tried on: more does not change the verdict."""
 
+SMALLEST = 96
+"""Pixels a side of a frame that a kernel is tried on, at least; and three times the kernel's."""
+
 SHRUNK = 1 / 1.2
 """The size of the smaller control."""
 
@@ -102,7 +105,7 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     window = _middle(picture)
     part = picture.window(*window)
     size = len(taps)
-    if min(part.height, part.width) < max(48, 3 * size):
+    if min(part.height, part.width) < max(SMALLEST, 3 * size):
         return 1.0
     problem = _gray(pose(part, kernel.at(window), measured, options), taps)
     floor = math.hypot(_noise(measured), kernel.misfit * measured.span)
