@@ -17,7 +17,7 @@ from deblur.masking import like_masked, pictures_with_masks, without_nan
 from deblur.picture import Picture, array_like, check_finite
 from deblur.psf import Kernel
 
-__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "through"]
+__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "step_of", "through"]
 
 
 class HasKernel(Protocol):
@@ -60,6 +60,22 @@ def made_like(image: Any, pictures: Sequence[Picture]) -> Any:
         assert isinstance(frame, images.Frame)
         return stored_from_frame(frame).samples()
     return pictures[0] if isinstance(image, Picture) else like_masked(image, array_like(image, pictures))
+
+
+def step_of(image: Any, picture: Picture) -> float | None:
+    """The step, full scale 1, that `made_like` rounds a picture of an image of 8 bits to; None for finer ones.
+
+    Example:
+        >>> import numpy as np
+        >>> array = np.zeros((8, 9), np.uint8)
+        >>> round(255 * step_of(array, pictures_from(array)[0]), 6)
+        1.0
+    """
+    if isinstance(image, Picture):
+        return None
+    if isinstance(picture, images.Frame):
+        return 1 / (picture.white - picture.black) if picture.dtype == "uint8" else None
+    return 1 / 255 if str(getattr(image, "dtype", "")).endswith("uint8") else None
 
 
 def through(image: Any, work: Callable[[Picture], Picture]) -> Any:

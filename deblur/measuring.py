@@ -73,6 +73,7 @@ class Measurements:
         shares: of the pixels, that have each of the levels.
         told: whether the noise was told, not measured.
         chroma: what colour differences count beside brightness.
+        trust: the probability that the kernel's restoration is better than the frame; None where none was looked for.
         notes: lines that a user should see.
 
     Example:
@@ -92,6 +93,7 @@ class Measurements:
     shares: tuple[float, ...] = (1.0,)
     told: bool = False
     chroma: float = 1.0
+    trust: float | None = None
     notes: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:

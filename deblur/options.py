@@ -42,6 +42,8 @@ class ApplyOptions:
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or what is not to be believed, 0 there: an array (H, W), or the name of a picture file.
         outliers: `auto` leaves out pixels that no noise explains (hot and dead ones, burnt-in dates), `none` does not.
+        trust: `auto` draws the restoration towards the picture, region by region, where the kernel does not explain it
+            (`deblur.trusting`); `none` leaves it as it is.
         preconditioner: name of the preconditioner of the quadratic steps (it changes the speed, not the result);
             `auto` chooses.
         threads: number of processor threads, or None for torch's own number.
@@ -64,6 +66,7 @@ class ApplyOptions:
     transfer: str = "auto"
     mask: Any = "auto"  # str | os.PathLike | array
     outliers: str = "auto"
+    trust: str = "auto"
     preconditioner: str = "auto"
     threads: int | None = None
     device: str = "auto"
@@ -83,6 +86,8 @@ class ApplyOptions:
         _check_mask(self.mask)
         _of_kind("outliers", self.outliers, *_TEXT)
         _one_of("outliers", self.outliers, ("auto", "none"))
+        _of_kind("trust", self.trust, *_TEXT)
+        _one_of("trust", self.trust, ("auto", "none"))
         _of_kind("preconditioner", self.preconditioner, *_TEXT)
         _of_kind("prior", self.prior, str, type(None))
         _of_kind("settings", self.settings, Mapping)

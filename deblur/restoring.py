@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deblur import psf
-from deblur.conversion import KernelLike, kernel_of, through
+from deblur import psf, trusting
+from deblur.conversion import KernelLike, kernel_of, step_of, through
 from deblur.device import device_named, using_threads
+from deblur.dithering import dithered
 from deblur.errors import DivergedError, ShapeError
 from deblur.masking import masked
 from deblur.measuring import Measurements, measure, pose
@@ -101,7 +102,7 @@ def restore(
     device = device_named(options.device)
     with using_threads(options.threads):
         frame = picture if whole is None else masked(whole, None, options.mask).picture
-        measured = measured or measure(frame, kernel, options)
+        measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
         picture, found = without_outliers(picture, frame, kernel, measured, options)
         notes += [*measured.notes, *found]
         if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:
@@ -126,8 +127,10 @@ def restore(
                 image = pixels.clone()
                 break
             tile.add(image[channels], restored_part)
-    image = given.kept(with_hidden(image, pixels, alpha))
-    return _summary(records, image, method, measured, time.perf_counter() - start, notes)
+        drawn = trusting.drawn(picture, image, kernel, measured, options)
+        notes += drawn.notes
+    image, seconds = given.kept(with_hidden(drawn.image, pixels, alpha)), time.perf_counter() - start
+    return _summary(records, image, method, measured, seconds, notes, drawn.trusted)
 
 
 def apply(
@@ -142,6 +145,7 @@ def apply(
     transfer: str = "auto",
     mask: Any = "auto",
     outliers: str = "auto",
+    trust: str = "auto",
     preconditioner: str = "auto",
     threads: int | None = None,
     device: str = "auto",
@@ -169,6 +173,7 @@ def apply(
         mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
             not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
         outliers: `auto` leaves out pixels that no noise explains (hot and dead ones, burnt-in dates), `none` does not.
+        trust: `auto` draws the restoration towards the picture where the kernel does not explain it, `none` does not.
         preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
@@ -178,8 +183,9 @@ def apply(
 
     Returns:
         The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
-        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped, floats not; NaN gives way to
-        an estimate. No gradient flows through it.
+        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped (those of 8 bits dithered
+        where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. No gradient flows
+        through it.
 
     Raises:
         DivergedError: the method diverged.
@@ -199,6 +205,7 @@ def apply(
         transfer=transfer,
         mask=mask,
         outliers=outliers,
+        trust=trust,
         preconditioner=preconditioner,
         threads=threads,
         device=device,
@@ -207,7 +214,14 @@ def apply(
         settings=settings or {},
     )
     known = kernel_of(kernel)
-    return through(image, lambda picture: restored(picture, restore(picture, known, chosen)))
+
+    def work(picture: Picture) -> Picture:
+        result, step = restored(picture, restore(picture, known, chosen)), step_of(image, picture)
+        if step is None:
+            return result
+        return dataclasses.replace(result, pixels=dithered(result.pixels, picture.pixels, picture.place, step))
+
+    return through(image, work)
 
 
 def restored(picture: Picture, result: Restoration, advice: str = "another method or a larger strength") -> Picture:
@@ -258,6 +272,7 @@ def _summary(
     measured: Measurements,
     seconds: float,
     notes: list[str],
+    trusted: float,
 ) -> Restoration:
     order = ("converged", "limit", "diverged")
     return Restoration(
@@ -270,4 +285,5 @@ def _summary(
         sigma=measured.at(0.5),
         noise=() if measured.even else tuple(measured.at(level) for level in (0.1, 0.5, 0.9)),
         notes=tuple(dict.fromkeys([*notes, *(note for record in records for note in record.notes)])),
+        trusted=trusted,
     )

@@ -82,6 +82,12 @@ def apply(
         str | None,
         typer.Option(metavar="0..1", help="How far to trust the kernel. Default: what deblur fit wrote beside it."),
     ] = None,
+    trust: Annotated[
+        Literal["auto", "none"] | None,
+        typer.Option(
+            help="auto (default): the result is drawn towards the file where the kernel does not explain it; none: not."
+        ),
+    ] = None,
     preconditioner: Annotated[
         str | None,
         typer.Option(
@@ -121,6 +127,7 @@ def apply(
         "white": real(white, "--white"),
         "transfer": transfer,
         "confidence": real(confidence, "--confidence"),
+        "trust": trust,
         "preconditioner": preconditioner,
         "prior": prior,
         "quality": quality,

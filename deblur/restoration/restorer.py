@@ -40,6 +40,7 @@ class Restoration:
         method, sigma: what was run and the noise level it was given (NaN where none was needed).
         noise: the same in dark, middle and bright parts, where it differs.
         notes: lines a user should see.
+        trusted: the mean share of the restoration in the image; the rest is the file's (`deblur.trusting`).
     """
 
     image: Tensor
@@ -51,6 +52,7 @@ class Restoration:
     sigma: float = math.nan
     noise: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    trusted: float = 1.0
 
 
 class Restorer(ABC):

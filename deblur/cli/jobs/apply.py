@@ -70,6 +70,7 @@ def run(
         source_label="blurred",
         margin=(rows, columns),
         kernel=known,
+        dithers=True,
         hint="a larger --strength or another --method",
     )
     read = [*read, kernel, *files]

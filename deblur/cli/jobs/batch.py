@@ -21,6 +21,7 @@ from deblur.cli.jobs import figures
 from deblur.cli.jobs.scores import Scores
 from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job, plan
+from deblur.dithering import dithered
 from deblur.errors import OptionError, ShapeError
 from deblur.images import Frame
 from deblur.progress import OnStep
@@ -63,6 +64,7 @@ class Task:
         source_label: the word for what came in, `blurred`; used in comparisons.
         margin: rows and columns of surroundings that a region needs to come out as in the whole picture.
         kernel: shown in a comparison, or None.
+        dithers: whether a result that is smoother than the steps of an 8-bit file is dithered.
         hint: what to try where it diverges.
     """
 
@@ -71,6 +73,7 @@ class Task:
     source_label: str
     margin: tuple[int, int]
     kernel: Kernel | None = None
+    dithers: bool = False
     hint: str
 
 
@@ -193,6 +196,11 @@ def _file(
             notes=(*frame.notes, *result.notes),
         )
         reports.append(report)
+        lossless = file_format not in ("JPEG", "WebP")
+        if task.dithers and frame.dtype == "uint8" and lossless:
+            seen, step = frame.window(*window.seen), 1 / (frame.white - frame.black)
+            written = dithered(result.image, seen.pixels, seen.place, step)[(slice(None), *window.inside)]
+            restored = dataclasses.replace(restored, pixels=written)
         shown.append(restored)
     if job.output != STREAM:
         Path(job.output).parent.mkdir(exist_ok=True)  # a folder that -o asked for
