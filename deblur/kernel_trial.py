@@ -70,6 +70,12 @@ are less than this share."""
 FINE = 1.6
 """The spread in pixels below which half the size hides what a kernel misses: there the full size is asked too."""
 
+CLEAR = 0.12
+"""By how much a kernel is to be better than its mirror image for its spectrum not to be asked."""
+
+FILLED = 0.16
+"""The share of clipped pixels from which on a spectrum says nothing: their edges are sharp, and fill its zeros."""
+
 SOFTENED = 0.4
 """The gaussian that a kernel may be too soft by, as estimated ones are, and still be seen: its share of the spread."""
 
@@ -114,7 +120,8 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     (missed, edges), turned, smaller = (_means(one, far) for one in three)
     spread = _spread(taps)
     free = FREE_SMALLER[0] + FREE_SMALLER[1] / spread
-    against = TURNED * _beyond(-math.log(turned[0] / missed) - math.log(turned[1] / edges), FREE_TURNED)
+    mirrored = -math.log(turned[0] / missed) - math.log(turned[1] / edges)
+    against = TURNED * _beyond(mirrored, FREE_TURNED)
     against += SMALLER * _beyond(-math.log(smaller[0] / missed) - math.log(smaller[1] / edges), free)
     if spread < FINE:
         fine = _tried(problem, taps, measured, fine=True)
@@ -123,7 +130,9 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     if bool(far.any()):  # their spectrum is another one
         near = F.interpolate((~far).float()[None, None], size=(part.height, part.width))[0] > 0
         problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
-    against += UNSEEN * _beyond(1 - _seen(problem, taps, measured) / EXPECTED, 0)
+    clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
+    heard = max(0.0, 1 - clipped / FILLED) * min(max(0.0, 1 + mirrored / CLEAR), 1.0)
+    against += heard * UNSEEN * _beyond(1 - _seen(problem, taps, measured) / EXPECTED, 0)
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
 
 
@@ -141,7 +150,9 @@ def still(kernel: Kernel) -> bool:
 def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = False) -> Tensor:
     """How far a kernel misses the frame, squared in stored values, and what edges its scene takes, (2, h, w)."""
     posed = dataclasses.replace(problem, kernel=np.ascontiguousarray(taps))
-    posed = coarse.halved(posed) if coarse.worthwhile(posed) and not fine else posed
+    posed = (
+        coarse.halved(posed) if coarse.worthwhile(problem) and not fine else posed
+    )  # as the kernel itself, all alike
     scene = (_FINE if fine else _FIRST).last(posed)
 
     def encode(light: Tensor) -> Tensor:

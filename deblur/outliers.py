@@ -251,8 +251,10 @@ def _keep_unexplained(
         part = dataclasses.replace(part, mask=believed if part.mask is None else believed & part.mask.bool()).filled()
         problem = pose(part, kernel.at(window), record, options)
         curve = record.curve(part)
-        said = curve.encode(problem.blur(_AGAIN.last(problem)).mul_(record.scale)).clamp(max=record.white)
-        misses = part.pixels.clamp(max=record.white) - said
+        said = curve.encode(problem.blur(_AGAIN.last(problem)).mul_(record.scale)).clamp(
+            max=math.inf if record.white is None else record.white
+        )
+        misses = part.pixels.clamp(max=math.inf if record.white is None else record.white) - said
         inner = inside(core, window)
         looked[core] = doubtful[core]
         missed = np.abs(misses.numpy()[(slice(None), *inner)]).max(0)

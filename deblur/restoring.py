@@ -88,8 +88,8 @@ def restore(
     check_picture(picture)
     start, options = time.perf_counter(), options or ApplyOptions()
     given = masked(picture, whole, options.mask)
-    picture, notes = given.picture, [*given.notes]
-    pixels, alpha = picture.pixels.detach(), picture.alpha
+    picture, notes = dataclasses.replace(given.picture, pixels=given.picture.pixels.detach()), [*given.notes]
+    pixels, alpha = picture.pixels, picture.alpha
     kernel = _fitting(kernel_of(kernel), pixels, options)
     method, restorer = auto.choose(
         tuple((whole or picture).pixels.shape),

@@ -73,7 +73,7 @@ def test_parts_and_tiles_take_what_is_theirs(
     assert part.window(slice(2, 9), slice(3, 9)).place == (12, 8)
     asked: list[Any] = []
     monkeypatch.setattr(Kernel, "at", lambda self, window=None: asked.append(window) or self)
-    deblur.restore(part, TAPS, ApplyOptions(method="wiener", noise=0.01), whole=whole)
+    deblur.restore(part, TAPS, ApplyOptions(method="wiener", noise=0.01, outliers="none", trust="none"), whole=whole)
     assert asked == [(slice(10, 60), slice(5, 70))]
 
 

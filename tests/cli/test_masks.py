@@ -66,7 +66,10 @@ def test_one_mask_serves_every_picture_and_every_region_of_it(run: Any) -> None:
 def test_bars_are_left_out_and_stay_unless_told_otherwise(run: Any) -> None:
     note = "black bars of 24 rows at the top and bottom left out (--mask none takes them as picture)"
     assert _apply(run, "barred.png", "-o", "auto.png")["notes"] == [note]
-    assert _apply(run, "barred.png", "--mask", "none", "--trust", "none", "-o", "none.png")["notes"] == []
+    assert (
+        _apply(run, "barred.png", "--mask", "none", "--outliers", "none", "--trust", "none", "-o", "none.png")["notes"]
+        == []
+    )
     assert (_read("auto.png")[:24] == 0).all()
     assert np.abs(_read("auto.png") - _read("none.png"))[24:40].max() > 0.05
     assert _apply(run, "barred.png", "--region", "30,20,40,40", "-o", "part.png")["notes"] == [note]
