@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -139,7 +140,8 @@ def whole_lines(
         profiles = part.profiles()
         for line, total, count, profile in zip(lines, sums, counts, profiles, strict=True):
             good = count > 32
-            good[:edge] = good[-edge:] = False  # what lies beyond the frame is unknown
+            good[:edge] = good[-edge:] = False  # what lies beyond the frame is unknown, and what is not believed
+            good &= ~binary_dilation(count <= 32, iterations=edge)
             line |= _peaks(np.where(good, total / np.maximum(count, 1), 0), good, profile)
     return lines
 
