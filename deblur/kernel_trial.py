@@ -71,7 +71,7 @@ FINE = 1.6
 """The spread in pixels below which half the size hides what a kernel misses: there the full size is asked too."""
 
 CLEAR = 0.12
-"""By how much a kernel is to be better than its mirror image for its spectrum not to be asked."""
+"""By how much a kernel is to be better than its mirror image, or a smaller one, for its spectrum not to be asked."""
 
 FILLED = 0.16
 """The share of clipped pixels from which on a spectrum says nothing: their edges are sharp, and fill its zeros."""
@@ -121,19 +121,25 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     spread = _spread(taps)
     free = FREE_SMALLER[0] + FREE_SMALLER[1] / spread
     mirrored = -math.log(turned[0] / missed) - math.log(turned[1] / edges)
-    against = TURNED * _beyond(mirrored, FREE_TURNED)
-    against += SMALLER * _beyond(-math.log(smaller[0] / missed) - math.log(smaller[1] / edges), free)
+    lessened = -math.log(smaller[0] / missed) - math.log(smaller[1] / edges)
     if spread < FINE:
         fine = _tried(problem, taps, measured, fine=True)
         missed = max(missed, _means(fine, _far(fine[None], floor))[0])
-    against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED)
     if bool(far.any()):  # their spectrum is another one
         near = F.interpolate((~far).float()[None, None], size=(part.height, part.width))[0] > 0
         problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
+    unseen = 1 - _seen(problem, taps, measured) / EXPECTED
     clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
-    heard = max(0.0, 1 - clipped / FILLED) * min(max(0.0, 1 + mirrored / CLEAR), 1.0)
-    against += heard * UNSEEN * _beyond(1 - _seen(problem, taps, measured) / EXPECTED, 0)
+    against = TURNED * _beyond(mirrored, FREE_TURNED) + SMALLER * _beyond(lessened, free)
+    # what clearly speaks for a kernel excuses what two of the checks say, which other things than a kernel move, too
+    against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED) * _share(1 + unseen)
+    heard = _share(1 - clipped / FILLED) * _share(1 + min(mirrored, lessened) / CLEAR)
+    against += UNSEEN * _beyond(unseen, 0) * heard
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
+
+
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
 
 
 def still(kernel: Kernel) -> bool:
