@@ -289,8 +289,8 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     [
         ("hyperlaplacian", "auto", (3, 480, 360), 1),
         ("hyperlaplacian", "auto", (3, 480, 361), 6),
-        ("hyperlaplacian", "auto", (4, 480, 360), 6),
-        ("hyperlaplacian", "four-quadrant", (3, 480, 360), 6),
+        pytest.param("hyperlaplacian", "auto", (4, 480, 360), 6, marks=pytest.mark.slow),
+        pytest.param("hyperlaplacian", "four-quadrant", (3, 480, 360), 6, marks=pytest.mark.slow),
         ("tv", "circulant", (3, 480, 360), 1),
         ("rl", "auto", (3, 480, 360), 6),
         ("rl", "auto", (1, 480, 358), 1),
