@@ -148,6 +148,7 @@ def test_the_sharp_one_of_a_pair_follows_the_blurred_one() -> None:
     assert "taken as linear light" in found.notes[-1]
 
 
+@pytest.mark.slow
 def test_the_fluxes_of_stars_survive_the_default_restoration(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """From the command line: a float TIFF as astronomy programs save it, without a profile."""
     rng = np.random.default_rng(1)

@@ -222,7 +222,7 @@ def test_transparent_pixels_keep_their_colour_and_do_not_reach_the_others() -> N
     assert bool((images[1][:, alpha == 0] == 0.9).all())
 
 
-@pytest.mark.parametrize("method", ["wiener", "auto"])
+@pytest.mark.parametrize("method", [pytest.param("wiener", marks=pytest.mark.slow), "auto"])
 def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = blur(torch.nn.functional.avg_pool2d(picture(640, 600), 3, stride=1), KERNEL)
     frame = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
@@ -288,11 +288,11 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
     ("method", "preconditioner", "size", "tiles"),
     [
         ("hyperlaplacian", "auto", (3, 480, 360), 1),
-        ("hyperlaplacian", "auto", (3, 480, 361), 6),
+        pytest.param("hyperlaplacian", "auto", (3, 480, 361), 6, marks=pytest.mark.slow),
         pytest.param("hyperlaplacian", "auto", (4, 480, 360), 6, marks=pytest.mark.slow),
         pytest.param("hyperlaplacian", "four-quadrant", (3, 480, 360), 6, marks=pytest.mark.slow),
         ("tv", "circulant", (3, 480, 360), 1),
-        ("rl", "auto", (3, 480, 360), 6),
+        pytest.param("rl", "auto", (3, 480, 360), 6, marks=pytest.mark.slow),
         ("rl", "auto", (1, 480, 358), 1),
         pytest.param("flow", "auto", (3, 480, 360), 6, marks=pytest.mark.slow),
     ],
