@@ -254,7 +254,7 @@ _FIRST = RichardsonLucy(coarse=40, limit=10)
 
 
 def _middle(picture: Picture) -> tuple[slice, slice]:
-    side = 1448
+    side = 1024
     starts = [max(0, length - side) // 2 for length in (picture.height, picture.width)]
     return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 

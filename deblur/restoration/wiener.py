@@ -50,7 +50,7 @@ class Wiener(Restorer):
     tolerance: float = 5e-4
     limit: int = 200
     descent: Descent = field(
-        default_factory=lambda: Descent(steps=4, coarse=8, start=RichardsonLucy(coarse=0, limit=8))
+        default_factory=lambda: Descent(steps=4, coarse=8, polish=4, start=RichardsonLucy(coarse=0, limit=8))
     )
 
     def __post_init__(self) -> None:
