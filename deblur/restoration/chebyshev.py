@@ -8,6 +8,7 @@ and nothing waits for a sum over all pixels.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from deblur.restoration.problem import channel_norms
 from deblur.restoration.restorer import Iterate
 
-__all__ = ["chebyshev"]
+__all__ = ["chebyshev", "step_lengths"]
 
 LOWEST = 0.003
 """Eigenvalue from which errors fall quickly; smaller means more steps for the same fall, and more of the border."""
@@ -47,23 +48,34 @@ def chebyshev(
         tensor([[1.0000, 2.0000]])
     """
     scale = (channel_norms(right) if scale is None else scale).clamp_min(1e-30)
-    theta, delta = (1 + lowest) / 2, (1 - lowest) / 2
     x, residual = (torch.zeros_like(right), right) if start is None else (start, right - apply(start))
     move = torch.zeros_like(right)
     del start  # a caller that lets go of what was yielded holds two pictures
-    rho, damping, length = 0.0, 0.0, 1.0
-    while True:
+    # begun anew after the unit step
+    for length, damping in itertools.chain([(1.0, 0.0)], step_lengths(lowest, 1.0)):
         relative = float((channel_norms(residual) / scale).max())
         move = move.mul_(damping).add_(precondition(residual), alpha=length)
         x = x + move
         del residual
         yield Iterate(x, relative)
-        # Three-term recurrence of the Chebyshev polynomials of [lowest, 1], begun anew after the unit step.
-        if rho == 0:
-            rho, damping, length = delta / theta, 0.0, 1 / theta
-        else:
-            following = 1 / (2 * theta / delta - rho)
-            damping, length = following * rho, 2 * following / delta
-            rho = following
         residual = apply(x)
         torch.sub(right, residual, out=residual)
+
+
+def step_lengths(lowest: float, highest: float) -> Iterator[tuple[float, float]]:
+    """The lengths of the steps for eigenvalues in [lowest, highest], each with the share of the last move kept.
+
+    It is the three-term recurrence of the Chebyshev polynomials of that interval.
+
+    Example:
+        >>> lengths = step_lengths(0.5, 1.5)
+        >>> next(lengths), next(lengths)
+        ((1.0, 0.0), (1.1428571428571428, 0.14285714285714285))
+    """
+    theta, delta = (highest + lowest) / 2, (highest - lowest) / 2
+    rho = delta / theta
+    yield 1 / theta, 0.0
+    while True:
+        following = 1 / (2 * theta / delta - rho)
+        yield 2 * following / delta, following * rho
+        rho = following

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from deblur.errors import OptionError
 from deblur.restoration import coarse
+from deblur.restoration.chebyshev import step_lengths
 from deblur.restoration.data_term import DataTerm
 from deblur.restoration.priors.splitting import SplittingPrior
 from deblur.restoration.problem import Problem
@@ -97,14 +98,14 @@ class Descent:
 def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: float) -> Iterator[Iterate]:
     """Yield the scene in light after every level of the prior's schedule, from a scene in light."""
     blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent and not problem.linear else None)
-    highest, least, steps = HIGHEST, math.inf, _lengths(LOWEST, HIGHEST)
+    highest, least, steps = HIGHEST, math.inf, step_lengths(LOWEST, HIGHEST)
     best = term.unknown(light)
     unknown, light, slope = term.moved(best)
     move, scaling = torch.zeros_like(unknown), None
     for index, level in enumerate(prior.schedule(problem.sigma)):
         size, seen, weight = term.misfit(light)
         if not size <= GROWN * max(least, term.expected):  # the steps were too long: go back, and take shorter ones
-            highest, steps, scaling = 2 * highest, _lengths(LOWEST, 2 * highest), None
+            highest, steps, scaling = 2 * highest, step_lengths(LOWEST, 2 * highest), None
             move.zero_()
             unknown, light, slope = term.moved(best)
             size, seen, weight = term.misfit(light)
@@ -120,14 +121,3 @@ def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: flo
         del force
         unknown, light, slope = term.moved(unknown, move)
         yield Iterate(light, size / term.size)
-
-
-def _lengths(lowest: float, highest: float) -> Iterator[tuple[float, float]]:
-    """Step length and momentum of Chebyshev's semi-iteration for eigenvalues between the two."""
-    theta, delta = (highest + lowest) / 2, (highest - lowest) / 2
-    rho = delta / theta
-    yield 1 / theta, 0.0
-    while True:
-        following = 1 / (2 * theta / delta - rho)
-        yield 2 * following / delta, following * rho
-        rho = following
