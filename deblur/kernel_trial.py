@@ -108,7 +108,7 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     if still(kernel):
         return 0.0
     taps = _gray_taps(kernel)
-    window = _middle(picture)
+    window = picture.middle(SIDE)
     part = picture.window(*window)
     size = len(taps)
     if min(part.height, part.width) < max(SMALLEST, 3 * size):
@@ -156,19 +156,14 @@ def still(kernel: Kernel) -> bool:
 def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = False) -> Tensor:
     """How far a kernel misses the frame, squared in stored values, and what edges its scene takes, (2, h, w)."""
     posed = dataclasses.replace(problem, kernel=np.ascontiguousarray(taps))
-    posed = (
-        coarse.halved(posed) if coarse.worthwhile(problem) and not fine else posed
-    )  # as the kernel itself, all alike
+    if coarse.worthwhile(problem) and not fine:  # by the kernel itself, so that all tries are alike
+        posed = coarse.halved(posed)
     scene = (_FINE if fine else _FIRST).last(posed)
-
-    def encode(light: Tensor) -> Tensor:
-        return posed.curve.encode(light.mul(measured.scale))
-
-    rest = encode(posed.blurred) - encode(posed.blur(scene))
+    rest = measured.stored(posed, posed.blurred.clone()) - measured.stored(posed, posed.blur(scene))
     if posed.clipped is not None:
         rest = torch.where(posed.clipped & (rest < 0), 0, rest)
     rest = posed.masked(rest)
-    shown = encode(posed.blur.crop(scene)).clamp_(max=1.2)
+    shown = measured.stored(posed, posed.blur.crop(scene).clone()).clamp_(max=1.2)
     across, down = shown[:, :-1, 1:] - shown[:, :-1, :-1], shown[:, 1:, :-1] - shown[:, :-1, :-1]
     edges = (across.square_().add_(down.square_()) + 1e-6).pow_(0.4)
     both = torch.cat([rest.square()[:, :-1, :-1], edges])
@@ -257,8 +252,3 @@ def _noise(measured: Measurements) -> float:
 
 def _beyond(value: float, free: float) -> float:
     return max(0.0, value - free)
-
-
-def _middle(picture: Picture) -> tuple[slice, slice]:
-    starts = [max(0, length - SIDE) // 2 for length in (picture.height, picture.width)]
-    return slice(starts[0], starts[0] + SIDE), slice(starts[1], starts[1] + SIDE)

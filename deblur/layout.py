@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a command's options are checked without them
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["as_batch", "as_given", "as_planes", "channels_first"]
+__all__ = ["as_batch", "as_given", "as_planes", "channels_first", "middle"]
 
 _MOST_CHANNELS = 4
 
@@ -84,3 +84,14 @@ def as_planes(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim not in (2, 3):
         raise ShapeError(f"expected an array (H, W) or (H, W, C), got {array.shape}")
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def middle(length: int, side: int) -> slice:
+    """The middle `side` pixels of an axis, or all of a shorter one.
+
+    Example:
+        >>> middle(10, 4), middle(3, 4)
+        (slice(3, 7, None), slice(0, 4, None))
+    """
+    start = max(0, length - side) // 2
+    return slice(start, start + side)

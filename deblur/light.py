@@ -9,6 +9,7 @@ import math
 
 from torch import Tensor
 
+from deblur.layout import middle
 from deblur.linearity import judged
 from deblur.picture import Picture
 from deblur.transfer import TRANSFERS, Transfer
@@ -77,9 +78,8 @@ def believed_pixels(picture: Picture, level: float) -> Tensor | None:
 
 def sample(pixels: Tensor, believed: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """A frame of at most 2 megapixels a channel to estimate levels from: the middle of the picture."""
-    (height, width), side = pixels.shape[-2:], 1448
-    top, left = max(0, height - side) // 2, max(0, width - side) // 2
-    window = (..., slice(top, top + side), slice(left, left + side))
+    rows, columns = (middle(length, 1448) for length in pixels.shape[-2:])
+    window = (..., rows, columns)
     return pixels[window], None if believed is None else believed[window]
 
 

@@ -28,7 +28,7 @@ from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.lattice import earlier_save
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
 from deblur.linearity import rises
-from deblur.noise import effective_sigma, estimate_sigma, span
+from deblur.noise import deviation_of, effective_sigma, estimate_sigma, span
 from deblur.options import ApplyOptions
 from deblur.photometry import photon_transfer
 from deblur.picture import Picture, without_hidden
@@ -45,14 +45,17 @@ SHARE = 0.9
 LEVELS = 12
 """Levels of brightness that noise is told for."""
 
-FEWEST = 400
-"""Pixels of a level whose noise is told by themselves."""
+FEW, FEWEST = 200, 400
+"""Pixels that the noise of all of them is told by at least, and that of a level."""
 
 COLOUR = 0.25
 """What the colour differences of a photograph count in the data term, beside brightness."""
 
 STRADDLE = 1.5
 """Standard deviations below white from which on a pixel may be one that clips."""
+
+SIDE = 1024
+"""Pixels a side of the middle of a frame that a first restoration looks at: more does not sharpen the levels."""
 
 BLACK = 0.5 / 255
 """A stored value up to which a pixel says only "at most so bright"."""
@@ -118,6 +121,10 @@ class Measurements:
     def at(self, share: float) -> float:
         """The same at a share of the brightest values."""
         return self.deviation(share * self.scale)
+
+    def stored(self, problem: Problem, light: Tensor) -> Tensor:
+        """Stored values of light as its problem has it, which takes the place of the light."""
+        return problem.curve.encode(light.mul_(self.scale))
 
     def curve(self, picture: Picture) -> Transfer:
         """Between stored values and light."""
@@ -221,23 +228,21 @@ def _on(planes: Tensor | None, device: torch.device | str) -> Tensor | None:
 
 def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurements:
     """The record with the noise of each level, from what a first restoration of the middle of the frame misses."""
-    window = _middle(picture)
+    window = picture.middle(SIDE)
     part = picture.window(*window)
     problem = pose(part, kernel.at(picture.placed(window)), record, options)
-    predicted = problem.blur(_FIRST.last(problem)).mul_(record.scale)
-    curve = record.curve(picture)
-    predicted = curve.encode(predicted)
-    stored = part.pixels
+    predicted, stored = record.stored(problem, problem.blur(_FIRST.last(problem))), part.pixels
     misses = stored - predicted
     seen = torch.ones_like(stored, dtype=torch.bool) if problem.mask is None else problem.mask.expand_as(stored)
     for bound in (problem.clipped, problem.crushed):
         seen = seen if bound is None else seen & ~bound
     luma = misses.sum(0) / math.sqrt(len(misses))
-    together, apart = _deviation(luma[seen.all(0)]), max(_deviation(misses[seen]), 1e-5 * record.scale)
+    together = deviation_of(luma[seen.all(0)], FEW)
+    apart = max(deviation_of(misses[seen], FEW), 1e-5 * record.scale)
     low, high = (0.0, 1.0) if not record.linear else (float(stored.min()), float(record.white or stored.max()))
     at = low + (high - low) * (np.arange(LEVELS) + 0.5) / LEVELS
     index = ((predicted - low) * (LEVELS / max(high - low, 1e-12))).clamp(0, LEVELS - 1).int()
-    found = [_deviation(misses[seen & (index == level)], FEWEST) for level in range(LEVELS)]
+    found = [deviation_of(misses[seen & (index == level)], FEWEST) for level in range(LEVELS)]
     told = [level for level in range(LEVELS) if found[level] > 0]
     if not told:
         return record
@@ -251,17 +256,6 @@ def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options
 
 
 _FIRST = RichardsonLucy(coarse=40, limit=10)
-
-
-def _middle(picture: Picture) -> tuple[slice, slice]:
-    side = 1024
-    starts = [max(0, length - side) // 2 for length in (picture.height, picture.width)]
-    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
-
-
-def _deviation(values: Tensor, fewest: int = 200) -> float:
-    """Standard deviation of normal values whose median magnitude is that of these; 0 of too few."""
-    return float(values.abs().median()) / 0.6745 if values.numel() >= fewest else 0.0
 
 
 def _weights(pixels: Tensor, record: Measurements, sigmas: list[float]) -> tuple[float, Tensor | None]:

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
+from deblur.layout import middle
 
-__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "effective_sigma", "estimate_sigma", "span"]
+__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "deviation_of", "effective_sigma", "estimate_sigma", "span"]
 
 LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
 """The noise that learned priors are trained for: the smallest and the largest sigma, as fractions of full scale."""
@@ -62,7 +63,7 @@ def estimate_sigma(frame: Tensor, mask: Tensor | None = None, *, sharp: bool = F
         >>> round(estimate_sigma(noisy), 3), round(estimate_sigma(noisy, sharp=True), 3)
         (0.02, 0.02)
     """
-    rows, columns = (_centre(n) for n in frame.shape[-2:])
+    rows, columns = (middle(n, _SAMPLE) for n in frame.shape[-2:])
     block = frame[..., rows, columns]
     if min(block.shape[-2:]) < 3:
         return 0.0
@@ -70,7 +71,7 @@ def estimate_sigma(frame: Tensor, mask: Tensor | None = None, *, sharp: bool = F
     if sharp and (medians := _medians(second, believed, block[..., 1:-1, 1:-1])).numel() >= _FEWEST:
         return float(medians.quantile(_QUIETEST)) / _QUIET_SHARE
     values = second[believed.expand_as(second)].abs()
-    return float(values.median()) / 0.6745 if values.numel() >= 64 else 0.0
+    return deviation_of(values, fewest=64)
 
 
 def _second(block: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -82,6 +83,16 @@ def _second(block: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         seen = -torch.nn.functional.max_pool2d(-mask.float()[None], 3, stride=1)[0]
         believed = believed & (seen > 0)
     return second, believed
+
+
+def deviation_of(values: Tensor, fewest: int = 1) -> float:
+    """Standard deviation of normal values about 0 whose median magnitude is that of these; 0 of fewer than `fewest`.
+
+    Example:
+        >>> round(deviation_of(3 * torch.randn(10_000, generator=torch.Generator().manual_seed(0))), 1)
+        3.0
+    """
+    return float(values.abs().median()) / 0.6745 if values.numel() >= fewest else 0.0
 
 
 def _medians(second: Tensor, believed: Tensor, pixels: Tensor) -> Tensor:
@@ -138,8 +149,3 @@ def effective_sigma(
         raise OptionError(f"expected a strength above 0, got {strength}")
     floor = 1e-4  # a constant frame, free of noise: keep the equations solvable
     return strength * max(math.hypot(noise, caution * misfit * frame_span), floor)
-
-
-def _centre(length: int) -> slice:
-    start = max(0, (length - _SAMPLE) // 2)
-    return slice(start, start + _SAMPLE)

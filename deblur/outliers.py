@@ -70,7 +70,6 @@ CELL = 128
 CHECKED = 0.15
 """The share of the frame that is restored to look again, at most."""
 
-_LUMA = (0.299, 0.587, 0.114)
 _AGAIN = RichardsonLucy(coarse=40, limit=10)
 
 
@@ -237,12 +236,13 @@ def _keep_unexplained(
     doubtful = (labels > 0) & (sizes[labels] > LONE)
     if record.white is not None:
         top = record.white - STRADDLE * record.deviation(record.white)
-        white = np.unique(labels[(frame.pixels >= top).any(0).cpu().numpy()])
-        doubtful |= np.isin(labels, white[white > 0])
+        bright = np.unique(labels[(frame.pixels >= top).any(0).cpu().numpy()])
+        doubtful |= np.isin(labels, bright[bright > 0])
     if not doubtful.any():
         return
     chosen = [c for c in cells(where.shape, CELL, max(kernel.shape[-2:]) + 16) if doubtful[c[0]].any()]
     chosen.sort(key=lambda cell: -int(doubtful[cell[0]].sum()))
+    white = math.inf if record.white is None else record.white
     area = (CELL + 2 * max(kernel.shape[-2:]) + 32) ** 2
     looked, explained = np.zeros(where.shape, bool), np.zeros(where.shape, bool)
     for core, window in chosen[: max(4, int(CHECKED * where.size / area))]:
@@ -250,11 +250,8 @@ def _keep_unexplained(
         believed = torch.from_numpy(~(where & ~doubtful)[window])[None]
         part = dataclasses.replace(part, mask=believed if part.mask is None else believed & part.mask.bool()).filled()
         problem = pose(part, kernel.at(window), record, options)
-        curve = record.curve(part)
-        said = curve.encode(problem.blur(_AGAIN.last(problem)).mul_(record.scale)).clamp(
-            max=math.inf if record.white is None else record.white
-        )
-        misses = part.pixels.clamp(max=math.inf if record.white is None else record.white) - said
+        said = record.stored(problem, problem.blur(_AGAIN.last(problem)))
+        misses = part.pixels.clamp(max=white) - said.clamp(max=white)
         inner = inside(core, window)
         looked[core] = doubtful[core]
         missed = np.abs(misses.numpy()[(slice(None), *inner)]).max(0)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from deblur.noise import deviation_of
 from deblur.transfer import TRANSFERS
 
 __all__ = ["PhotonTransfer", "Stars", "photon_transfer", "stars"]
@@ -166,7 +167,7 @@ def _widths(seen: Tensor) -> tuple[tuple[int, float, float], tuple[float, float]
     seen = _smoothed(_smoothed(seen).transpose(-1, -2)).transpose(-1, -2)
     values = seen.flatten()[:: max(1, seen.numel() // 1_000_000)]
     sky, below = values.quantile(torch.tensor([0.5, 0.159], dtype=seen.dtype)).tolist()
-    noise = float(_second(seen).abs().median()) / 0.6745
+    noise = deviation_of(_second(seen))
     spread = max(sky - below, noise)
     if not spread > 0:
         return None
