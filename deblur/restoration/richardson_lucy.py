@@ -68,10 +68,6 @@ class RichardsonLucy(Restorer):
         if self.coarse < 0:
             raise OptionError(f"expected coarse of at least 0 steps, got {self.coarse}")
 
-    def expected_steps(self, problem: Problem) -> int:
-        """Those at half the size, which cost a quarter, and those at full size."""
-        return self.limit + (self.coarse // 4 if coarse.worthwhile(problem) else 0)
-
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every multiplicative step."""
         if self.coarse and coarse.worthwhile(problem):

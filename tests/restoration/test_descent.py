@@ -10,6 +10,7 @@ import torch
 from pictures import picture, psnr
 
 from deblur import psf
+from deblur.progress import Step
 from deblur.psf.operator import blur
 from deblur.restoration import RESTORERS, Problem, coarse, opponent
 from deblur.restoration.data_term import DataTerm
@@ -125,3 +126,10 @@ def test_a_plain_problem_takes_the_quadratic_steps(monkeypatch: pytest.MonkeyPat
     assert not asked
     HalfQuadraticSplitting(prior=SparseDerivatives())(Problem(blurred=frame, kernel=KERNEL, curve=SRGB))
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("method", ["hyperlaplacian", "tv", "wiener", "rl"])
+def test_progress_ends_at_its_total(method: str) -> None:
+    told: list[Step] = []
+    RESTORERS[method](problem_of(scene().float()), told.append)
+    assert told[-1].index == told[-1].total
