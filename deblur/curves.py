@@ -35,6 +35,11 @@ class Curve(Protocol):
         """Slope dy / dx of `to_linear` at x, whose light y is."""
 
 
+def _rise(curve: Curve, x: Tensor, y: Tensor) -> Tensor:
+    """The slope of a curve over a distance at which a table of integers is no longer stairs."""
+    return (curve.to_linear(x + _AROUND) - y) / _AROUND
+
+
 @dataclass(frozen=True)
 class Linear:
     """Stored values that are linear light already."""
@@ -136,7 +141,7 @@ class PQ:
 
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Slope over a small distance."""
-        return (self.to_linear(x + _AROUND) - y) / _AROUND
+        return _rise(self, x, y)
 
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -176,7 +181,7 @@ class HLG:
 
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
         """Slope over a small distance."""
-        return (self.to_linear(x + _AROUND) - y) / _AROUND
+        return _rise(self, x, y)
 
 
 _HLG_A = 0.17883277
@@ -223,5 +228,5 @@ class Table:
         return (position / (len(self.samples) - 1)).to(y.dtype)
 
     def slope(self, x: Tensor, y: Tensor) -> Tensor:
-        """Slope over a distance at which a table of integers is no longer stairs."""
-        return (self.to_linear(x + _AROUND) - y) / _AROUND
+        """Slope over a small distance."""
+        return _rise(self, x, y)

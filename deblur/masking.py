@@ -38,12 +38,14 @@ class Masked(Generic[_PictureT]):
 
     Attributes:
         picture: filled where it is not believed, its mask False there.
+        frame: the same of the frame that it is a part of; the picture itself where it is none.
         notes: a line for each kind of pixels that were left out.
         unexposed: where the stored values stay, (1, H, W), or None.
         stored: the pixels that came, (C, H, W).
     """
 
     picture: _PictureT
+    frame: Picture
     notes: tuple[str, ...]
     unexposed: Tensor | None
     stored: Tensor
@@ -75,9 +77,9 @@ def masked(picture: _PictureT, whole: Picture | None = None, mask: Any = "auto")
     """
     if picture.pixels.ndim != 3 or 0 in picture.pixels.shape:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(picture.pixels.shape)}")
-    stored, frame = picture.pixels.detach(), picture if whole is None else whole
-    believed = mask_named(mask)
+    stored, believed = picture.pixels.detach(), mask_named(mask)
     picture, before = without_nan(picture), len(picture.notes)
+    frame = picture if whole is None else without_nan(whole)
     notes, found = list(picture.notes[before:]), None
     if isinstance(believed, Tensor):
         if tuple(believed.shape) != (frame.height, frame.width):
@@ -88,14 +90,14 @@ def masked(picture: _PictureT, whole: Picture | None = None, mask: Any = "auto")
         if count := int((~believed).sum()):
             notes.append(f"{count:,} pixel{'s' * (count != 1)} not believed (--mask)")
         believed = believed[None]
-    elif believed == "auto" and (left := _seen(without_nan(frame))) is not None:
+    elif believed == "auto" and (left := _seen(frame)) is not None:
         notes.append(f"{left.words} left out (--mask none takes them as picture)")
         believed = ~left.where
         found = left.where[_place(picture, frame)]
     if isinstance(believed, Tensor):
-        part = believed[_place(picture, frame)].to(picture.pixels.device)
-        picture = dataclasses.replace(picture, mask=part if picture.mask is None else part & picture.mask.bool())
-    return Masked(picture.filled(), tuple(notes), found, stored)
+        picture, frame = _believing(picture, believed[_place(picture, frame)]), _believing(frame, believed)
+    picture = picture.filled()
+    return Masked(picture, picture if whole is None else frame.filled(), tuple(notes), found, stored)
 
 
 def mask_named(mask: Any) -> Tensor | str:
@@ -236,6 +238,12 @@ def _seen(frame: Picture) -> Unexposed | None:
     if found is None or frame.alpha is None or bool((found.where[0] & (frame.alpha > 0)).any()):
         return found
     return None
+
+
+def _believing(picture: _PictureT, believed: Tensor) -> _PictureT:
+    """The picture with its mask False where a mask (1, H, W) is, too."""
+    believed = believed.to(picture.pixels.device)
+    return dataclasses.replace(picture, mask=believed if picture.mask is None else believed & picture.mask.bool())
 
 
 def _place(picture: Picture, frame: Picture) -> tuple[Any, ...]:

@@ -101,7 +101,7 @@ def restore(
     )
     device = device_named(options.device)
     with using_threads(options.threads):
-        frame = picture if whole is None else masked(whole, None, options.mask).picture
+        frame = picture if whole is None else given.frame
         measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
         picture, found = without_outliers(picture, frame, kernel, measured, options)
         notes += [*measured.notes, *found]

@@ -10,8 +10,8 @@ BAND = 1 << 15
 """Pixels of a band."""
 
 
-def bands(image: Tensor) -> list[slice]:
-    """Rows of an image (..., H, W), a band after the other; on a device all at once.
+def bands(image: Tensor, pixels: int = BAND) -> list[slice]:
+    """Rows of an image (..., H, W), a band of so many pixels after the other; on a device all at once.
 
     Example:
         >>> import torch
@@ -21,5 +21,5 @@ def bands(image: Tensor) -> list[slice]:
     height, width = image.shape[-2:]
     if image.device.type != "cpu":
         return [slice(0, height)]
-    size = max(1, BAND // max(1, width))
+    size = max(1, pixels // max(1, width))
     return [slice(start, min(start + size, height)) for start in range(0, height, size)]

@@ -31,22 +31,22 @@ def worthwhile(problem: Problem) -> bool:
 def halved(problem: Problem) -> Problem:
     """The problem of the means of 2 x 2 pixels; what is not believed, or clips, in one of four does so in the mean."""
 
-    def mean(planes: Tensor | None) -> Tensor | None:
-        return None if planes is None else _mean(planes.to(problem.blurred.dtype))
+    def mean(planes: Tensor) -> Tensor:
+        return _mean(planes.to(problem.blurred.dtype))
 
-    def somewhere(planes: Tensor | None) -> Tensor | None:
-        return None if planes is None else _mean(planes.to(problem.blurred.dtype)) > 0
+    def somewhere(planes: Tensor) -> Tensor:
+        return mean(planes) > 0
 
     return replace(
         problem,
         blurred=_mean(problem.blurred),
         kernel=_half_kernel(problem.blur.taps),
         sigma=QUIETER * problem.sigma,
-        mask=None if problem.mask is None else ~_mean((~problem.mask).to(problem.blurred.dtype)).gt(0),
-        weights=mean(problem.weights),
-        deviation=mean(problem.deviation),
-        clipped=somewhere(problem.clipped),
-        crushed=somewhere(problem.crushed),
+        mask=None if problem.mask is None else ~somewhere(~problem.mask),
+        weights=None if problem.weights is None else mean(problem.weights),
+        deviation=None if problem.deviation is None else mean(problem.deviation),
+        clipped=None if problem.clipped is None else somewhere(problem.clipped),
+        crushed=None if problem.crushed is None else somewhere(problem.crushed),
     )
 
 

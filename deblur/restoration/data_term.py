@@ -93,7 +93,7 @@ class DataTerm:
             miss.mul_(weight[:, rows])
             squares += float(miss.square().sum())
             rest[:, rows] = self._turned(self._metric, miss).mul_(weight[:, rows])
-        return math.sqrt(squares) if math.isfinite(squares) else squares, rest, weight
+        return math.sqrt(squares), rest, weight
 
     def gradient(self, seen: Tensor, slope: Tensor) -> Tensor:
         """Minus the gradient by v, (C, *blur.scene), from omega^2 (y - K x)."""

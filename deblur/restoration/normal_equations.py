@@ -124,7 +124,7 @@ class NormalEquations:
             last = _last(conjugate_gradients.solve(self, right, start, self._precondition, scale=scale), steps)
             misfit.sub_(self.problem.masked(blur(last.scene)))
             return Iterate(scene + last.scene, last.residual)
-        if blur.boundary == "circular" and self.problem.mask is None and self.problem.weights is None:
+        if blur.boundary == "circular" and not self.problem.masks:
             steps = 1  # the preconditioner is the inverse
         residual, scale = 0.0, self.problem.scale * math.sqrt(math.prod(blur.grid))  # of a spectrum
         for channel in each_channel(scene):

@@ -126,8 +126,7 @@ class Problem:
     @property
     def right_hand_side(self) -> Tensor:
         """K^T W y, the data's part of the normal equations' right-hand side; made anew, as it is used once."""
-        plain = self.mask is None and self.weights is None
-        return self.blur.adjoint(self.blurred if plain else self.masked(self.blurred.clone()))
+        return self.blur.adjoint(self.masked(self.blurred.clone()) if self.masks else self.blurred)
 
     @cached_property
     def scale(self) -> Tensor:

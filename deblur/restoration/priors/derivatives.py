@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deblur.errors import OptionError
+from deblur.restoration.bands import bands
 from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol, curvature, gradients
@@ -120,16 +121,13 @@ class SparseDerivatives(SplittingPrior):
 
         On a processor it is done in bands of rows, so that no derivative of the whole image is ever held.
         """
-        height, width = image.shape[-2:]
-        size = max(1, BAND // width)
-        if image.device.type != "cpu" or height <= size + 2 * _AROUND:
+        height, parts = image.shape[-2], bands(image, BAND)
+        if height <= parts[0].stop + 2 * _AROUND:
             return self._pull(image, level)
         pulled = torch.empty_like(image)
-        for start in range(0, height, size):
-            stop = min(start + size, height)
-            rows = torch.arange(start - _AROUND, stop + _AROUND, device=image.device) % height
-            band = self._pull(image.index_select(-2, rows), level)
-            pulled[..., start:stop, :] = band[..., _AROUND:-_AROUND, :]
+        for rows in parts:
+            around = torch.arange(rows.start - _AROUND, rows.stop + _AROUND, device=image.device) % height
+            pulled[..., rows, :] = self._pull(image.index_select(-2, around), level)[..., _AROUND:-_AROUND, :]
         return pulled
 
     def _pull(self, image: Tensor, level: Level) -> Tensor:

@@ -22,6 +22,7 @@ from deblur.flows.image_prior import ImagePriorFlow
 from deblur.flows.noise_conditional import SIDE, denoise
 from deblur.layers.masked_whitening import MEAN
 from deblur.noise import LEAST_SIGMA, MOST_SIGMA
+from deblur.restoration import opponent
 from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol
@@ -170,9 +171,8 @@ def _basis(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if len(image) != 3:
         one = image.new_ones(len(image))
         return torch.diag(one), torch.zeros_like(one), one
-    rows = image.new_tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]])
     scale = image.new_tensor([math.sqrt(1 / 3), 1, 1])  # the mean of the channels has the range of one
-    return rows / rows.norm(dim=1, keepdim=True), image.new_tensor([0, MEAN, MEAN]), scale
+    return opponent.rotation(image), image.new_tensor([0, MEAN, MEAN]), scale
 
 
 def _one(w1: Tensor, w2: Tensor) -> Tensor:
