@@ -26,6 +26,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.lattice import earlier_save
+from deblur.layout import middle
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
 from deblur.linearity import rises
 from deblur.noise import deviation_of, effective_sigma, estimate_sigma, span
@@ -228,7 +229,7 @@ def _on(planes: Tensor | None, device: torch.device | str) -> Tensor | None:
 
 def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options: ApplyOptions) -> Measurements:
     """The record with the noise of each level, from what a first restoration of the middle of the frame misses."""
-    window = picture.middle(SIDE)
+    window = middle(picture.height, SIDE), middle(picture.width, SIDE)
     part = picture.window(*window)
     problem = pose(part, kernel.at(picture.placed(window)), record, options)
     predicted, stored = record.stored(problem, problem.blur(_FIRST.last(problem))), part.pixels

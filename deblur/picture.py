@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deblur.coding import Coding
 from deblur.errors import DtypeError, OptionError, ShapeError
-from deblur.layout import channels_first, middle
+from deblur.layout import channels_first
 from deblur.origin import Origin
 from deblur.transfer import Transfer
 
@@ -117,10 +117,6 @@ class Picture:
             coding=None if self.coding is None else self.coding.at(top, left),
             place=(self.place[0] + top, self.place[1] + left),
         )
-
-    def middle(self, side: int) -> tuple[slice, slice]:
-        """The rows and columns of the middle `side` pixels, or all there are."""
-        return middle(self.height, side), middle(self.width, side)
 
     def placed(self, window: tuple[slice, slice]) -> tuple[slice, slice]:
         """A window of this picture, in the frame that it is a part of."""

@@ -97,7 +97,7 @@ PUBLIC = {
         "UniformDequantisation",
         "VariationalDequantisation",
     ],
-    "deblur.layout": ["as_batch", "as_given", "as_planes", "channels_first"],
+    "deblur.layout": ["as_batch", "as_given", "as_planes", "channels_first", "middle"],
     "deblur.metrics": ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"],
     "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"],
     "deblur.psf": [
