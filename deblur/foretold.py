@@ -64,7 +64,7 @@ class Foretold:
         self.size = fast_shape([n + 2 * PADDING for n in self.shape])
         deviations, shares = np.array(record.deviations), np.array(record.shares)
         noise = float(np.sqrt((shares * deviations**2).sum() / shares.sum()))
-        noise = max(noise, record.shown, QUIETEST * record.span)
+        noise = max(noise, record.shown, QUIETEST * (record.span or 1.0))
         transfer = torch.fft.rfft2(torch.tensor(taps, dtype=torch.float32), self.size)
         rows, columns = torch.fft.fftfreq(self.size[0]), torch.fft.rfftfreq(self.size[1])
         down, across = (2 - 2 * torch.cos(2 * math.pi * frequency) for frequency in (rows, columns))

@@ -90,22 +90,21 @@ EXPECTED = 0.02
 def probability(picture: Picture, kernel: Kernel, measured: Measurements, options: ApplyOptions) -> float:
     """The probability, as far as the frame shows it, that restoring it by the kernel gives more than the file.
 
-        A kernel of a single tap at its origin has nothing to undo, and 0; a frame too small to try a kernel on says
-        nothing against it.
+    A kernel of a single tap at its origin has nothing to undo, and 0; a frame too small to try a kernel on says
+    nothing against it.
 
-        Args:
-            picture: the whole frame, pixels (C, H, W) in stored values.
-            kernel: what is said to have blurred it.
-            measured: of the frame.
-            options: what the user chose.
+    Args:
+        picture: the whole frame, pixels (C, H, W) in stored values.
+        kernel: what is said to have blurred it.
+        measured: of the frame.
+        options: what the user chose.
 
-        Example:
-            >>> from deblur.layout import middle
-    from deblur.measuring import measure
-            >>> scene = torch.rand(1, 30, 30, generator=torch.Generator().manual_seed(0)).repeat_interleave(5, 1)
-            >>> picture, kernel = Picture(pixels=scene.repeat_interleave(5, 2)), Kernel(np.ones((1, 15)))
-            >>> probability(picture, kernel, measure(picture, kernel, ApplyOptions()), ApplyOptions()) < 0.01
-            True
+    Example:
+        >>> from deblur.measuring import measure
+        >>> scene = torch.rand(1, 30, 30, generator=torch.Generator().manual_seed(0)).repeat_interleave(5, 1)
+        >>> picture, kernel = Picture(pixels=scene.repeat_interleave(5, 2)), Kernel(np.ones((1, 15)))
+        >>> probability(picture, kernel, measure(picture, kernel, ApplyOptions()), ApplyOptions()) < 0.01
+        True
     """
     if still(kernel):
         return 0.0
