@@ -8,9 +8,12 @@ region of a picture gets the bytes that the whole would have there.
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+
+from deblur.bands import bands
 
 __all__ = ["dithered", "pattern"]
 
@@ -42,14 +45,16 @@ def dithered(pixels: Tensor, stored: Tensor, place: tuple[int, int] = (0, 0), st
         True
     """
     result = pixels.clone()
+    kernel, (top, left) = np.ones((5, 5), np.uint8), place
     for channel, (plane, before) in enumerate(zip(result, stored, strict=True)):
-        padded = F.pad(plane[None, None], (2, 2, 2, 2), mode="replicate")
-        spread = (F.max_pool2d(padded, 5, stride=1) + F.max_pool2d(-padded, 5, stride=1))[0, 0].div_(step)
-        share = spread.sub_(STRUCTURED).div_(SMOOTH - STRUCTURED).clamp_(0, 1)
-        share.masked_fill_((plane - before).abs() <= EQUAL * step, 0)
-        plane.addcmul_(
-            pattern(plane.shape[0], plane.shape[1], place, channel).to(plane), share, value=2 * LARGEST * step
+        spread = torch.from_numpy(
+            cv2.morphologyEx(plane.numpy(), cv2.MORPH_GRADIENT, kernel, borderType=cv2.BORDER_REPLICATE)
         )
+        for rows in bands(plane):
+            share = spread[rows].div_(step).sub_(STRUCTURED).div_(SMOOTH - STRUCTURED).clamp_(0, 1)
+            share.masked_fill_((plane[rows] - before[rows]).abs() <= EQUAL * step, 0)
+            noise = pattern(len(share), share.shape[1], (top + rows.start, left), channel).to(plane)
+            plane[rows].addcmul_(noise, share, value=2 * LARGEST * step)
     return result
 
 

@@ -12,7 +12,10 @@ neighborhood"). What was added to some pixels is what makes P^-1 (y - added) zer
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +24,16 @@ from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from deblur.device import using_threads
 from deblur.fourier import fast_shape
 from deblur.measuring import Measurements
+from deblur.noise import mean_around
 from deblur.psf import Kernel
 
-__all__ = ["CORE", "FAR", "Foretold", "cells", "inside", "taps_of", "whole_lines"]
+__all__ = ["CORE", "FAR", "Foretold", "cells", "each_of", "inside", "taps_of", "whole_lines"]
+
+Cell = tuple[tuple[slice, slice], tuple[slice, slice]]
+"""Rows and columns of a core, and those of the window around it."""
 
 FAR = 11.0
 """Deviations, and times what is missed around it, from which a pixel begins a group."""
@@ -65,13 +73,11 @@ class Foretold:
         deviations, shares = np.array(record.deviations), np.array(record.shares)
         noise = float(np.sqrt((shares * deviations**2).sum() / shares.sum()))
         noise = max(noise, record.shown, QUIETEST * (record.span or 1.0))
-        transfer = torch.fft.rfft2(torch.tensor(taps, dtype=torch.float32), self.size)
-        rows, columns = torch.fft.fftfreq(self.size[0]), torch.fft.rfftfreq(self.size[1])
-        down, across = (2 - 2 * torch.cos(2 * math.pi * frequency) for frequency in (rows, columns))
-        scene = (GRADIENT * record.span) ** 2 / (down[:, None] + across + 1e-4)
-        self._precision = 1 / (transfer.abs().square() * scene + noise**2)
-        diagonal = float(torch.fft.irfft2(self._precision, self.size)[0, 0])
-        around = F.avg_pool2d(plane[None, None], 5, stride=1, padding=2, count_include_pad=False)[0, 0].numpy()
+        numbers = np.asarray(taps, np.float32)
+        self._precision, diagonal = _precision(
+            self.size, numbers.tobytes(), numbers.shape, GRADIENT * record.span, noise
+        )
+        around = mean_around(plane[None], 5)[0].numpy()
         noisier = np.maximum(np.interp(around, record.levels, record.deviations) / noise, 1)
         self.deviation = (noisier / math.sqrt(diagonal)).astype(np.float32)
         self._scale = (1 / (noisier * math.sqrt(diagonal))).astype(np.float32)
@@ -119,6 +125,19 @@ class Foretold:
         return inner
 
 
+@lru_cache(maxsize=32)
+def _precision(
+    size: tuple[int, ...], taps: bytes, shape: tuple[int, int], gradient: float, noise: float
+) -> tuple[Tensor, float]:
+    """P^-1 on a grid, and its diagonal among pixels; most cells of a frame share it."""
+    transfer = torch.fft.rfft2(torch.from_numpy(np.frombuffer(taps, np.float32).reshape(shape).copy()), size)
+    rows, columns = torch.fft.fftfreq(size[0]), torch.fft.rfftfreq(size[1])
+    down, across = (2 - 2 * torch.cos(2 * math.pi * frequency) for frequency in (rows, columns))
+    scene = gradient**2 / (down[:, None] + across + 1e-4)
+    precision = 1 / (transfer.abs().square() * scene + noise**2)
+    return precision, float(torch.fft.irfft2(precision, size)[0, 0])
+
+
 def whole_lines(
     planes: Tensor, kernel: Kernel, record: Measurements, barred: NDArray[np.bool_], margin: int
 ) -> list[NDArray[np.bool_]]:
@@ -128,22 +147,38 @@ def whole_lines(
     lines = [np.zeros(n, bool) for n in size]
     for channel, plane in enumerate(planes):
         sums, counts = ([np.zeros(n) for n in size] for _ in range(2))
-        for core, window in cells(barred.shape, CORE, margin):
+
+        def medians(
+            cell: Cell, channel: int = channel, plane: Tensor = plane
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            core, window = cell
             part = Foretold(plane[window], taps_of(kernel, window, channel), record)
             z, bad = part.deviations()[inside(core, window)], barred[core]
-            for axis, at in enumerate((core[1], core[0])):
-                told = np.flatnonzero(~bad.all(axis))
-                middle = np.zeros(bad.shape[1 - axis])
-                middle[told] = np.nanmedian(np.where(bad, np.nan, z).take(told, 1 - axis), axis)
-                sums[axis][at] += middle * (~bad).sum(axis)
-                counts[axis][at] += (~bad).sum(axis)
-        profiles = part.profiles()
+            return _medians(z, bad, 0), _medians(z, bad, 1)
+
+        for (core, _), both in each_of(medians, cells(barred.shape, CORE, margin)):
+            for axis, (at, middle) in enumerate(zip((core[1], core[0]), both, strict=True)):
+                count = (~barred[core]).sum(axis)
+                sums[axis][at] += middle * count
+                counts[axis][at] += count
+        last = list(cells(barred.shape, CORE, margin))[-1][1]
+        profiles = Foretold(plane[last], taps_of(kernel, last, channel), record).profiles()
         for line, total, count, profile in zip(lines, sums, counts, profiles, strict=True):
             good = count > 32
             good[:edge] = good[-edge:] = False  # what lies beyond the frame is unknown, and what is not believed
             good &= ~binary_dilation(count <= 32, iterations=edge)
             line |= _peaks(np.where(good, total / np.maximum(count, 1), 0), good, profile)
     return lines
+
+
+def _medians(z: NDArray[np.float32], bad: NDArray[np.bool_], axis: int) -> NDArray[np.float64]:
+    """The medians along an axis of what is not bad; 0 where all is."""
+    if not bad.any():
+        return np.median(z, axis).astype(np.float64)
+    told = np.flatnonzero(~bad.all(axis))
+    medians = np.zeros(bad.shape[1 - axis])
+    medians[told] = np.nanmedian(np.where(bad, np.nan, z).take(told, 1 - axis), axis)
+    return medians
 
 
 def _peaks(middle: NDArray[np.float64], good: NDArray[np.bool_], profile: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -179,7 +214,7 @@ def inside(core: tuple[slice, slice], window: tuple[slice, slice]) -> tuple[slic
     return rows, columns
 
 
-def cells(shape: tuple[int, ...], side: int, margin: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def cells(shape: tuple[int, ...], side: int, margin: int) -> Iterator[Cell]:
     """Cells that cover a plane, and each with a margin where the plane goes on."""
     for top in range(0, shape[0], side):
         for left in range(0, shape[1], side):
@@ -190,6 +225,13 @@ def cells(shape: tuple[int, ...], side: int, margin: int) -> Iterator[tuple[tupl
                 slice(wide[1].start, min(wide[1].stop, shape[1])),
             )
             yield (slice(top, ends[0]), slice(left, ends[1])), window
+
+
+def each_of(work: Callable[[Cell], Any], todo: Iterable[Cell]) -> Iterator[tuple[Cell, Any]]:
+    """Every cell with what a job makes of it, in order, as many at a time as torch has threads."""
+    listed, count = list(todo), torch.get_num_threads()
+    with using_threads(count), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from zip(listed, pool.map(work, listed), strict=True)
 
 
 def _mirrored(plane: Tensor) -> Tensor:

@@ -22,14 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from deblur.jpeg_error import CORRELATION, jpeg_sigma
 from deblur.lattice import earlier_save
 from deblur.layout import middle
 from deblur.light import believed_pixels, brightest, curve_of, sample, saturation_level
 from deblur.linearity import rises
-from deblur.noise import deviation_of, effective_sigma, estimate_sigma, span
+from deblur.noise import deviation_of, effective_sigma, estimate_sigma, mean_around, span
 from deblur.options import ApplyOptions
 from deblur.photometry import photon_transfer
 from deblur.picture import Picture, without_hidden
@@ -268,7 +267,7 @@ def _weights(pixels: Tensor, record: Measurements, sigmas: list[float]) -> tuple
     deviation = torch.empty_like(pixels)
     for index in range(len(pixels)):
         plane = of_channel(pixels, slice(index, index + 1))
-        around = F.avg_pool2d(plane[None], 5, stride=1, padding=2, count_include_pad=False)[0]
+        around = mean_around(plane, 5)
         place = (around - fine[0]).mul_(255 / (fine[-1] - fine[0])).round_().clamp_(0, 255).int()
         deviation[index] = table.index_select(0, place.reshape(-1)).reshape(around.shape[1:])
     sigma = float((record.shares / np.square(sigmas)).sum() ** -0.5)

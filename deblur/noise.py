@@ -26,7 +26,7 @@ from torch import Tensor
 from deblur.errors import OptionError
 from deblur.layout import middle
 
-__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "deviation_of", "effective_sigma", "estimate_sigma", "span"]
+__all__ = ["LEAST_SIGMA", "MOST_SIGMA", "deviation_of", "effective_sigma", "estimate_sigma", "mean_around", "span"]
 
 LEAST_SIGMA, MOST_SIGMA = 1 / 255, 60 / 255
 """The noise that learned priors are trained for: the smallest and the largest sigma, as fractions of full scale."""
@@ -149,3 +149,22 @@ def effective_sigma(
         raise OptionError(f"expected a strength above 0, got {strength}")
     floor = 1e-4  # a constant frame, free of noise: keep the equations solvable
     return strength * max(math.hypot(noise, caution * misfit * frame_span), floor)
+
+
+def mean_around(planes: Tensor, size: int) -> Tensor:
+    """The mean of the size x size pixels about each, size being odd, in planes (C, H, W); beyond them nothing counts.
+
+    Example:
+        >>> mean_around(torch.arange(4.0).expand(1, 2, 4), 3)[0, 0]
+        tensor([0.5000, 1.0000, 2.0000, 2.5000])
+    """
+    half, summed = size // 2, torch.nn.functional.pad(planes, [size // 2] * 4)
+    for axis in (-2, -1):
+        length = planes.shape[axis]
+        total = summed.narrow(axis, 0, length).clone()
+        for start in range(1, size):
+            total += summed.narrow(axis, start, length)
+        at = torch.arange(length, device=planes.device)
+        count = (at + half).clamp_max(length - 1) - (at - half).clamp_min(0) + 1
+        summed = total.div_(count[:, None] if axis == -2 else count)
+    return summed

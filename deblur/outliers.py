@@ -15,13 +15,14 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from deblur.foretold import CORE, FAR, Foretold, cells, inside, taps_of, whole_lines
+from deblur.foretold import CORE, FAR, Cell, Foretold, cells, each_of, inside, taps_of, whole_lines
 from deblur.light import believed_pixels
 from deblur.measuring import STRADDLE, Measurements, pose
 from deblur.options import ApplyOptions
@@ -156,11 +157,15 @@ def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: Appl
     known = (columns | rows[:, None]) & seen
     where, added = known.copy(), np.zeros(pixels.shape, np.float32)
     beyond = nearly = many = looked = 0
-    for core, window in cells(barred.shape, CORE, margin):
+
+    def found_in(cell: Cell) -> list[tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]]:
+        window = cell[1]
+        parts = (Foretold(plane[window], taps_of(kernel, window, c), record) for c, plane in enumerate(pixels))
+        return [_found(part, barred[window], known[window]) for part in parts]
+
+    for (core, window), channels in each_of(found_in, cells(barred.shape, CORE, margin)):
         inner = inside(core, window)
-        for channel, plane in enumerate(pixels):
-            part = Foretold(plane[window], taps_of(kernel, window, channel), record)
-            found, extra, rest = _found(part, barred[window], known[window])
+        for channel, (found, extra, rest) in enumerate(channels):
             where[core] |= found[inner]
             added[(channel, *core)] = extra[inner]
             left = ~barred[core] & ~ndimage.maximum_filter(found, 15)[inner]
@@ -185,7 +190,7 @@ def _found(
     for _ in range(ROUNDS):
         around = np.maximum(1, _around(z, found))
         far = z > FAR * around
-        near = (z > NEAR * np.minimum(around, 1.5)) & ndimage.binary_dilation(found, np.ones((3, 3))) & ~dropped
+        near = (z > NEAR * np.minimum(around, 1.5)) & _beside(found) & ~dropped
         more = (far | near) & ~found & ~barred
         more &= z >= STRONGEST * ndimage.maximum_filter(np.where(more, z, 0), 129)  # others may be their doing
         if not more.any():
@@ -211,11 +216,22 @@ def _letters(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _around(z: NDArray[np.float32], found: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The root mean square of what is missed within 7 pixels of each, but not within 2, and not by those found."""
-    counted = (~ndimage.binary_dilation(found, np.ones((3, 3)))).astype(np.float32)
+    counted = (~_beside(found)).astype(np.float32)
     squares = counted * np.minimum(z, LEAST) ** 2
-    ring = [15**2 * ndimage.uniform_filter(p, 15) - 5**2 * ndimage.uniform_filter(p, 5) for p in (squares, counted)]
+    ring = [_sum(plane, 15) - _sum(plane, 5) for plane in (squares, counted)]
     around: NDArray[np.float32] = np.sqrt(np.maximum(ring[0], 0) / np.maximum(ring[1], 20))
     return around
+
+
+def _sum(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """The sum of the size x size pixels about each, mirrored at the edges."""
+    summed = cv2.boxFilter(plane, -1, (size, size), normalize=False, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(summed, np.float32)
+
+
+def _beside(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels found, and the eight beside each."""
+    return cv2.dilate(found.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
 
 
 def _keep_unexplained(

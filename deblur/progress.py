@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["OnStep", "Step", "part_of"]
 
@@ -16,6 +16,7 @@ class Step:
         index: how much is done, from 0 to `total`.
         total: how much there is to do, as far as is known; it may change while the job runs.
         text: what is being done or how well it goes, for a person to read; empty where there is nothing to add.
+        seconds: about how long the whole will take; 0 where that is not known.
 
     Example:
         >>> Step(3, 10, "residual 0.02").index
@@ -25,6 +26,7 @@ class Step:
     index: int
     total: int
     text: str = ""
+    seconds: float = field(default=0.0, repr=False)
 
     @classmethod
     def share(cls, fraction: float, text: str = "") -> Step:

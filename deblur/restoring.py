@@ -24,12 +24,13 @@ from deblur.conversion import KernelLike, kernel_of, step_of, through
 from deblur.device import device_named, using_threads
 from deblur.dithering import dithered
 from deblur.errors import DivergedError, ShapeError
+from deblur.fourier import seconds_of_a_transform
 from deblur.masking import masked
 from deblur.measuring import Measurements, measure, pose
 from deblur.options import ApplyOptions
 from deblur.outliers import without_outliers
 from deblur.picture import Picture, check_picture, with_hidden
-from deblur.progress import OnStep, part_of
+from deblur.progress import OnStep, Step, part_of
 from deblur.psf import Kernel
 from deblur.psf.operator import each_channel
 from deblur.restoration import Restoration, Restorer, auto
@@ -120,6 +121,11 @@ def restore(
             part = picture.window(*tile.window).of_channels(channels)
             fitting = kernel.at(picture.placed(tile.window)).of_channels(channels)
             problem = pose(part, fitting, measured, options, restorer.caution, device)
+            if index == 0 and on_step is not None:
+                values = sum(t.take(pixels[c]).numel() for c, t in parts)
+                seconds = restorer.effort(problem) * values * seconds_of_a_transform(device)
+                total = len(parts) * restorer.expected_steps(problem)
+                on_step(Step(0, total, seconds=time.perf_counter() - start + seconds))
             record = restorer(problem, part_of(on_step, index, len(parts)))
             restored_part = curve.encode(record.image.mul_(measured.scale).cpu())
             records.append(dataclasses.replace(record, image=pixels.new_empty(0)))  # a view would keep all of it

@@ -292,7 +292,7 @@ def test_channels_of_large_pictures_are_restored_apart(monkeypatch: pytest.Monke
         pytest.param("hyperlaplacian", "auto", (4, 480, 360), 6, marks=pytest.mark.slow),
         pytest.param("hyperlaplacian", "four-quadrant", (3, 480, 360), 6, marks=pytest.mark.slow),
         ("tv", "circulant", (3, 480, 360), 1),
-        pytest.param("rl", "auto", (3, 480, 360), 6, marks=pytest.mark.slow),
+        pytest.param("rl", "auto", (3, 480, 361), 6, marks=pytest.mark.slow),
         ("rl", "auto", (1, 480, 358), 1),
         pytest.param("flow", "auto", (3, 480, 360), 6, marks=pytest.mark.slow),
     ],
@@ -305,7 +305,8 @@ def test_three_times_the_pixels_of_a_tile_are_whole_where_the_method_is_lean_or_
     told: list[Step] = []
     options = deblur.ApplyOptions(method=method, preconditioner=preconditioner, settings={"limit": 1})
     deblur.restore(of(torch.rand(*size)), KERNEL, options, on_step=told.append)
-    assert len(told) == tiles
+    assert told[0].seconds > 0
+    assert len(told[1:]) == tiles
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -67,7 +67,8 @@ LONG = 10
 class Bar:
     """A progress bar with the time left and the step's text, drawn on stderr where that is a terminal.
 
-    Where it is not, a run that will take long says so once, as soon as two of its steps tell.
+    Where it is not, a run that will take long says so once: before, where that is known, or as soon as two of its
+    steps tell.
     """
 
     def __init__(self, label: str) -> None:
@@ -75,6 +76,7 @@ class Bar:
         self._steps: list[tuple[float, int]] = []  # when the first two came, and how far they were
         self._bar: tqdm[Any] | None = None
         self._text = ""
+        self._told = False
 
     def __enter__(self) -> Bar:
         return self
@@ -90,12 +92,17 @@ class Bar:
             self._bar = tqdm(desc=self._label, total=step.total, unit="step", leave=False, file=sys.stderr)
         self._bar.total = step.total
         self._bar.update(step.index - self._bar.n)
-        if step.text != self._text:  # at once: the next step may be long in coming
-            self._text = step.text
-            self._bar.set_postfix_str(step.text)
+        text = step.text or (f"about {step.seconds:.0f} s" if step.seconds else "")
+        if text != self._text:  # at once: the next step may be long in coming
+            self._text = text
+            self._bar.set_postfix_str(text)
 
     def _foretell(self, step: Step) -> None:
-        if len(self._steps) == 2 or step.index == 0:
+        if step.seconds:
+            self._told = True
+            if step.seconds > LONG:
+                line(f"{self._label}: about {step.seconds:.0f} s", on_stderr=True)
+        if self._told or len(self._steps) == 2 or step.index == 0:
             return
         self._steps.append((time.monotonic(), step.index))
         if len(self._steps) == 2:

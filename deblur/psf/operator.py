@@ -179,7 +179,9 @@ class Blur:
         return blurred
 
     def _blurred(self, scene: Tensor, spectrum: Tensor) -> Tensor:
-        return self.visible(irfft2(spectrum * rfft2(self.to_grid(scene)), s=self.grid))
+        transformed = rfft2(self.to_grid(scene))
+        spread = transformed.mul_(spectrum) if transformed.shape == spectrum.shape else transformed * spectrum
+        return self.visible(irfft2(spread, s=self.grid))
 
     def adjoint(self, frame: Tensor) -> Tensor:
         """Apply the adjoint: a frame (C, H, W) to a scene (C, *self.scene), one channel after the other."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from deblur.psf.operator import Blur
 from deblur.restoration.problem import Problem
 
-__all__ = ["doubled", "halved", "worthwhile"]
+__all__ = ["doubled", "halved", "halved_taps", "pooled", "shrunk", "worthwhile"]
 
 SMALLEST = 48
 """Pixels on the shorter side of a frame that is halved, at least; and four times the kernel's."""
@@ -32,15 +32,15 @@ def halved(problem: Problem) -> Problem:
     """The problem of the means of 2 x 2 pixels; what is not believed, or clips, in one of four does so in the mean."""
 
     def mean(planes: Tensor) -> Tensor:
-        return _mean(planes.to(problem.blurred.dtype))
+        return pooled(planes.to(problem.blurred.dtype))
 
     def somewhere(planes: Tensor) -> Tensor:
         return mean(planes) > 0
 
     return replace(
         problem,
-        blurred=_mean(problem.blurred),
-        kernel=_half_kernel(problem.blur.taps),
+        blurred=pooled(problem.blurred),
+        kernel=halved_taps(problem.blur.taps),
         sigma=QUIETER * problem.sigma,
         mask=None if problem.mask is None else ~somewhere(~problem.mask),
         weights=None if problem.weights is None else mean(problem.weights),
@@ -60,13 +60,23 @@ def doubled(scene: Tensor, coarse: Blur, fine: Blur) -> Tensor:
     return grown
 
 
-def _mean(planes: Tensor) -> Tensor:
+def shrunk(scene: Tensor, coarse: Blur, fine: Blur) -> Tensor:
+    """The means of 2 x 2 pixels of a scene (C, *fine.scene), for that of a halved problem, (C, *coarse.scene)."""
+    for axis in (0, 1):
+        start = fine.offset[axis] - 2 * coarse.offset[axis]
+        at = (start + torch.arange(2 * coarse.scene[axis], device=scene.device)) % fine.scene[axis]
+        scene = scene.index_select(axis + 1, at)
+    return F.avg_pool2d(scene[None], 2)[0]
+
+
+def pooled(planes: Tensor) -> Tensor:
+    """The means of 2 x 2 pixels of planes (C, H, W); an odd row or column goes with itself."""
     height, width = planes.shape[-2:]
-    padded = F.pad(planes[None], (0, width % 2, 0, height % 2), mode="replicate")
-    return F.avg_pool2d(padded, 2)[0]
+    odd = (0, width % 2, 0, height % 2)
+    return F.avg_pool2d(F.pad(planes[None], odd, mode="replicate") if any(odd) else planes[None], 2)[0]
 
 
-def _half_kernel(taps: Tensor) -> Tensor:
+def halved_taps(taps: Tensor) -> Tensor:
     """What blurs means of 2 x 2 pixels as the taps (C, kh, kw) blur pixels, if each mean stands for four equal ones."""
     rows, columns = (_halving(length).to(taps) for length in taps.shape[-2:])
     halved = rows @ taps @ columns.T

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.fft import irfft2, rfft2
 
+from deblur.bands import bands
 from deblur.psf.operator import Blur, each_channel, of_channel
-from deblur.restoration import opponent
-from deblur.restoration.bands import bands
+from deblur.restoration import coarse, opponent
 from deblur.restoration.problem import Problem
 from deblur.restoration.symbols import Symbol, on_grid
 
@@ -57,9 +57,6 @@ class DataTerm:
             weight.masked_fill_(~problem.mask, 0)
         power = self.blur.spectrum.abs().square()
         self._power = power if self._back is None else power.mean(0, keepdim=True)  # colours that are mixed share one
-        taps = self.blur.taps.abs()
-        self._rows = [self._like(each / each.sum()) for each in taps]
-        self._squares = [self._like(each / each.sum()) for each in taps.square()]
         self.weight = weight
         self.size = float((weight * observed).norm().clamp_min(1e-30))
         self.expected = problem.sigma * math.sqrt(observed.numel())  # the misfit of the true scene, or more
@@ -68,32 +65,36 @@ class DataTerm:
         """v of a scene in light."""
         return self._turned(self._forth, self._kept(self.curve.encode(light)))
 
-    def moved(self, unknown: Tensor, move: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest v to where a move leads that the curve is good for; its scene in light; the slope g' there."""
-        moved, light, slope = (torch.empty_like(unknown) for _ in range(3))
+    def follow(self, unknown: Tensor, light: Tensor, slope: Tensor, move: Tensor | None = None) -> None:
+        """Take v, in its place, to the nearest to where a move leads that the curve is good for.
+
+        Its scene in light and the slope g' there are written where they were.
+        """
         for rows in bands(unknown):
-            band = unknown[:, rows] if move is None else unknown[:, rows] + move[:, rows]
+            band = unknown[:, rows] if move is None else unknown[:, rows].add_(move[:, rows])
             stored = self._kept(self._turned(self._back, band))
-            moved[:, rows] = self._turned(self._forth, stored)
+            unknown[:, rows] = self._turned(self._forth, stored)
             light[:, rows] = lit = self.curve.decode(stored)
             slope[:, rows] = self.curve.slope(stored, lit)
-        return moved, light, slope
 
-    def misfit(self, light: Tensor) -> tuple[float, Tensor, Tensor]:
-        """What a scene in light misses: ||omega (y - K x)||, omega^2 (y - K x), and omega.
+    def misfit(self, light: Tensor, omega: Tensor | None = None) -> tuple[float, Tensor]:
+        """What a scene in light misses: ||omega (y - K x)|| and omega^2 (y - K x).
 
-        omega is 0 where the frame clips and the scene is bright enough.
+        omega is 0 where the frame clips and the scene is bright enough; it is written where that is asked for.
         """
-        rest, weight, squares = self.blur(light), self.weight.clone(), 0.0
+        rest, squares = self.blur(light), 0.0
         for rows in bands(rest):
             miss = torch.sub(self.problem.blurred[:, rows], rest[:, rows])
+            weight = self.weight[:, rows]
             for clips, beyond in ((self.problem.clipped, torch.lt), (self.problem.crushed, torch.gt)):
                 if clips is not None:
-                    weight[:, rows].masked_fill_(clips[:, rows] & beyond(miss, 0), 0)
-            miss.mul_(weight[:, rows])
+                    weight = weight.masked_fill(clips[:, rows] & beyond(miss, 0), 0)
+            if omega is not None:
+                omega[:, rows] = weight
+            miss.mul_(weight)
             squares += float(miss.square().sum())
-            rest[:, rows] = self._turned(self._metric, miss).mul_(weight[:, rows])
-        return math.sqrt(squares), rest, weight
+            rest[:, rows] = self._turned(self._metric, miss).mul_(weight)
+        return math.sqrt(squares), rest
 
     def gradient(self, seen: Tensor, slope: Tensor) -> Tensor:
         """Minus the gradient by v, (C, *blur.scene), from omega^2 (y - K x)."""
@@ -108,35 +109,43 @@ class DataTerm:
         """The diagonal E, (1 or C, *blur.scene), that makes up for slopes and weights which vary.
 
         E^-2 is the mean of the diagonal of G K^T omega^2 K G and of its rows' sums, relative to those of K^T K: the
-        second bounds the eigenvalues, the first is nearer where slopes vary little.
+        second bounds the eigenvalues, the first is nearer where slopes vary little. The means that both are made of
+        are taken at half the size where that leaves enough of the kernel.
         """
-        scales = torch.empty_like(slope)
+        mixed, half = self._back is not None, coarse.worthwhile(self.problem)
+        scales = torch.zeros_like(slope[:1] if mixed else slope)
         for index in each_channel(slope):  # a channel by itself: where one is dark and weighs much, another is bright
             steep, squared = slope[index], weight[index].square()
-            mean = float(steep.square().reciprocal().mean())  # what the frame does not show is taken as matched
-            once, squares = (blurs[index.start % len(blurs)] for blurs in (self._rows, self._squares))
-            around = squares.adjoint(squared - mean).add_(mean)
-            rows = once.adjoint(squared.mul_(once(steep)))
-            torch.mul(around.mul_(steep).add_(rows), steep, out=scales[index])
-        if self._back is not None:  # the colours are mixed
-            scales = scales.amax(0, keepdim=True)
+            taps = of_channel(self.blur.taps, index).abs()
+            once, twice = (self._mean(each, half) for each in (taps, taps.square()))
+            shrunk, squared = (
+                (coarse.shrunk(steep, once, self.blur), coarse.pooled(squared)) if half else (steep, squared)
+            )
+            mean = float(shrunk.square().reciprocal().mean())  # what the frame does not show is taken as matched
+            around = twice.adjoint(squared - mean).add_(mean)
+            rows = once.adjoint(squared.mul_(once(shrunk)))
+            if half:
+                around, rows = (coarse.doubled(each, once, self.blur) for each in (around, rows))
+            around.mul_(steep).add_(rows).mul_(steep)
+            scale = scales if mixed else scales[index]
+            torch.maximum(scale, around, out=scale)
         return scales.mul_(0.5).clamp_(*SCALES).rsqrt_()
 
     def precondition(self, force: Tensor, scaling: Tensor, symbol: Symbol, q: float) -> Tensor:
-        """E P^-1 E of a force."""
-        blur, moves = self.blur, torch.empty_like(force)
+        """E P^-1 E of a force, in its place."""
+        blur = self.blur
         regulariser = on_grid(symbol, blur.grid, blur.taps)
         for index, channel in enumerate(each_channel(force)):
             scale = of_channel(scaling, channel)
-            scaled = force[channel] * scale
+            scaled = force[channel].mul_(scale)
             grown = scaled if blur.free else blur.embed(scaled)
             spectrum, power = rfft2(grown), of_channel(self._power, channel)
             for rows in bands(spectrum):
                 inverse = (power[:, rows] * self._shares[index]).add_(regulariser[rows], alpha=q).add_(FLOOR)
                 spectrum[:, rows].div_(inverse)
             grown = irfft2(spectrum, s=blur.grid)
-            torch.mul(grown if blur.free else blur.visible(grown), scale, out=moves[channel])
-        return moves
+            torch.mul(grown if blur.free else blur.visible(grown), scale, out=force[channel])
+        return force
 
     @staticmethod
     def _turned(matrix: Tensor | None, image: Tensor) -> Tensor:
@@ -145,7 +154,9 @@ class DataTerm:
     def _kept(self, stored: Tensor) -> Tensor:
         return stored if self.problem.linear else stored.clamp(DARKEST, BRIGHTEST)
 
-    def _like(self, taps: Tensor) -> Blur:
-        """The blur of other taps on the same grid."""
-        blur = self.blur
-        return Blur(taps, blur.frame, blur.boundary, dtype=blur.taps.dtype, device=blur.taps.device)
+    def _mean(self, taps: Tensor, half: bool) -> Blur:
+        """The mean with other taps for weights, on the same frame or on one of half the size."""
+        blur, frame = self.blur, self.blur.frame
+        if half:
+            taps, frame = coarse.halved_taps(taps), (-(-frame[0] // 2), -(-frame[1] // 2))
+        return Blur(taps / taps.sum(), frame, blur.boundary, dtype=blur.taps.dtype, device=blur.taps.device)

@@ -34,7 +34,7 @@ from deblur.restoration.chebyshev import step_lengths
 from deblur.restoration.data_term import DataTerm
 from deblur.restoration.priors.splitting import SplittingPrior
 from deblur.restoration.problem import Problem
-from deblur.restoration.restorer import Iterate, check_positive
+from deblur.restoration.restorer import STEP, Iterate, check_positive
 from deblur.restoration.richardson_lucy import RichardsonLucy
 
 __all__ = ["Descent"]
@@ -79,6 +79,14 @@ class Descent:
         """Those of the full size."""
         return len(prior.warm(self.steps).schedule(problem.sigma))
 
+    def effort(self, problem: Problem, prior: SplittingPrior) -> float:
+        """As of a `Restorer`."""
+        halved = self.coarse > 0 and coarse.worthwhile(problem)
+        share = 0.25 if halved else 1.0
+        started = share * self.start.limit + (self.polish if halved else 0)
+        steps = self.expected_steps(problem, prior) + (share * self.coarse if halved else 0)
+        return steps * (STEP + prior.effort) + STEP / 3 * started
+
     def __call__(self, problem: Problem, prior: SplittingPrior) -> Iterator[Iterate]:
         """Yield the scene in light, (C, *blur.scene), after every step at full size."""
         blur = problem.blur
@@ -92,32 +100,40 @@ class Descent:
                 scene = replace(self.start, limit=self.polish).last(problem, scene)
         else:
             scene = self.start.last(problem) if self.start.limit else blur.extend(problem.blurred)
-        yield from _descend(problem, prior.warm(self.steps), scene, self.chroma)
+        steps = _descend(problem, prior.warm(self.steps), scene, self.chroma)
+        del scene  # a plane that would else be kept to the end
+        yield from steps
 
 
 def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: float) -> Iterator[Iterate]:
-    """Yield the scene in light after every level of the prior's schedule, from a scene in light."""
+    """Yield the scene in light after every level of the prior's schedule, from a scene in light; in one tensor."""
     blur, term = problem.blur, DataTerm(problem, chroma if prior.opponent and not problem.linear else None)
     highest, least, steps = HIGHEST, math.inf, step_lengths(LOWEST, HIGHEST)
-    best = term.unknown(light)
-    unknown, light, slope = term.moved(best)
-    move, scaling = torch.zeros_like(unknown), None
+    unknown = term.unknown(light)
+    light, slope, move = (torch.zeros_like(unknown) for _ in range(3))
+    term.follow(unknown, light, slope)
+    best = unknown.half()  # near enough to go back to
+    scaling = unknown
     for index, level in enumerate(prior.schedule(problem.sigma)):
-        size, seen, weight = term.misfit(light)
+        omega = torch.empty_like(term.weight) if index % RENEWED == 0 else None
+        size, seen = term.misfit(light, omega)
         if not size <= GROWN * max(least, term.expected):  # the steps were too long: go back, and take shorter ones
-            highest, steps, scaling = 2 * highest, step_lengths(LOWEST, 2 * highest), None
+            highest, steps = 2 * highest, step_lengths(LOWEST, 2 * highest)
             move.zero_()
-            unknown, light, slope = term.moved(best)
-            size, seen, weight = term.misfit(light)
+            term.follow(unknown.copy_(best), light, slope)
+            omega = torch.empty_like(term.weight)
+            size, seen = term.misfit(light, omega)
         elif size < least:
-            least, best = size, unknown
-        if scaling is None or index % RENEWED == 0:
-            scaling = term.scaling(slope, weight)
-        del weight
+            least = size
+            best.copy_(unknown)
+        if omega is not None:
+            scaling = term.scaling(slope, omega)
+            del omega
         force = term.gradient(seen, slope)
+        del seen
         force.add_(blur.from_grid(prior.pull(blur.to_grid(unknown), level)), alpha=level.q)
         length, damping = next(steps)
         move.mul_(damping).add_(term.precondition(force, scaling, prior.symbol, level.q), alpha=length)
         del force
-        unknown, light, slope = term.moved(unknown, move)
+        term.follow(unknown, light, slope, move)
         yield Iterate(light, size / term.size)

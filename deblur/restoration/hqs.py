@@ -14,7 +14,7 @@ from deblur.restoration.descent import Descent
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.splitting import SplittingPrior
 from deblur.restoration.problem import Problem
-from deblur.restoration.restorer import Iterate, Restorer, check_positive
+from deblur.restoration.restorer import STEP, Iterate, Restorer, check_positive
 
 __all__ = ["HalfQuadraticSplitting"]
 
@@ -71,6 +71,12 @@ class HalfQuadraticSplitting(Restorer):
         """The length of the prior's schedule."""
         steps = len(self.prior.schedule(problem.sigma))
         return min(self.limit, steps if problem.plain else self.descent.expected_steps(problem, self.prior))
+
+    def effort(self, problem: Problem) -> float:
+        """As the prior says: its own, beside the steps'."""
+        if problem.plain:
+            return (STEP + self.prior.effort) * self.expected_steps(problem)
+        return self.descent.effort(problem, self.prior)
 
     def estimates(self, problem: Problem) -> Iterator[Iterate]:
         """Yield the scene after every step of the schedule."""

@@ -55,6 +55,10 @@ class Restoration:
     trusted: float = 1.0
 
 
+STEP = 20.0
+"""Fourier transforms that a step of a solver takes as long as, with what it does to each pixel."""
+
+
 class Restorer(ABC):
     """Settings of a method; calling it with a problem restores the frame.
 
@@ -90,6 +94,10 @@ class Restorer(ABC):
     def expected_steps(self, problem: Problem) -> int:
         """How many steps there will be at most, for the progress report."""
         return self.limit
+
+    def effort(self, problem: Problem) -> float:
+        """How many Fourier transforms, forth and back, it takes as long as: an estimate, to tell the time by."""
+        return STEP * self.expected_steps(problem)
 
     def __call__(self, problem: Problem, on_step: OnStep | None = None) -> Restoration:
         """Restore `problem`; `on_step` is told after every step.

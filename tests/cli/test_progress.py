@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from deblur.cli.console import Bar
 from deblur.progress import Step
 
 
@@ -44,3 +45,13 @@ def test_the_text_of_a_step_is_shown(
 def test_a_share_becomes_a_step() -> None:
     assert Step.share(0.5, "half") == Step(500, 1000, "half")
     assert [Step.share(x).index for x in (-1.0, 2.0, np.float64(1))] == [0, 1000, 1000]
+
+
+def test_a_run_that_takes_long_says_how_long_before_its_first_step(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bar("a.png") as bar:
+        bar(Step(0, 10, seconds=42.0))
+        bar(Step(1, 10))
+        bar(Step(2, 10))
+    with Bar("short.png") as bar:
+        bar(Step(0, 10, seconds=4.0))
+    assert capsys.readouterr().err.splitlines() == ["a.png: about 42 s"]

@@ -54,8 +54,9 @@ def test_the_gradient_of_the_data_term_is_that_of_its_definition(chroma: float |
     energy = (miss * opponent.turned(opponent.metric(miss, 0.25), miss)).sum() / 2
     energy.backward()
     with torch.no_grad():
-        _, lit, steepness = term.moved(v.detach())
-        _, seen, _ = term.misfit(lit)
+        lit, steepness = torch.empty_like(v), torch.empty_like(v)
+        term.follow(v.detach(), lit, steepness)
+        _, seen = term.misfit(lit)
         force = term.gradient(seen, steepness)
     torch.testing.assert_close(force, -v.grad, atol=1e-9, rtol=1e-6)
 
@@ -68,9 +69,35 @@ def test_a_clipped_pixel_counts_only_where_the_scene_is_too_dark() -> None:
     told = problem.blurred.clone()
     told[:, 5, 5], told[:, 20, 20] = 0.0, 9.0  # far below, and far above, what the scene gives
     term = DataTerm(replace(problem, blurred=told, clipped=clipped), None)
-    _, _, weight = term.misfit(problem.blur.extend(problem.blurred))
+    weight = torch.empty_like(told)
+    term.misfit(problem.blur.extend(problem.blurred), weight)
     assert (weight[:, 5, 5] == 0).all()
     assert (weight[:, 20, 20] > 0).all()
+
+
+def test_the_scaling_at_half_the_size_is_nearly_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(scene(128))
+    term = DataTerm(problem, 1.5)
+    v = term.unknown(problem.blur.extend(problem.blurred))
+    lit, slope, omega = torch.empty_like(v), torch.empty_like(v), torch.empty_like(term.weight)
+    term.follow(v, lit, slope)
+    term.misfit(lit, omega)
+    assert coarse.worthwhile(problem)
+    half = term.scaling(slope, omega)
+    monkeypatch.setattr(coarse, "worthwhile", lambda problem: False)
+    whole = term.scaling(slope, omega)
+    assert float((half / whole - 1).abs().median()) < 0.04
+    assert float((half / whole - 1).abs().quantile(0.95)) < 0.15
+
+
+def test_a_scene_shrunk_and_doubled_stays_where_it_was() -> None:
+    problem = problem_of(scene(128))
+    fine, small = problem.blur, coarse.halved(problem).blur
+    rows = torch.arange(fine.scene[0], dtype=torch.float64)[:, None] / fine.scene[0]
+    ramp = (rows + torch.arange(fine.scene[1], dtype=torch.float64) / fine.scene[1])[None]
+    again = coarse.doubled(coarse.shrunk(ramp, small, fine), small, fine)
+    seen = (slice(None), *(slice(o + 2, o + n - 2) for o, n in zip(fine.offset, fine.frame, strict=True)))
+    torch.testing.assert_close(again[seen], ramp[seen], atol=1e-9, rtol=0)
 
 
 def test_half_the_size_is_the_same_scene_blurred_alike() -> None:

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from deblur.bands import bands
 from deblur.errors import OptionError
-from deblur.restoration.bands import bands
 from deblur.restoration.priors.splitting import Level, SplittingPrior
 from deblur.restoration.restorer import check_positive
 from deblur.restoration.symbols import Symbol, curvature, gradients

@@ -76,6 +76,7 @@ class FlowPrior(SplittingPrior):
 
     learned: ClassVar[bool] = True
     opponent: ClassVar[bool] = False
+    effort: ClassVar[float] = 500.0
 
     file: str = ""
     steps: int = 24

@@ -36,12 +36,14 @@ class SplittingPrior(ABC):
     Attributes:
         lean: whether a pull needs little memory beside the image and itself.
         learned: whether it comes from a file, which its field `file` names.
+        effort: Fourier transforms, forth and back, that a pull takes as long as, beyond those a step has room for.
         opponent: whether it sees brightness and colour differences in place of red, green and blue, in a descent.
     """
 
     lean: ClassVar[bool] = False
     learned: ClassVar[bool] = False
     opponent: ClassVar[bool] = True
+    effort: ClassVar[float] = 0.0
 
     @property
     @abstractmethod
