@@ -9,7 +9,8 @@ large enough, by a few steps of Richardson-Lucy:
 - **smaller** by a sixth it is too small for a frame that it truly blurred;
 - **missed**: its own misses are to be no more than the noise that the file shows, and the kernel's usual misfit;
 - **unseen**: its zeros and its fall have to be seen in the frame's spectrum, by the marginal likelihood beside that of
-  no blur (`deblur.estimation.marginal`).
+  no blur (`deblur.estimation.marginal`). The edges of what clips fill a kernel's zeros: it is looked for with and
+  without them.
 
 Each says by how much it is not met, which costs nothing up to a point where true kernels lie; SURE less the weighed sum
 is a logit. docs/experiments/trust.md has the figures.
@@ -30,6 +31,7 @@ from torch.nn import functional as F  # noqa: N812
 from deblur.estimation.marginal import Evidence, periodogram
 from deblur.layout import middle
 from deblur.measuring import Measurements, pose
+from deblur.noise import mean_around
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel
@@ -51,13 +53,13 @@ SHRUNK = 1 / 1.2
 SURE = 4.5
 """The logit where nothing speaks against a kernel."""
 
-TURNED, SMALLER, MISSED, UNSEEN = 24.0, 20.0, 16.0, 6.0
+TURNED, SMALLER, MISSED, UNSEEN = 24.0, 20.0, 16.0, 10.0
 """What each of the four counts (docs/experiments/trust.md)."""
 
-FREE_TURNED, FREE_MISSED = 0.02, -0.05
-"""Up to where the first and the third cost nothing: true kernels lie within these."""
+FREE_TURNED, FREE_MISSED, FREE_UNSEEN = 0.02, -0.05, 0.4
+"""Up to where these three cost nothing: true kernels lie within them."""
 
-FREE_SMALLER = (0.15, 0.4)
+FREE_SMALLER = (0.08, 0.4)
 """For the second it is the first of these, and the other divided by the kernel's spread in pixels: what shrinks by less
 than a pixel is hardly worse."""
 
@@ -72,10 +74,13 @@ FINE = 1.6
 """The spread in pixels below which half the size hides what a kernel misses: there the full size is asked too."""
 
 CLEAR = 0.12
-"""By how much a kernel is to be better than its mirror image, or a smaller one, for its spectrum not to be asked."""
+"""By how much a kernel is to be better than a smaller one for its spectrum not to be asked."""
 
-FILLED = 0.16
-"""The share of clipped pixels from which on a spectrum says nothing: their edges are sharp, and fill its zeros."""
+FILLED = 1.5
+"""The share of clipped pixels, could there be so many, at which a spectrum says nothing."""
+
+FADE = 6
+"""Pixels over which what clips fades, even."""
 
 SOFTENED = 0.4
 """The gaussian that a kernel may be too soft by, as estimated ones are, and still be seen: its share of the spread."""
@@ -129,13 +134,15 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     if bool(far.any()):  # their spectrum is another one
         near = F.interpolate((~far).float()[None, None], size=(part.height, part.width))[0] > 0
         problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
-    unseen = 1 - _seen(problem, taps, measured) / EXPECTED
+    masks = [problem.mask] if problem.clipped is None else [problem.mask, _fading(problem)]
+    unseen = 1 - max(_seen(problem, mask, taps, measured) for mask in masks) / EXPECTED
     clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
-    against = TURNED * _beyond(mirrored, FREE_TURNED) + SMALLER * _beyond(lessened, free)
-    # what clearly speaks for a kernel excuses what two of the checks say, which other things than a kernel move, too
+    against = TURNED * _beyond(mirrored, FREE_TURNED)
+    # what clearly speaks for a kernel excuses what these three say, which other things than a kernel move, too
+    against += SMALLER * _beyond(lessened, free) * _share((10 + unseen) / 6)
     against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED) * _share(1 + unseen)
-    heard = _share(1 - clipped / FILLED) * _share(1 + min(mirrored, lessened) / CLEAR)
-    against += UNSEEN * _beyond(unseen, 0) * heard
+    heard = _share(1 - clipped / FILLED) * _share(1 + lessened / CLEAR)
+    against += UNSEEN * _beyond(unseen, FREE_UNSEEN) * heard
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
 
 
@@ -188,13 +195,13 @@ _FIRST = RichardsonLucy(coarse=0, limit=30)
 _FINE = RichardsonLucy(coarse=0, limit=15)
 
 
-def _seen(problem: Problem, taps: _Taps, measured: Measurements) -> float:
+def _seen(problem: Problem, mask: Tensor | None, taps: _Taps, measured: Measurements) -> float:
     """The evidence for the kernel's spectrum in the frame's, beside none, in nats a frequency."""
     frame = problem.blurred
     side = min(256, (min(frame.shape[-2:]) - 1) // 2 * 2)
     steep = problem.curve.slope(problem.curve.encode(frame), frame).square().mean().sqrt()
     sigma = _noise(measured) * float(steep) / measured.scale
-    evidence = Evidence(periodogram([frame], [problem.mask], side), sigma, stride=2)
+    evidence = Evidence(periodogram([frame], [mask], side), sigma, stride=2)
     rows, columns = (torch.arange(length, dtype=torch.float64) for length in taps.shape)
     waves = torch.exp(-1j * evidence.down[:, None] * rows), torch.exp(-1j * evidence.across[:, None] * columns)
     power = ((waves[0] @ torch.from_numpy(taps.copy()).to(torch.complex128)) * waves[1]).sum(1).abs().square()
@@ -203,6 +210,14 @@ def _seen(problem: Problem, taps: _Taps, measured: Measurements) -> float:
     sharper = [power, (power * torch.exp(radius * width**2)).clamp_(max=1)]
     without, *costs = evidence(torch.stack([torch.ones_like(power), *sharper]), None, 20).cost.tolist()
     return float(without - min(costs)) / evidence.count
+
+
+def _fading(problem: Problem) -> Tensor:
+    """What is believed, in [0, 1], fading to 0 towards what clips: the edge of that is sharp, whatever blurred it."""
+    clipped = torch.zeros_like(problem.blurred) if problem.clipped is None else problem.clipped.float()
+    clear = 1 - F.max_pool2d(clipped[None], 2 * FADE + 1, stride=1, padding=FADE)[0]
+    fading = mean_around(mean_around(clear, FADE + 1), FADE + 1)
+    return fading if problem.mask is None else fading * problem.mask
 
 
 def _gray(problem: Problem, taps: _Taps) -> Problem:

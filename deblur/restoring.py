@@ -92,18 +92,19 @@ def restore(
     picture, notes = dataclasses.replace(given.picture, pixels=given.picture.pixels.detach()), [*given.notes]
     pixels, alpha = picture.pixels, picture.alpha
     kernel = _fitting(kernel_of(kernel), pixels, options)
-    method, restorer = auto.choose(
-        tuple((whole or picture).pixels.shape),
-        kernel,
-        options.method,
-        boundary=options.boundary,
-        prior=options.prior,
-        settings=options.settings,
-    )
     device = device_named(options.device)
     with using_threads(options.threads):
         frame = picture if whole is None else given.frame
         measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
+        method, restorer = auto.choose(
+            tuple(frame.pixels.shape),
+            kernel,
+            options.method,
+            boundary=options.boundary,
+            prior=options.prior,
+            settings=options.settings,
+            quiet=not measured.linear and measured.at(0.5) < auto.QUIET,
+        )
         picture, found = without_outliers(picture, frame, kernel, measured, options)
         notes += [*measured.notes, *found]
         if restorer.least_noise * measured.shown > measured.deviations[0] and measured.even:

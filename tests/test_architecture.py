@@ -136,6 +136,7 @@ PUBLIC = {
         "DEFAULT_METHOD",
         "LARGE",
         "LARGE_SETTINGS",
+        "QUIET",
         "SMALL_METHOD",
         "WORDS",
         "choose",

@@ -66,6 +66,7 @@ def colour() -> tuple[torch.Tensor, torch.Tensor]:
         ((1, 63, 64), {}, DEFAULT_METHOD),
         ((1, 64, 64), {"boundary": "reflect"}, DEFAULT_METHOD),
         ((1, 64, 64), {"confidence": 0.9}, DEFAULT_METHOD),
+        ((1, 64, 64), {"quiet": True}, DEFAULT_METHOD),
         ((1, 64, 64), {"settings": {"inner": 6}}, DEFAULT_METHOD),
         ((1, 64, 64), {"method": "tv"}, "tv"),
     ],

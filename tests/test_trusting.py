@@ -81,6 +81,17 @@ def test_a_sharp_picture_stays(sharp: tuple[Picture, Tensor]) -> None:
         assert psnr(result.image, frame.pixels) > 50
 
 
+@pytest.mark.parametrize(("kernel", "trusted"), [(np.ones((1, 1)), False), (psf.make("defocus:radius=3"), True)])
+def test_an_overexposed_picture_is_tried_beside_what_clips(kernel: np.ndarray, trusted: bool) -> None:
+    frame, _ = _photograph(kernel)
+    light = (2.5 * SRGB.decode(frame.pixels)).clamp(max=1)
+    bright = dataclasses.replace(frame, pixels=(255 * SRGB.encode(light)).round() / 255, ceiling=1.0)
+    assert float((bright.pixels >= 1).float().mean()) > 0.1
+    tried = Kernel(kernel if trusted else psf.make("defocus:radius=2"))
+    found = probability(bright, tried, measure(bright, tried, OPTIONS), OPTIONS)
+    assert found > 0.75 if trusted else found < 0.25
+
+
 def test_a_single_tap_gives_the_file_back(sharp: tuple[Picture, Tensor]) -> None:
     frame, _ = sharp
     result = deblur.restore(frame, np.ones((1, 1)), OPTIONS)

@@ -12,7 +12,17 @@ from deblur.psf import Kernel
 from deblur.restoration import RESTORERS
 from deblur.restoration.restorer import Restorer
 
-__all__ = ["DEFAULT_METHOD", "LARGE", "LARGE_SETTINGS", "SMALL_METHOD", "WORDS", "choose", "configured", "named"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "LARGE",
+    "LARGE_SETTINGS",
+    "QUIET",
+    "SMALL_METHOD",
+    "WORDS",
+    "choose",
+    "configured",
+    "named",
+]
 
 DEFAULT_METHOD = "hyperlaplacian"
 """The best method that takes seconds for megapixels (see `benchmarks/`)."""
@@ -22,6 +32,10 @@ SMALL_METHOD = "flow"
 
 SMALLEST, SMALL = 64, 2**16
 """A frame is small that has so many pixels on its shorter side at least, and so many values in all at most."""
+
+QUIET = 0.004
+"""Standard deviation of a photograph's noise, in stored values, below which the learned prior takes more than it gives:
+on sixteen photographs of 96 pixels with noise of .002 it lost .33 dB in the mean, and with .01 it gained .65."""
 
 WORDS: Mapping[str, str] = {"fast": "wiener", "best": SMALL_METHOD}
 """What a user may say in the place of a method, whatever the frame."""
@@ -43,6 +57,7 @@ def choose(
     boundary: str = "unknown",
     prior: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> tuple[str, Restorer]:
     """Which method restores a frame, and with which settings.
 
@@ -51,7 +66,7 @@ def choose(
     - a method with a learned prior, where a file of one is given;
     - `flow`, the most accurate, where it takes seconds and is sure to be better: in a frame of at least 64 pixels a
       side and at most 65,536 values (256 x 256 in gray), whose kernel is exactly known, whose outside is not made up,
-      and where no settings of another method are given;
+      where no settings of another method are given, and which is no photograph without noise;
     - `hyperlaplacian` elsewhere.
 
     In a frame of half a megapixel or more a slow method has lighter settings, unless some are given.
@@ -63,6 +78,7 @@ def choose(
         boundary: what lies outside the frame.
         prior: the file of a learned prior, or None.
         settings: fields of the method to change.
+        quiet: whether it is a photograph whose noise is below `QUIET`.
 
     Returns:
         The method's name and the restorer.
@@ -86,7 +102,7 @@ def choose(
             )
         return type(method).__name__, method
     small = min(shape[-2:]) >= SMALLEST and math.prod(shape) <= SMALL
-    plain = boundary in ("unknown", "circular") and not settings and prior is None
+    plain = boundary in ("unknown", "circular") and not settings and prior is None and not quiet
     name = SMALL_METHOD if method == "auto" and small and plain and kernel.known else named(method, prior)
     if not settings and math.prod(shape[-2:]) >= LARGE:
         settings = LARGE_SETTINGS.get(name)

@@ -133,7 +133,16 @@ def test_a_region_is_restored_as_the_whole_would_be_there(run: Any) -> None:
 @pytest.mark.parametrize(("side", "method"), [(80, SMALL_METHOD), (260, DEFAULT_METHOD)])
 def test_a_region_takes_the_method_of_the_whole(side: int, method: str, run: Any) -> None:
     cv2.imwrite("frame.png", data.camera()[:side, :side])
-    words = ["apply", "frame.png", "--kernel", KERNEL, "--region", "0,0,64,64" if side > 80 else "8,8,16,16"]
+    words = [
+        "apply",
+        "frame.png",
+        "--kernel",
+        KERNEL,
+        "--transfer",
+        "linear",
+        "--region",
+        "0,0,64,64" if side > 80 else "8,8,16,16",
+    ]
     assert _json(run(*words, "-o", "part.png", "--json"))[0]["method"] == method
 
 
