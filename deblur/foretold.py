@@ -12,10 +12,10 @@ neighborhood"). What was added to some pixels is what makes P^-1 (y - added) zer
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ __all__ = ["CORE", "FAR", "Foretold", "cells", "each_of", "inside", "taps_of", "
 
 Cell = tuple[tuple[slice, slice], tuple[slice, slice]]
 """Rows and columns of a core, and those of the window around it."""
+
+_Made = TypeVar("_Made")
 
 FAR = 11.0
 """Deviations, and times what is missed around it, from which a pixel begins a group."""
@@ -144,7 +146,7 @@ def whole_lines(
     """Which columns, and which rows, are off as a whole."""
     size = barred.shape[1], barred.shape[0]
     edge = max(16, *kernel.shape[-2:])
-    lines = [np.zeros(n, bool) for n in size]
+    lines, parts = [np.zeros(n, bool) for n in size], list(cells(barred.shape, CORE, margin))
     for channel, plane in enumerate(planes):
         sums, counts = ([np.zeros(n) for n in size] for _ in range(2))
 
@@ -156,13 +158,13 @@ def whole_lines(
             z, bad = part.deviations()[inside(core, window)], barred[core]
             return _medians(z, bad, 0), _medians(z, bad, 1)
 
-        for (core, _), both in each_of(medians, cells(barred.shape, CORE, margin)):
+        for (core, _), both in each_of(medians, parts):
             for axis, (at, middle) in enumerate(zip((core[1], core[0]), both, strict=True)):
                 count = (~barred[core]).sum(axis)
                 sums[axis][at] += middle * count
                 counts[axis][at] += count
-        last = list(cells(barred.shape, CORE, margin))[-1][1]
-        profiles = Foretold(plane[last], taps_of(kernel, last, channel), record).profiles()
+        window = parts[-1][1]
+        profiles = Foretold(plane[window], taps_of(kernel, window, channel), record).profiles()
         for line, total, count, profile in zip(lines, sums, counts, profiles, strict=True):
             good = count > 32
             good[:edge] = good[-edge:] = False  # what lies beyond the frame is unknown, and what is not believed
@@ -227,11 +229,12 @@ def cells(shape: tuple[int, ...], side: int, margin: int) -> Iterator[Cell]:
             yield (slice(top, ends[0]), slice(left, ends[1])), window
 
 
-def each_of(work: Callable[[Cell], Any], todo: Iterable[Cell]) -> Iterator[tuple[Cell, Any]]:
+def each_of(work: Callable[[Cell], _Made], todo: Sequence[Cell]) -> Iterator[tuple[Cell, _Made]]:
     """Every cell with what a job makes of it, in order, as many at a time as torch has threads."""
-    listed, count = list(todo), torch.get_num_threads()
+    count = torch.get_num_threads()
+    # each job has one thread of torch's; what that sets for all is set back
     with using_threads(count), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from zip(listed, pool.map(work, listed), strict=True)
+        yield from zip(todo, pool.map(work, todo), strict=True)
 
 
 def _mirrored(plane: Tensor) -> Tensor:

@@ -134,7 +134,9 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     if bool(far.any()):  # their spectrum is another one
         near = F.interpolate((~far).float()[None, None], size=(part.height, part.width))[0] > 0
         problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
-    masks = [problem.mask] if problem.clipped is None else [problem.mask, _fading(problem)]
+    masks = [problem.mask]
+    if problem.clipped is not None:
+        masks.append(_fading(problem.clipped, problem.mask))
     unseen = 1 - max(_seen(problem, mask, taps, measured) for mask in masks) / EXPECTED
     clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
     against = TURNED * _beyond(mirrored, FREE_TURNED)
@@ -212,12 +214,11 @@ def _seen(problem: Problem, mask: Tensor | None, taps: _Taps, measured: Measurem
     return float(without - min(costs)) / evidence.count
 
 
-def _fading(problem: Problem) -> Tensor:
+def _fading(clipped: Tensor, mask: Tensor | None) -> Tensor:
     """What is believed, in [0, 1], fading to 0 towards what clips: the edge of that is sharp, whatever blurred it."""
-    clipped = torch.zeros_like(problem.blurred) if problem.clipped is None else problem.clipped.float()
-    clear = 1 - F.max_pool2d(clipped[None], 2 * FADE + 1, stride=1, padding=FADE)[0]
+    clear = 1 - F.max_pool2d(clipped[None].float(), 2 * FADE + 1, stride=1, padding=FADE)[0]
     fading = mean_around(mean_around(clear, FADE + 1), FADE + 1)
-    return fading if problem.mask is None else fading * problem.mask
+    return fading if mask is None else fading * mask
 
 
 def _gray(problem: Problem, taps: _Taps) -> Problem:

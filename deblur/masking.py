@@ -24,7 +24,17 @@ from deblur.errors import FileError, OptionError, ShapeError
 from deblur.picture import Picture, check_finite, pictures_of
 from deblur.unexposed import Unexposed, unexposed
 
-__all__ = ["MOST", "Masked", "file_of", "like_masked", "mask_named", "masked", "pictures_with_masks", "without_nan"]
+__all__ = [
+    "MOST",
+    "Masked",
+    "believing",
+    "file_of",
+    "like_masked",
+    "mask_named",
+    "masked",
+    "pictures_with_masks",
+    "without_nan",
+]
 
 _PictureT = TypeVar("_PictureT", bound=Picture)
 
@@ -95,7 +105,7 @@ def masked(picture: _PictureT, whole: Picture | None = None, mask: Any = "auto")
         believed = ~left.where
         found = left.where[_place(picture, frame)]
     if isinstance(believed, Tensor):
-        picture, frame = _believing(picture, believed[_place(picture, frame)]), _believing(frame, believed)
+        picture, frame = believing(picture, believed[_place(picture, frame)]), believing(frame, believed)
     picture = picture.filled()
     return Masked(picture, picture if whole is None else frame.filled(), tuple(notes), found, stored)
 
@@ -240,7 +250,7 @@ def _seen(frame: Picture) -> Unexposed | None:
     return None
 
 
-def _believing(picture: _PictureT, believed: Tensor) -> _PictureT:
+def believing(picture: _PictureT, believed: Tensor) -> _PictureT:
     """The picture with its mask False where a mask (1, H, W) is, too."""
     believed = believed.to(picture.pixels.device)
     return dataclasses.replace(picture, mask=believed if picture.mask is None else believed & picture.mask.bool())

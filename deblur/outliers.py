@@ -11,7 +11,6 @@ recognised; nor where the kernel is so small that sharp detail passes it.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from deblur.foretold import CORE, FAR, Cell, Foretold, cells, each_of, inside, taps_of, whole_lines
 from deblur.light import believed_pixels
+from deblur.masking import believing
 from deblur.measuring import STRADDLE, Measurements, pose
 from deblur.options import ApplyOptions
 from deblur.picture import Picture, without_hidden
@@ -128,11 +128,10 @@ def without_outliers(
     if found is None:
         return picture, ()
     top, left = (at - start for at, start in zip(picture.place, frame.place, strict=True))
-    good = ~found.where[:, top : top + picture.height, left : left + picture.width].to(picture.pixels.device)
-    mask = good if picture.mask is None else good & picture.mask.bool()
+    good = ~found.where[:, top : top + picture.height, left : left + picture.width]
     it = "it" if int(found.where.sum()) == 1 else "them"
     note = f"{found.words} left out (--outliers none takes {it} as picture)"
-    return dataclasses.replace(picture, mask=mask).filled(), (note,)
+    return believing(picture, good).filled(), (note,)
 
 
 def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: ApplyOptions) -> Outliers | None:
@@ -163,7 +162,7 @@ def outliers(frame: Picture, kernel: Kernel, record: Measurements, options: Appl
         parts = (Foretold(plane[window], taps_of(kernel, window, c), record) for c, plane in enumerate(pixels))
         return [_found(part, barred[window], known[window]) for part in parts]
 
-    for (core, window), channels in each_of(found_in, cells(barred.shape, CORE, margin)):
+    for (core, window), channels in each_of(found_in, list(cells(barred.shape, CORE, margin))):
         inner = inside(core, window)
         for channel, (found, extra, rest) in enumerate(channels):
             where[core] |= found[inner]
@@ -264,7 +263,7 @@ def _keep_unexplained(
     for core, window in chosen[: max(4, int(CHECKED * where.size / area))]:
         part = frame.window(*window)
         believed = torch.from_numpy(~(where & ~doubtful)[window])[None]
-        part = dataclasses.replace(part, mask=believed if part.mask is None else believed & part.mask.bool()).filled()
+        part = believing(part, believed).filled()
         problem = pose(part, kernel.at(window), record, options)
         said = record.stored(problem, problem.blur(_AGAIN.last(problem)))
         misses = part.pixels.clamp(max=white) - said.clamp(max=white)

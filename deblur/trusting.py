@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from deblur.kernel_trial import probability, still
 from deblur.measuring import Measurements
+from deblur.noise import mean_around
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel
@@ -126,7 +127,7 @@ def _misses(
     sums = torch.stack([rest.mul_(counted), expected.mul_(counted), counted.float()])
     rows, columns = (at + length for at, length in zip(start, sums.shape[-2:], strict=True))
     sums = F.pad(sums, (start[1], -columns % BLOCK, start[0], -rows % BLOCK))
-    missed, noise, share = F.avg_pool2d(F.avg_pool2d(sums, BLOCK), AROUND, 1, AROUND // 2, count_include_pad=False)
+    missed, noise, share = mean_around(F.avg_pool2d(sums, BLOCK), AROUND)
     ratio = 0.5 * torch.log((missed + 1e-12) / (noise + 1e-12))
     return torch.where(share < 0.1, torch.zeros_like(ratio), ratio)
 

@@ -33,7 +33,6 @@ from deblur.cli import (
 
 __all__ = ["COMMANDS", "main"]
 
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "apply": apply.apply,
     "fit": fit.fit,

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from deblur.psf.operator import Blur
 from deblur.restoration.problem import Problem
 
-__all__ = ["doubled", "halved", "halved_taps", "pooled", "shrunk", "worthwhile"]
+__all__ = ["doubled", "halved", "halved_frame", "halved_taps", "pooled", "shrunk", "worthwhile"]
 
 SMALLEST = 48
 """Pixels on the shorter side of a frame that is halved, at least; and four times the kernel's."""
@@ -66,7 +66,7 @@ def shrunk(scene: Tensor, coarse: Blur, fine: Blur) -> Tensor:
         start = fine.offset[axis] - 2 * coarse.offset[axis]
         at = (start + torch.arange(2 * coarse.scene[axis], device=scene.device)) % fine.scene[axis]
         scene = scene.index_select(axis + 1, at)
-    return F.avg_pool2d(scene[None], 2)[0]
+    return pooled(scene)
 
 
 def pooled(planes: Tensor) -> Tensor:
@@ -74,6 +74,11 @@ def pooled(planes: Tensor) -> Tensor:
     height, width = planes.shape[-2:]
     odd = (0, width % 2, 0, height % 2)
     return F.avg_pool2d(F.pad(planes[None], odd, mode="replicate") if any(odd) else planes[None], 2)[0]
+
+
+def halved_frame(frame: tuple[int, int]) -> tuple[int, int]:
+    """The size (H, W) of a frame of means of 2 x 2 pixels."""
+    return -(-frame[0] // 2), -(-frame[1] // 2)
 
 
 def halved_taps(taps: Tensor) -> Tensor:

@@ -112,23 +112,13 @@ class DataTerm:
         second bounds the eigenvalues, the first is nearer where slopes vary little. The means that both are made of
         are taken at half the size where that leaves enough of the kernel.
         """
-        mixed, half = self._back is not None, coarse.worthwhile(self.problem)
+        mixed = self._back is not None
         scales = torch.zeros_like(slope[:1] if mixed else slope)
         for index in each_channel(slope):  # a channel by itself: where one is dark and weighs much, another is bright
-            steep, squared = slope[index], weight[index].square()
-            taps = of_channel(self.blur.taps, index).abs()
-            once, twice = (self._mean(each, half) for each in (taps, taps.square()))
-            shrunk, squared = (
-                (coarse.shrunk(steep, once, self.blur), coarse.pooled(squared)) if half else (steep, squared)
-            )
-            mean = float(shrunk.square().reciprocal().mean())  # what the frame does not show is taken as matched
-            around = twice.adjoint(squared - mean).add_(mean)
-            rows = once.adjoint(squared.mul_(once(shrunk)))
-            if half:
-                around, rows = (coarse.doubled(each, once, self.blur) for each in (around, rows))
-            around.mul_(steep).add_(rows).mul_(steep)
+            steep = slope[index]
+            around, rows = self._means(of_channel(self.blur.taps, index).abs(), steep, weight[index].square())
             scale = scales if mixed else scales[index]
-            torch.maximum(scale, around, out=scale)
+            torch.maximum(scale, around.mul_(steep).add_(rows).mul_(steep), out=scale)
         return scales.mul_(0.5).clamp_(*SCALES).rsqrt_()
 
     def precondition(self, force: Tensor, scaling: Tensor, symbol: Symbol, q: float) -> Tensor:
@@ -154,9 +144,18 @@ class DataTerm:
     def _kept(self, stored: Tensor) -> Tensor:
         return stored if self.problem.linear else stored.clamp(DARKEST, BRIGHTEST)
 
-    def _mean(self, taps: Tensor, half: bool) -> Blur:
-        """The mean with other taps for weights, on the same frame or on one of half the size."""
-        blur, frame = self.blur, self.blur.frame
+    def _means(self, taps: Tensor, steep: Tensor, squared: Tensor) -> tuple[Tensor, Tensor]:
+        """omega^2 seen through the squared taps, and through the taps omega^2 times the slope that they see."""
+        blur, frame, half = self.blur, self.blur.frame, coarse.worthwhile(self.problem)
+        both = [taps, taps.square()]
         if half:
-            taps, frame = coarse.halved_taps(taps), (-(-frame[0] // 2), -(-frame[1] // 2))
-        return Blur(taps / taps.sum(), frame, blur.boundary, dtype=blur.taps.dtype, device=blur.taps.device)
+            both, frame = [coarse.halved_taps(each) for each in both], coarse.halved_frame(frame)
+        once, twice = (
+            Blur(each / each.sum(), frame, blur.boundary, dtype=taps.dtype, device=taps.device) for each in both
+        )
+        if half:
+            steep, squared = coarse.shrunk(steep, once, blur), coarse.pooled(squared)
+        mean = float(steep.square().reciprocal().mean())  # what the frame does not show is taken as matched
+        around = twice.adjoint(squared - mean).add_(mean)
+        rows = once.adjoint(squared.mul_(once(steep)))
+        return (coarse.doubled(around, once, blur), coarse.doubled(rows, once, blur)) if half else (around, rows)

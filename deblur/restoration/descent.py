@@ -81,10 +81,10 @@ class Descent:
 
     def effort(self, problem: Problem, prior: SplittingPrior) -> float:
         """As of a `Restorer`."""
-        halved = self.coarse > 0 and coarse.worthwhile(problem)
-        share = 0.25 if halved else 1.0
-        started = share * self.start.limit + (self.polish if halved else 0)
-        steps = self.expected_steps(problem, prior) + (share * self.coarse if halved else 0)
+        steps: float = self.expected_steps(problem, prior)
+        started: float = self.start.limit
+        if self.coarse and coarse.worthwhile(problem):  # a step at half the size is a quarter of one
+            steps, started = steps + self.coarse / 4, started / 4 + self.polish
         return steps * (STEP + prior.effort) + STEP / 3 * started
 
     def __call__(self, problem: Problem, prior: SplittingPrior) -> Iterator[Iterate]:
@@ -113,7 +113,7 @@ def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: flo
     light, slope, move = (torch.zeros_like(unknown) for _ in range(3))
     term.follow(unknown, light, slope)
     best = unknown.half()  # near enough to go back to
-    scaling = unknown
+    scaling: Tensor
     for index, level in enumerate(prior.schedule(problem.sigma)):
         omega = torch.empty_like(term.weight) if index % RENEWED == 0 else None
         size, seen = term.misfit(light, omega)
