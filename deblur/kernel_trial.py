@@ -76,8 +76,11 @@ FINE = 1.6
 CLEAR = 0.12
 """By how much a kernel is to be better than a smaller one for its spectrum not to be asked."""
 
-FILLED = 1.5
-"""The share of clipped pixels, could there be so many, at which a spectrum says nothing."""
+FILLED = 0.16
+"""The share of clipped pixels from which on a spectrum says nothing of a kernel that explains the frame well."""
+
+WELL = (0.3, 0.7)
+"""By how much its misses are to be less than the noise, as a logarithm, to begin with and in full."""
 
 FADE = 6
 """Pixels over which what clips fades, even."""
@@ -142,8 +145,10 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     against = TURNED * _beyond(mirrored, FREE_TURNED)
     # what clearly speaks for a kernel excuses what these three say, which other things than a kernel move, too
     against += SMALLER * _beyond(lessened, free) * _share((10 + unseen) / 6)
-    against += MISSED * _beyond(math.log(missed / floor), FREE_MISSED) * _share(1 + unseen)
-    heard = _share(1 - clipped / FILLED) * _share(1 + lessened / CLEAR)
+    beyond = math.log(missed / floor)
+    against += MISSED * _beyond(beyond, FREE_MISSED) * _share(1 + unseen)
+    well = _share((-beyond - WELL[0]) / (WELL[1] - WELL[0]))
+    heard = (1 - _share(clipped / FILLED) * well) * _share(1 + lessened / CLEAR)
     against += UNSEEN * _beyond(unseen, FREE_UNSEEN) * heard
     return 1 / (1 + math.exp(min(against - SURE, 60.0)))
 

@@ -33,6 +33,12 @@ def test_it_depends_on_the_place_in_the_frame_alone() -> None:
     assert not torch.equal(dithered(slope, 0 * slope, place=(1, 0)), whole)
 
 
+def test_a_large_picture_has_the_pattern_of_its_rows() -> None:
+    slope = torch.linspace(0.5, 0.5 + 1 / 255, 600).expand(1, 200, 600)  # more rows than are worked on at a time
+    whole, nothing = dithered(slope, torch.zeros_like(slope), place=(3, 5)), torch.zeros(1, 40, 600)
+    torch.testing.assert_close(dithered(slope[:, 150:190], nothing, place=(153, 5)), whole[:, 150:190], rtol=0, atol=0)
+
+
 def test_it_is_less_than_half_a_step() -> None:
     slope = _slope()
     assert (dithered(slope, 0 * slope) - slope).abs().max() <= LARGEST * STEP + 1e-7

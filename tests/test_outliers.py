@@ -10,6 +10,7 @@ import torch
 from skimage import data
 
 import deblur
+from deblur.foretold import _medians
 from deblur.measuring import measure
 from deblur.metrics import psnr
 from deblur.options import ApplyOptions
@@ -117,3 +118,13 @@ def test_a_mask_keeps_what_it_had() -> None:
     gray = Picture(pixels=torch.full((1, 64, 64), 0.5), mask=torch.ones(1, 64, 64, dtype=torch.bool))
     record = measure(gray, Kernel(np.ones((5, 5))), ApplyOptions(noise=0.01))
     assert without_outliers(gray, gray, Kernel(np.ones((5, 5))), record, ApplyOptions()) == (gray, ())
+
+
+def test_medians_along_a_line_leave_out_what_is_bad() -> None:
+    z = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
+    bad = np.zeros(z.shape, bool)
+    for axis in (0, 1):
+        np.testing.assert_array_equal(_medians(z, bad, axis), np.median(z, axis))
+    bad[2, 3], bad[5] = True, True
+    assert _medians(z, bad, 1)[5] == 0
+    assert _medians(z, bad, 0)[3] == np.median(np.delete(z[:, 3], [2, 5]))

@@ -81,7 +81,10 @@ def test_a_sharp_picture_stays(sharp: tuple[Picture, Tensor]) -> None:
         assert psnr(result.image, frame.pixels) > 50
 
 
-@pytest.mark.parametrize(("kernel", "trusted"), [(np.ones((1, 1)), False), (psf.make("defocus:radius=3"), True)])
+@pytest.mark.parametrize(
+    ("kernel", "trusted"),
+    [(np.ones((1, 1)), False), (psf.make("defocus:radius=3"), True), (psf.make("defocus:radius=6.5"), True)],
+)
 def test_an_overexposed_picture_is_tried_beside_what_clips(kernel: np.ndarray, trusted: bool) -> None:
     frame, _ = _photograph(kernel)
     light = (2.5 * SRGB.decode(frame.pixels)).clamp(max=1)

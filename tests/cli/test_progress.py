@@ -47,10 +47,13 @@ def test_a_share_becomes_a_step() -> None:
     assert [Step.share(x).index for x in (-1.0, 2.0, np.float64(1))] == [0, 1000, 1000]
 
 
-def test_a_run_that_takes_long_says_how_long_before_its_first_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_takes_long_says_how_long_before_its_first_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Bar("a.png") as bar:
         bar(Step(0, 10, seconds=42.0))
         bar(Step(1, 10))
+        monkeypatch.setattr("deblur.cli.console.time.monotonic", lambda: 1e9)  # a second step that took for ever
         bar(Step(2, 10))
     with Bar("short.png") as bar:
         bar(Step(0, 10, seconds=4.0))

@@ -17,6 +17,7 @@ from deblur.restoration.data_term import DataTerm
 from deblur.restoration.descent import Descent
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors.derivatives import SparseDerivatives
+from deblur.restoration.priors.ridge import Ridge
 from deblur.transfer import TRANSFERS
 
 SRGB = TRANSFERS["srgb"]
@@ -160,3 +161,10 @@ def test_progress_ends_at_its_total(method: str) -> None:
     told: list[Step] = []
     RESTORERS[method](problem_of(scene().float()), told.append)
     assert told[-1].index == told[-1].total
+
+
+def test_the_ridge_pulls_by_circular_differences() -> None:
+    image = torch.rand(2, 6, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ridge = Ridge()
+    expected = sum(image.roll(shift, axis) for axis in (-2, -1) for shift in (1, -1)) - 4 * image
+    torch.testing.assert_close(ridge.pull(image, ridge.schedule(0.01)[0]), expected)
