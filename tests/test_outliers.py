@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 import deblur
-from deblur.foretold import _medians
+from deblur.foretold import _medians, cells, each_of
 from deblur.measuring import measure
 from deblur.metrics import psnr
 from deblur.options import ApplyOptions
@@ -128,3 +128,8 @@ def test_medians_along_a_line_leave_out_what_is_bad() -> None:
     bad[2, 3], bad[5] = True, True
     assert _medians(z, bad, 1)[5] == 0
     assert _medians(z, bad, 0)[3] == np.median(np.delete(z[:, 3], [2, 5]))
+
+
+def test_every_cell_comes_with_what_was_made_of_it() -> None:
+    todo = list(cells((1000, 700), 200, 16))
+    assert [(cell, made) for cell, made in each_of(lambda cell: cell[1], todo)] == [(c, c[1]) for c in todo]
