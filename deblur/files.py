@@ -2,8 +2,8 @@
 
 Everything the project writes goes through `atomic_write`: the bytes go to a temporary file in the same folder, which
 takes the target's name in one step once it is complete. A full disk, a crash or Ctrl-C leaves the old file, or none,
-and never half of one. `check_writable` answers the same questions before hours of work, so that a forgotten `--force`
-costs nothing.
+and never half of one; `write_together` does the same for several files. `check_writable` answers the same questions
+before hours of work, so that a forgotten `--force` costs nothing.
 
 Example:
     >>> import tempfile
@@ -23,16 +23,21 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from deblur.errors import FileError
 
-__all__ = ["Content", "atomic_write", "check_writable"]
+__all__ = ["Content", "abandon", "atomic_write", "check_writable", "write_together"]
 
 Content: TypeAlias = bytes | bytearray | memoryview | Callable[[BinaryIO], object]
 """What to write: the bytes, or a function that writes them into the open binary file (seekable) it is given."""
+
+_unfinished: set[Path] = set()  # what goes again if the process ends now
+_changing = threading.Lock()
+_ending = threading.Event()
 
 
 def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[str | Path] = ()) -> None:
@@ -89,7 +94,7 @@ def atomic_write(path: str | Path, content: Content, *, force: bool = False) -> 
     unfinished = target.parent / f".deblur-{secrets.token_hex(8)}.part"
     try:
         try:
-            with open(unfinished, "xb+") as file:
+            with _begun(unfinished) as file:
                 if callable(content):
                     content(file)
                 else:
@@ -111,6 +116,71 @@ def atomic_write(path: str | Path, content: Content, *, force: bool = False) -> 
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+        _unfinished.discard(unfinished)
+
+
+def write_together(outputs: Sequence[tuple[str, Callable[..., object]]], *, force: bool = False) -> None:
+    """Write several files, all or none: where one fails or Ctrl-C comes, those that are new go again.
+
+    A folder that is missing is made, if the one that it lies in is there.
+
+    Args:
+        outputs: the name of each, and a function that writes it, called with `force=`; the most important comes last:
+            once it is there, all are. `-` is standard output.
+        force: replace existing files.
+
+    Raises:
+        FileError: as `atomic_write`. What a function raises passes through.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     names = [f"{folder}/new/{name}" for name in ("a", "b")]
+        ...     write_together([(name, lambda force, name=name: atomic_write(name, b"x")) for name in names])
+        ...     sorted(path.name for path in Path(folder, "new").iterdir())
+        ['a', 'b']
+    """
+    made: list[Path] = []
+    try:
+        for name, write in outputs:
+            path = Path(name)
+            if name != "-" and not path.parent.exists() and path.parent.parent.is_dir():
+                path.parent.mkdir()
+                made.append(path.parent)
+                _unfinished.add(path.parent)
+            new = name != "-" and not path.exists()
+            write(force=force)
+            if new:
+                made.append(path)
+                _unfinished.add(path)
+    except BaseException:
+        _remove(reversed(made))
+        raise
+    finally:
+        _unfinished.difference_update(made)
+
+
+def abandon() -> None:
+    """Remove what is unfinished, and let nothing more be written: for a process that is about to end."""
+    _ending.set()
+    held = _changing.acquire(timeout=0.2)
+    _remove(sorted(_unfinished, reverse=True))  # a folder after what is in it
+    if held:
+        _changing.release()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _begun(unfinished: Path) -> BinaryIO:
+    with _changing:
+        if _ending.is_set():
+            raise KeyboardInterrupt
+        _unfinished.add(unfinished)
+        return open(unfinished, "xb+")
 
 
 def _rename_to_new(unfinished: Path, target: Path) -> None:

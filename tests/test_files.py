@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from deblur.errors import FileError
-from deblur.files import atomic_write, check_writable
+from deblur.files import atomic_write, check_writable, write_together
 
 
 def test_bytes_and_functions_are_written(tmp_path):
@@ -150,3 +152,21 @@ def test_an_input_is_never_overwritten(tmp_path):
         with pytest.raises(FileError, match=r"is the input itself, which is never overwritten; choose another name$"):
             check_writable(target, force=True, sources=["-", tmp_path / "missing.png", photo])
     check_writable(tmp_path / "new.png", sources=[photo])
+
+
+@pytest.mark.parametrize("failure", [FileError("full"), KeyboardInterrupt()])
+def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path, failure: BaseException) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+
+    def fail(*, force: bool) -> None:
+        raise failure
+
+    def fine(name: str) -> tuple[str, Callable[..., None]]:
+        return name, lambda force: atomic_write(name, b"new", force=force)
+
+    names = [str(tmp_path / name) for name in ("old", "made/a", "made/b")]
+    with pytest.raises(type(failure)):
+        write_together([*map(fine, names), (str(tmp_path / "c"), fail)], force=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    write_together([*map(fine, names)], force=True)
+    assert all(Path(name).read_bytes() == b"new" for name in names)

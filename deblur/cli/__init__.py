@@ -25,6 +25,7 @@ from deblur.cli import (
     evaluate_prior,
     fit,
     info,
+    interrupt,
     psf_make,
     psf_show,
     sample,
@@ -67,13 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the command's name; those of the process by default.
     """
     if arguments is None:
+        interrupt.watch()
         _keep_memory()
     try:
         _application()(args=None if arguments is None else list(arguments), prog_name="deblur")
     except SystemExit as leaving:  # how Typer returns; it has printed a usage error already
         return leaving.code if isinstance(leaving.code, int) else 0
     except KeyboardInterrupt:
-        return 130
+        return interrupt.STATUS
     except Exception as error:
         if os.environ.get("DEBLUR_DEBUG"):
             raise

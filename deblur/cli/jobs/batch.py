@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job, plan
 from deblur.dithering import dithered
 from deblur.errors import OptionError, ShapeError
+from deblur.files import write_together
 from deblur.images import Frame
 from deblur.progress import OnStep
 from deblur.psf import Kernel
@@ -202,12 +204,12 @@ def _file(
             written = dithered(result.image, seen.pixels, seen.place, step)[(slice(None), *window.inside)]
             restored = dataclasses.replace(restored, pixels=written)
         shown.append(restored)
-    if job.output != STREAM:
-        Path(job.output).parent.mkdir(exist_ok=True)  # a folder that -o asked for
-    images.write_frames(job.output, shown, quality=options.quality, force=force)
+    outputs: list[tuple[str, Callable[..., None]]] = []
     if job.compare is not None:
         shown_both = figures.side_by_side(before, shown[0], task.kernel)
-        images.write_frames(job.compare, [shown_both], force=force)
+        outputs.append((job.compare, partial(images.write_frames, job.compare, [shown_both])))
+    outputs.append((job.output, partial(images.write_frames, job.output, shown, quality=options.quality)))
+    write_together(outputs, force=force)
     return reports
 
 

@@ -21,7 +21,7 @@ from deblur.cli import console
 from deblur.cli.jobs import figures
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.estimation import Estimate
-from deblur.files import atomic_write, check_writable
+from deblur.files import atomic_write, check_writable, write_together
 from deblur.images import Frame
 from deblur.light import curve_of
 from deblur.options import FitOptions
@@ -107,7 +107,7 @@ def run(
     restored = None
     if targets.restored is not None or targets.report is not None:
         restored = _restored(blurred[0], found, settings, Path(sources[0]).name)
-    _write(_outputs(found, blurred[0], restored, targets, settings), force)
+    write_together(_outputs(found, blurred[0], restored, targets, settings), force=force)
     record = {"images": list(sources), "sharp": sharp, "output": targets.kernel, **_record(found)}
     if as_json:
         console.json_line(record)
@@ -170,20 +170,6 @@ def _outputs(
     for path, data in psf.encode(targets.kernel, found.kernel, about=about):
         outputs.append((str(path), partial(atomic_write, path, data)))
     return outputs
-
-
-def _write(outputs: Sequence[tuple[str, Callable[..., None]]], force: bool) -> None:
-    """Write all; where one fails or Ctrl-C comes, those that are new go again."""
-    made = []
-    try:
-        for path, write in outputs:
-            new = not Path(path).exists()
-            write(force=force)
-            made += [path] if new else []
-    except BaseException:
-        for path in made:
-            Path(path).unlink(missing_ok=True)
-        raise
 
 
 def _record(found: Estimate) -> dict[str, object]:
