@@ -2,7 +2,7 @@
 
 The public names load what they need when they are first used, so that `import deblur` costs next to nothing.
 
-    apply           restore a picture with a known kernel, or with one that `fit` found
+    apply           restore a picture, with a kernel that is known or that it finds first
     fit             find the kernel from a blurred picture, or from a sharp and a blurred one
     denoise         remove noise from a picture
     blur            blur a sharp picture as a camera does
@@ -31,11 +31,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deblur.blurring import blur
+    from deblur.deblurring import apply
     from deblur.denoising import denoise, remove_noise
     from deblur.fitting import estimate, fit
     from deblur.options import ApplyOptions, DenoiseOptions, FitOptions
     from deblur.picture import Picture
-    from deblur.restoring import apply, restore
+    from deblur.restoring import restore
 
 __all__ = [
     "ApplyOptions",
@@ -59,7 +60,7 @@ _LAZY = {
     "DenoiseOptions": "deblur.options",
     "FitOptions": "deblur.options",
     "Picture": "deblur.picture",
-    "apply": "deblur.restoring",
+    "apply": "deblur.deblurring",
     "blur": "deblur.blurring",
     "denoise": "deblur.denoising",
     "estimate": "deblur.fitting",

@@ -37,7 +37,7 @@ from deblur.picture import Picture
 from deblur.psf import Kernel
 from deblur.restoration import Problem, RichardsonLucy, coarse
 
-__all__ = ["probability", "still"]
+__all__ = ["probability"]
 
 _Taps = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
         >>> probability(picture, kernel, measure(picture, kernel, ApplyOptions()), ApplyOptions()) < 0.01
         True
     """
-    if still(kernel):
+    if kernel.still:
         return 0.0
     taps = _gray_taps(kernel)
     window = middle(picture.height, SIDE), middle(picture.width, SIDE)
@@ -155,17 +155,6 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
 
 def _share(value: float) -> float:
     return min(max(value, 0.0), 1.0)
-
-
-def still(kernel: Kernel) -> bool:
-    """Whether all light stays in its pixel: there is nothing to undo.
-
-    Example:
-        >>> still(Kernel([[1.0]])), still(Kernel([[0.0, 0.0, 1.0]]))
-        (True, False)
-    """
-    taps = _gray_taps(kernel)
-    return bool(taps[len(taps) // 2, len(taps) // 2] > 1 - 1e-6)
 
 
 def _tried(problem: Problem, taps: _Taps, measured: Measurements, fine: bool = False) -> Tensor:

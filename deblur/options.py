@@ -19,6 +19,8 @@ __all__ = ["DEVICES", "ApplyOptions", "DenoiseOptions", "FitOptions"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
+_SHARED = ("noise", "saturation", "transfer", "mask", "threads", "device")  # by finding a kernel and restoring with it
+
 _REAL, _TEXT = (int, float), (str,)
 
 
@@ -102,6 +104,11 @@ class ApplyOptions:
         if self.confidence is not None and not 0 <= self.confidence <= 1:
             raise OptionError(f"expected a confidence in [0, 1], got {self.confidence:g}")
 
+    def fitting(self, parametric: str | None = None) -> FitOptions:
+        """What these options say of the search for the kernel, of whatever blur or of one with a name."""
+        asked: dict[str, Any] = {} if parametric is None else {"parametric": parametric}
+        return FitOptions(**asked, **{name: getattr(self, name) for name in _SHARED})
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
@@ -167,8 +174,7 @@ class FitOptions:
 
     def restoring(self) -> ApplyOptions:
         """What these options say of a restoration with the kernel that was found."""
-        shared = ("noise", "saturation", "transfer", "mask", "threads", "device")
-        return ApplyOptions(**{name: getattr(self, name) for name in shared})
+        return ApplyOptions(**{name: getattr(self, name) for name in _SHARED})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@
 
     stored values -> linear light -> mask, noise level -> restorer (in tiles) -> stored values
 
-`apply` wraps it for arrays, tensors and files. The command line calls `restore`.
+`deblur.deblurring.apply` wraps it for arrays, tensors and files. The command line calls `restore`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from deblur import psf, trusting
-from deblur.conversion import KernelLike, kernel_of, step_of, through
+from deblur.conversion import KernelLike, kernel_of
 from deblur.device import device_named, using_threads
-from deblur.dithering import dithered
 from deblur.errors import DivergedError, ShapeError
 from deblur.fourier import seconds_of_a_transform
 from deblur.masking import masked
@@ -36,7 +33,7 @@ from deblur.psf.operator import each_channel
 from deblur.restoration import Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
 
-__all__ = ["apply", "restore", "restored"]
+__all__ = ["restore", "restored"]
 
 
 TILE = 2048
@@ -75,7 +72,8 @@ def restore(
 
     Returns:
         The record; its image is (C, H, W) in stored values, and `sigma` the noise's standard deviation in those. A
-        method that diverges is a status of the record, not an exception.
+        method that diverges is a status of the record, not an exception. With a kernel of a single tap it is the
+        picture itself, unless nothing is to be drawn towards it (`trust="none"`).
 
     Raises:
         ShapeError, KernelError, OptionError, UnstableInverseError: what was given does not fit together.
@@ -93,6 +91,8 @@ def restore(
     pixels, alpha = picture.pixels, picture.alpha
     kernel = _fitting(kernel_of(kernel), pixels, options)
     device = device_named(options.device)
+    if kernel.still and options.trust == "auto":
+        return _left(given.stored, time.perf_counter() - start)
     with using_threads(options.threads):
         frame = picture if whole is None else given.frame
         measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
@@ -140,106 +140,23 @@ def restore(
     return _summary(records, image, method, measured, seconds, notes, drawn.trusted)
 
 
-def apply(
-    image: Any,
-    kernel: KernelLike,
-    *,
-    method: str | Restorer = "auto",
-    noise: float | str = "auto",
-    strength: float = 1.0,
-    boundary: str = "unknown",
-    saturation: float | str = "auto",
-    transfer: str = "auto",
-    mask: Any = "auto",
-    outliers: str = "auto",
-    trust: str = "auto",
-    preconditioner: str = "auto",
-    threads: int | None = None,
-    device: str = "auto",
-    confidence: float | None = None,
-    prior: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> Any:
-    """Restore a blurred picture.
-
-    Args:
-        image: an array (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (B, C, H, W), on any device; unsigned
-            integers with their full scale, or floats with white at 1; C = 1 to 4 (2 and 4: the last channel is alpha,
-            and kept). Or a `Picture`, or the name of a picture file. NaN, infinities and what a `numpy.ma` array masks
-            are not believed.
-        kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name
-            (`motion:length=15,angle=30`).
-        method: `auto` (see `deblur.restoration.auto.choose`), `exact`, `wiener`, `tv`, `hyperlaplacian`, `flow`, `rl`,
-            or a `Restorer` with settings of its own.
-        noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
-        strength: of the regularisation: above 1 smoother, below 1 sharper.
-        boundary: what lies outside the frame: `unknown`, `zero`, `reflect`, `replicate` or `circular`.
-        saturation: the level from which a pixel is taken as saturated, `auto` or `none`.
-        transfer: `auto` restores in light, by the curve that the picture declares, or sRGB unless a file shows that its
-            values are light already; `srgb` takes it as sRGB, `linear` takes stored values as they are.
-        mask: `auto` leaves out what was not exposed (black bars, empty corners, all outside a round field), `none` does
-            not; or an array (H, W) or a picture file in which 0 marks pixels that are not to be believed.
-        outliers: `auto` leaves out pixels that no noise explains (hot and dead ones, burnt-in dates), `none` does not.
-        trust: `auto` draws the restoration towards the picture where the kernel does not explain it, `none` does not.
-        preconditioner: of the quadratic steps: `auto`, `circulant` or `four-quadrant`.
-        threads: processor threads, or None for torch's own number.
-        device: `auto`, `cpu` or `cuda`: where to compute.
-        confidence: how far to trust the kernel, in [0, 1]; None: as far as the kernel itself says.
-        prior: a checkpoint of `deblur train-prior`.
-        settings: further settings of the method, by field name.
-
-    Returns:
-        The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
-        an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped (those of 8 bits dithered
-        where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. No gradient flows
-        through it.
-
-    Raises:
-        DivergedError: the method diverged.
-        DeblurError: what was given does not fit; the message says what was expected.
-
-    Example:
-        >>> blurred = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-        >>> apply(blurred, "gaussian:sigma=1").dtype
-        dtype('uint8')
-    """
-    chosen = ApplyOptions(
-        method=method,
-        noise=noise,
-        strength=strength,
-        boundary=boundary,
-        saturation=saturation,
-        transfer=transfer,
-        mask=mask,
-        outliers=outliers,
-        trust=trust,
-        preconditioner=preconditioner,
-        threads=threads,
-        device=device,
-        confidence=confidence,
-        prior=prior,
-        settings=settings or {},
-    )
-    known = kernel_of(kernel)
-
-    def work(picture: Picture) -> Picture:
-        result, step = restored(picture, restore(picture, known, chosen)), step_of(image, picture)
-        if step is None:
-            return result
-        return dataclasses.replace(result, pixels=dithered(result.pixels, picture.pixels, picture.place, step))
-
-    return through(image, work)
-
-
 def restored(picture: Picture, result: Restoration, advice: str = "another method or a larger strength") -> Picture:
-    """The picture with its restored pixels.
+    """The picture with its restored pixels; itself where nothing was done to it.
 
     Raises:
         DivergedError: the method diverged; the message ends with the advice.
     """
     if result.status == "diverged":
         raise DivergedError(f"{result.method} diverged after {result.steps} steps; try {advice}")
+    if result.untouched:
+        return picture
     return dataclasses.replace(picture, pixels=result.image, coding=None)  # no longer what the file coded
+
+
+def _left(pixels: Tensor, seconds: float) -> Restoration:
+    """The record of a picture from which there is nothing to remove."""
+    note = "the kernel is a single tap: there is nothing to undo (--trust none restores all the same)"
+    return Restoration(pixels.clone(), "converged", 0.0, 0, seconds, method="none", notes=(note,), trusted=0.0)
 
 
 def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from deblur.kernel_trial import probability, still
+from deblur.kernel_trial import probability
 from deblur.measuring import Measurements
 from deblur.noise import mean_around
 from deblur.options import ApplyOptions
@@ -92,12 +92,10 @@ def drawn(picture: Picture, image: Tensor, kernel: Kernel, measured: Measurement
     stored = picture.pixels.detach().to(image)
     mixed = torch.where(weights == 0, stored, torch.lerp(stored, image, weights))
     mixed = torch.where(weights == 1, image, mixed)
-    return Drawn(mixed, weights, _notes(float((weights < 0.5).float().mean()), float(weights.mean()), kernel))
+    return Drawn(mixed, weights, _notes(float((weights < 0.5).float().mean()), float(weights.mean())))
 
 
-def _notes(part: float, trusted: float, kernel: Kernel) -> tuple[str, ...]:
-    if still(kernel):
-        return ("the kernel is a single tap: there is nothing to undo (--trust none restores all the same)",)
+def _notes(part: float, trusted: float) -> tuple[str, ...]:
     if 1 - trusted < NOTED:
         return ()
     where = f"in {part:.0%} of the picture" if part >= NOTED else f"by {1 - trusted:.0%}"

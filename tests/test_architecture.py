@@ -244,7 +244,8 @@ def test_the_examples_in_the_docs_run(page: str, tmp_path: Path, monkeypatch: py
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert len(blocks) >= 2
     for block in blocks:
-        exec(block.replace("deblur.fit(array)", 'deblur.fit(array, parametric="motion")'), names)  # in seconds
+        block = block.replace("deblur.fit(array)", 'deblur.fit(array, parametric="motion")')  # in seconds
+        exec(block.replace("deblur.apply(array)", 'deblur.apply(array, "motion")'), names)
     assert names["restored"].dtype == np.uint8
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import deblur
 from deblur import psf, trusting
 from deblur.errors import OptionError
-from deblur.kernel_trial import probability, still
+from deblur.kernel_trial import probability
 from deblur.measuring import Measurements, measure
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
@@ -155,9 +155,9 @@ def test_what_is_not_believed_is_estimated_all_the_same(sharp: tuple[Picture, Te
 
 
 def test_no_blur_is_a_tap_at_the_origin() -> None:
-    assert still(Kernel([[0.0, 1.0, 0.0]]))
-    assert not still(Kernel([[1.0, 0.0, 0.0]]))
-    assert not still(SHAKE)
+    assert Kernel([[0.0, 1.0, 0.0]]).still
+    assert not Kernel([[1.0, 0.0, 0.0]]).still
+    assert not Kernel(SHAKE).still
 
 
 def test_the_probability_is_part_of_the_record() -> None:

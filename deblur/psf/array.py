@@ -63,11 +63,12 @@ def check(kernel: ArrayLike) -> Array:
     exponent = np.frexp(largest)[1]
     taps = np.ldexp(taps, -exponent)  # the sum of huge taps must not overflow; powers of two round nothing
     total = taps.sum(axis=(-2, -1), keepdims=True)
-    if (total <= 1e-6 * np.abs(taps).sum(axis=(-2, -1), keepdims=True)).any():
+    size = np.abs(taps).sum(axis=(-2, -1), keepdims=True)
+    if (total <= 1e-6 * size).any():
         worst = float(np.ldexp(total, exponent).min())
         raise KernelError(f"expected a kernel with a positive sum (it keeps the brightness), got {worst:.3g}")
     one = np.ldexp(1.0, np.clip(-exponent, -99, 99))
-    total = np.where(np.abs(total - one) < 1e-14 * one, one, total)  # checking twice changes nothing
+    total = np.where(np.abs(total - one) < 1e-14 * size, one, total)  # checking twice changes nothing
     return np.asarray(taps / total, dtype=np.float64)
 
 

@@ -111,6 +111,16 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         return self.confidence is None
 
     @property
+    def still(self) -> bool:
+        """Whether all light stays in its pixel: there is nothing to undo.
+
+        Example:
+            >>> Kernel([[1.0]]).still, Kernel([[0.0, 0.0, 1.0]]).still
+            (True, False)
+        """
+        return bool((self.taps[..., self.shape[-2] // 2, self.shape[-1] // 2] > 1 - 1e-6).all())
+
+    @property
     def T(self) -> NDArray[np.float64]:  # type: ignore[override]  # noqa: N802
         """The transposed taps, a plain array."""
         return self.taps.T

@@ -54,6 +54,11 @@ class Restoration:
     notes: tuple[str, ...] = ()
     trusted: float = 1.0
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of a restoration is in the image: it is the file's, to the bit."""
+        return self.trusted == 0
+
 
 STEP = 20.0
 """Fourier transforms that a step of a solver takes as long as, with what it does to each pixel."""

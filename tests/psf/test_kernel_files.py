@@ -252,3 +252,19 @@ def test_path_without_a_known_suffix_is_still_a_path() -> None:
         psf.resolve("kernels/mine")
     with pytest.raises(FileError, match=r"mine.jpg: expected a kernel file that ends in .*, got '.jpg'"):
         psf.resolve("mine.jpg")
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1.0], ids=["non-negative", "with negative taps"])
+def test_what_was_found_comes_back_from_its_files_to_the_bit(tmp_path: Path, lowest: float) -> None:
+    random = np.random.default_rng(7)
+    for index in range(40):
+        taps = random.uniform(lowest, 1, random.integers(2, 60, 2)) ** 3
+        taps[0, 0] += max(1e-3 * np.abs(taps).sum() - taps.sum(), 0)  # hardly a positive sum
+        taps *= 10 ** random.uniform(-9, 9)
+        kernel = psf.Kernel(taps, confidence=random.random(), misfit=random.random() / 30)
+        path = tmp_path / f"{index}.npy"
+        psf.save(path, kernel, about={"notes": ["left out: π"]})
+        again = psf.read(path)
+        np.testing.assert_array_equal(again.taps, kernel.taps)
+        assert (again.confidence, again.misfit) == (kernel.confidence, kernel.misfit)
+        np.testing.assert_array_equal(psf.Kernel(kernel.taps, confidence=0.5).taps, kernel.taps)
