@@ -113,8 +113,14 @@ def test_a_blur_is_told_in_words(source: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "said"),
-    [(1.0, "sure (1.00)"), (0.9, "sure (0.90)"), (0.89, "quite sure (0.89)"), (0.5, "not sure (0.50)")]
-    + [(0.49, "unlikely (0.49)"), (0.0, "unlikely (0.00)")],
+    [
+        (1.0, "sure (1.00)"),
+        (0.9, "sure (0.90)"),
+        (0.89, "quite sure (0.89)"),
+        (0.5, "not sure (0.50)"),
+        (0.49, "unlikely (0.49)"),
+        (0.0, "unlikely (0.00)"),
+    ],
 )
 def test_how_sure_one_is_is_a_word_and_a_number(confidence: float, said: str) -> None:
     assert words.of_confidence(confidence) == said
@@ -122,8 +128,14 @@ def test_how_sure_one_is_is_a_word_and_a_number(confidence: float, said: str) ->
 
 @pytest.mark.parametrize(
     ("trusted", "said"),
-    [(1.0, "restored"), (0.96, "restored"), (0.95, "drawn towards the file by 5%"), (0.4, "by 60%")]
-    + [(0.05, "left as it was"), (0.0, "left as it was")],
+    [
+        (1.0, "restored"),
+        (0.96, "restored"),
+        (0.95, "drawn towards the file by 5%"),
+        (0.4, "by 60%"),
+        (0.05, "left as it was"),
+        (0.0, "left as it was"),
+    ],
 )
 def test_what_became_of_a_picture_is_told(trusted: float, said: str) -> None:
     assert words.of_share(trusted).endswith(said)

@@ -60,36 +60,46 @@ def describe(failure: BaseException) -> str:
     )
 
 
-LONG = 10
-"""Seconds from which on a run says how long it will take about."""
+LONG = 10.0
+"""Seconds from which on a job is long: it says how far it is, and again after as many."""
 
 
 class Bar:
-    """A progress bar with the time left and the step's text, drawn on stderr where that is a terminal.
+    """How far a job is, stage by stage: a bar with the time left and the step's text on a terminal.
 
-    Where it is not, a run that will take long says so once: before, where that is known, or as soon as two of its
-    steps tell.
+    Where stderr is none, a long job has a line there every ten seconds at most (less often in one of many minutes); one
+    that is known to be long says so before it starts, and a short one says nothing.
+
+    Args:
+        label: the file that the job is about.
+        stage: what is being done to it first, such as `restoring`.
     """
 
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._steps: list[tuple[float, int]] = []  # when the first two came, and how far they were
+    def __init__(self, label: str, stage: str = "") -> None:
+        self._label, self._began = label, time.monotonic()
+        self._said = self._began
         self._bar: tqdm[Any] | None = None
-        self._text = ""
-        self._told = False
+        self.stage(stage)
 
     def __enter__(self) -> Bar:
         return self
 
+    def stage(self, name: str) -> None:
+        """Begin another stage of the job."""
+        self._close()
+        self._stage, self._text = name, ""
+        self._start, self._foretold = time.monotonic(), 0.0
+
     def __call__(self, step: Step) -> None:
         """Move the bar to this step."""
         if not sys.stderr.isatty():
-            self._foretell(step)
+            self._tell(step)
             return
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(desc=self._label, total=step.total, unit="step", leave=False, file=sys.stderr)
+            about = ": ".join(filter(None, (self._label, self._stage)))
+            self._bar = tqdm(desc=about, total=step.total, unit="step", leave=False, file=sys.stderr)
         self._bar.total = step.total
         self._bar.update(step.index - self._bar.n)
         text = step.text or (f"about {step.seconds:.0f} s" if step.seconds else "")
@@ -97,25 +107,29 @@ class Bar:
             self._text = text
             self._bar.set_postfix_str(text)
 
-    def _foretell(self, step: Step) -> None:
-        if step.seconds:
-            self._told = True
-            if step.seconds > LONG:
-                line(f"{self._label}: about {step.seconds:.0f} s", on_stderr=True)
-        if self._told or len(self._steps) == 2 or step.index == 0:
+    def _tell(self, step: Step) -> None:
+        now, first = time.monotonic(), bool(step.seconds) and not self._foretold
+        self._foretold = step.seconds or self._foretold
+        spent, share = now - self._start, step.index / max(step.total, 1)
+        left = self._foretold - spent
+        if left <= 0 and share > 0:
+            left = spent * (1 - share) / share
+        pause = max(LONG, (now - self._began) / 10)  # hours need no line every ten seconds
+        if share >= 1 or (now - self._said < pause and not (first and self._foretold > LONG)):
             return
-        self._steps.append((time.monotonic(), step.index))
-        if len(self._steps) == 2:
-            (began, first), (now, second) = self._steps
-            left = (now - began) * (step.total - step.index) / max(1, second - first)
-            if left > LONG:
-                line(f"{self._label}: about {left:.0f} s", on_stderr=True)
+        self._said = now
+        parts = [self._stage, f"{share:.0%}" if share else "", f"about {left:.0f} s left" if left > 0 else ""]
+        line(f"{self._label}: {', '.join(filter(None, parts))}", on_stderr=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def __exit__(
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._close()
 
 
 def _one_line(text: str) -> str:
