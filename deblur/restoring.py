@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ from deblur.restoration import Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
 
 __all__ = ["restore", "restored"]
+
+_PictureT = TypeVar("_PictureT", bound=Picture)
 
 
 TILE = 2048
@@ -140,7 +143,7 @@ def restore(
     return _summary(records, image, method, measured, seconds, notes, drawn.trusted)
 
 
-def restored(picture: Picture, result: Restoration, advice: str = "another method or a larger strength") -> Picture:
+def restored(picture: _PictureT, result: Restoration, advice: str = "another method or a larger strength") -> _PictureT:
     """The picture with its restored pixels; itself where nothing was done to it.
 
     Raises:

@@ -22,7 +22,7 @@ from deblur.progress import Step
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "describe", "error", "finite", "json_line", "line", "note"]
+__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
@@ -58,6 +58,12 @@ def describe(failure: BaseException) -> str:
         f"internal error, {type(failure).__name__}: {failure} (a defect of deblur, not of the input; "
         "DEBLUR_DEBUG=1 shows where)"
     )
+
+
+def blamed(source: str, failure: BaseException) -> str:
+    """The same, starting with the picture that it is about; `-` is standard input."""
+    text, name = describe(failure), "standard input" if source == "-" else source
+    return text if name in text else f"{name}: {text}"
 
 
 LONG = 10.0

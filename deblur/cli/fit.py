@@ -1,4 +1,4 @@
-"""`deblur fit`: find the blur kernel, from one picture, from several with one blur, or from a pair."""
+"""`deblur fit`: find the blur kernel of each picture, of several with one blur, or of a pair."""
 
 from __future__ import annotations
 
@@ -27,16 +27,20 @@ __all__ = ["fit"]
 
 
 def fit(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Blurred pictures; several share one blur.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Blurred pictures; - is stdin.")],
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE",
-            help="The file for the kernel, .npy (.npz for a masked model); a .json of the same name goes beside it.",
+            metavar="FILE|FOLDER",
+            help="The file for the kernel, .npy (.npz for a masked model), or a folder (existing, or ending in / and "
+            "then made); a .json of the same name goes beside it. Default: NAME.kernel.npy beside each picture.",
         ),
-    ],
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="The pictures share one blur: find one kernel for all of them.")
+    ] = False,
     sharp: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="The sharp picture of the same scene, as large or larger by k - 1."),
@@ -93,10 +97,14 @@ def fit(
     picture: Annotated[str | None, typer.Option(metavar="PNG", help="Also draw the kernel.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the blur kernel of a picture.
+    """Find the blur kernel of each picture.
 
-    One summary line: size, noise, confidence, seconds, and what one should know before the kernel is used.
+    One summary line a picture: the blur, how sure it is, size, noise, seconds, and what one should know before the
+    kernel is used. Where one picture of many fails, its error line is printed, the others go on, and the exit status
+    is 1.
     """
+    if output is None and len(images) > 1 and (together or sharp is not None):
+        raise typer.BadParameter("one kernel of several pictures needs the name of its file", param_hint="--output")
     flags = {
         "size": _size(size),
         "model": model,
@@ -117,7 +125,8 @@ def fit(
     settings = load(job.Settings, config, flags)
     targets = job.Targets(kernel=output, restored=restore, report=report, picture=picture)
     read = [] if config is None else [config]
-    job.run(images, sharp, settings, targets, force=force, as_json=as_json, read=read)
+    if job.run(images, sharp, settings, targets, together=together, force=force, as_json=as_json, read=read):
+        raise typer.Exit(1)
 
 
 def _size(text: str | None) -> int | str | None:

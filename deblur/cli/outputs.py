@@ -1,14 +1,14 @@
-"""Which file each picture goes to, decided and checked before any work is done."""
+"""Which file each picture and each kernel goes to, decided and checked before any work is done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deblur.errors import FileError, OptionError
 
-__all__ = ["STREAM", "Job", "plan"]
+__all__ = ["STREAM", "Job", "check", "is_folder", "kernel_file", "plan", "sidecar"]
 
 STREAM = "-"
 """Stands for stdin among the inputs and for stdout as the output."""
@@ -16,16 +16,19 @@ STREAM = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture to restore: where it comes from and where it goes."""
+    """One picture to restore: where it comes from and where it goes, and what is written beside it."""
 
     source: str
     output: str
     compare: str | None = None
+    kernel: str | None = None
+    report: str | None = None
 
     @property
     def targets(self) -> list[str]:
         """The files that this job writes."""
-        return [path for path in (self.output, self.compare) if path is not None and path != STREAM]
+        paths = [self.output, self.compare, self.report, self.kernel, self.kernel and sidecar(self.kernel)]
+        return [path for path in paths if path is not None and path != STREAM]
 
 
 def plan(
@@ -34,6 +37,8 @@ def plan(
     *,
     result_label: str = "deblurred",
     compare: bool = False,
+    kernel: str | None = None,
+    report: str | None = None,
     force: bool = False,
     read: Sequence[str] = (),
 ) -> list[Job]:
@@ -45,6 +50,9 @@ def plan(
             in `/` and then made later) that keeps the names, or `-` for stdout.
         result_label: the word for what the pictures become, LABEL above.
         compare: also plan `NAME.compare.png` beside the output, NAME being the picture's.
+        kernel: also plan a file for the kernel that is found: this one (for one picture), or `NAME.kernel.npy` in this
+            folder.
+        report: also plan this picture of kernel, blurred, restored and residual, for one picture.
         force: existing files may be overwritten, but never a picture that is being read.
         read: further files that are read and so must not be written (the kernel, the truth).
 
@@ -53,55 +61,123 @@ def plan(
         FileError: two jobs write one file, a job would overwrite what is read, a file exists, a folder is missing, the
             suffix of `output` names no format. A picture that is missing or no picture is found when its turn comes.
     """
+    from deblur.images import output_format
+    from deblur.psf import check_name
+
     if sources.count(STREAM) > 1:
         raise OptionError("stdin can be read once only, got '-' twice among the images")
-    if len(sources) > 1 and output is not None and not _is_folder(output):
+    if len(sources) > 1 and output is not None and not is_folder(output):
         what = "stdout" if output == STREAM else f"the one file {output}"
         raise OptionError(
             f"{len(sources)} images can't go to {what}; give -o a folder, ending in '/' where it is to be made"
         )
-    jobs = [_job(source, output, result_label, compare) for source in sources]
-    _check_collisions(jobs, read)
-    _check_writable(jobs, output, force)
+    if len(sources) > 1 and kernel is not None and not is_folder(kernel):
+        raise OptionError(
+            f"{len(sources)} kernels can't go to the one file {kernel}; give --kernel-out a folder, ending in '/'"
+        )
+    if len(sources) > 1 and report is not None:
+        raise OptionError(f"--report shows one picture, got {len(sources)}; give --compare, or name one")
+    jobs = [_job(source, output, result_label, compare, kernel, report) for source in sources]
+    check([(job.source, job.targets) for job in jobs], (output, kernel), read=read, force=force)
+    for job in jobs:
+        if job.kernel is not None:
+            check_name(job.kernel)
+    for path in (output, report):
+        if path is not None and path != STREAM and not is_folder(path):
+            output_format(path)
     return jobs
 
 
-def _is_folder(output: str) -> bool:
+def check(
+    written: Sequence[tuple[str, Sequence[str]]],
+    folders: Iterable[str | None] = (),
+    *,
+    read: Sequence[str] = (),
+    force: bool = False,
+) -> None:
+    """Refuse files that could not be written.
+
+    Args:
+        written: pictures, with the files that are written for each.
+        folders: what was given as the place of them; what ends in `/` and is not there will be made.
+        read: further files that are read.
+        force: existing files may be overwritten.
+
+    Raises:
+        FileError: as `plan` does.
+    """
+    from deblur.files import check_writable
+
+    sources = [source for source, _ in written if source != STREAM]
+    inputs = {_identity(path) for path in (*read, *sources)}
+    seen: dict[str, str] = {}
+    for source, targets in written:
+        for target in targets:
+            key = _identity(target)
+            if key in inputs:
+                raise FileError(f"{target}: is read and would be written too (for {source}); choose another -o")
+            if key in seen:
+                both = f"for {seen[key]} and {source}; write them into two folders"
+                raise FileError(f"{target}: would be written twice, {both}")
+            seen[key] = source
+    made = {_to_be_made(folder) for folder in folders if folder is not None and is_folder(folder)}
+    for source, targets in written:
+        missing = source != STREAM and not Path(source).exists()
+        for target in () if missing else targets:
+            if _identity(str(Path(target).parent)) not in made:
+                check_writable(target, force=force, sources=sources)
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output is a folder: one that exists, or by its end a name of one."""
     return output != STREAM and (output.endswith("/") or Path(output).is_dir())
 
 
-def _job(source: str, output: str | None, result_label: str, compare: bool) -> Job:
+def kernel_file(source: str, output: str | None, suffix: str = ".npy") -> str:
+    """The file for the kernel of a picture: `output`, or `NAME.kernel.npy` in that folder or else beside the picture.
+
+    Raises:
+        OptionError: a picture from stdin, which has no name.
+
+    Example:
+        >>> kernel_file("a/b.jpg", None), kernel_file("a/b.jpg", "k/"), kernel_file("-", "k.npy")
+        ('a/b.kernel.npy', 'k/b.kernel.npy', 'k.npy')
+    """
+    if output is not None and not is_folder(output):
+        return output
+    if source == STREAM:
+        raise OptionError("a picture from stdin has no name to give to its kernel; name a file for that")
+    path = Path(source)
+    return str((path.parent if output is None else Path(output)) / f"{path.stem}.kernel{suffix}")
+
+
+def sidecar(kernel: str) -> str:
+    """The JSON file beside a kernel."""
+    return str(Path(kernel).with_suffix(".json"))
+
+
+def _job(
+    source: str, output: str | None, result_label: str, compare: bool, kernel: str | None, report: str | None
+) -> Job:
     if output is None and source != STREAM:
         path = Path(source)
         target = str(path.with_name(f"{path.stem}.{result_label}{path.suffix}"))
     elif output is None or output == STREAM:
         target = STREAM
-    elif not _is_folder(output):
+    elif not is_folder(output):
         target = output
     elif source == STREAM:
         raise OptionError(f"a picture from stdin has no name to keep in the folder {output}; give -o a file")
     else:
         target = str(Path(output) / Path(source).name)
-    if not compare:
-        return Job(source=source, output=target)
-    if target == STREAM:
+    found = None if kernel is None else kernel_file(source, kernel)
+    beside = None
+    if compare and target == STREAM:
         raise OptionError("--compare writes a file beside the output, so the output can't be stdout; give -o a file")
-    name = Path(target if source == STREAM else source).stem
-    return Job(source=source, output=target, compare=str(Path(target).with_name(f"{name}.compare.png")))
-
-
-def _check_collisions(jobs: Sequence[Job], read: Sequence[str]) -> None:
-    inputs = {_identity(path) for path in read} | {_identity(job.source) for job in jobs if job.source != STREAM}
-    written: dict[str, str] = {}
-    for job in jobs:
-        for target in job.targets:
-            key = _identity(target)
-            if key in inputs:
-                raise FileError(f"{target}: is read and would be written too (for {job.source}); choose another -o")
-            if key in written:
-                both = f"{written[key]} and {job.source}"
-                raise FileError(f"{target}: would be written twice, for {both}; write them into two folders")
-            written[key] = job.source
+    if compare:
+        name = Path(target if source == STREAM else source).stem
+        beside = str(Path(target).with_name(f"{name}.compare.png"))
+    return Job(source=source, output=target, compare=beside, kernel=found, report=report)
 
 
 def _identity(path: str) -> str:
@@ -109,16 +185,10 @@ def _identity(path: str) -> str:
     return str(Path(path).resolve())
 
 
-def _check_writable(jobs: Sequence[Job], output: str | None, force: bool) -> None:
-    from deblur.images import check_writable, output_format
-
-    made = output is not None and output.endswith("/") and not Path(output).exists()
-    if made and not Path(output or "").parent.is_dir():
-        raise FileError(f"{output}: can't be made, the folder {Path(output or '').parent} does not exist")
-    if output is not None and output != STREAM and not _is_folder(output):
-        output_format(output)
-    sources = [job.source for job in jobs if job.source != STREAM]
-    for job in jobs:
-        missing = job.source != STREAM and not Path(job.source).exists()
-        for target in () if made or missing else job.targets:
-            check_writable(target, force=force, sources=sources)
+def _to_be_made(folder: str) -> str | None:
+    """One name for a folder that is not there yet, or None for one that is."""
+    if Path(folder).exists():
+        return None
+    if not Path(folder).parent.is_dir():
+        raise FileError(f"{folder}: can't be made, the folder {Path(folder).parent} does not exist")
+    return _identity(folder)

@@ -45,8 +45,7 @@ def test_a_pair_gives_the_kernel_and_what_goes_with_it(run: Any) -> None:
     result = run("fit", "blurred.png", "--sharp", "sharp.png", "-o", "k.npy", *LINEAR, *words)
     assert result.code == 0, result.err
     (line,) = result.out.splitlines()
-    assert line.startswith("k.npy: ")
-    assert "confidence 0.9" in line or "confidence 1.00" in line
+    assert line.startswith("blurred.png -> k.npy: a blur of about 7 pixels; sure (")
     kernel = np.load("k.npy")
     assert kernel.dtype == np.float64  # what was found, to the bit
     assert kernel.sum() == pytest.approx(1, abs=1e-6)
@@ -108,10 +107,30 @@ def test_a_picture_alone_goes_to_the_blind_estimator(run: Any, monkeypatch: pyte
 
     kind = type(estimator())
     monkeypatch.setattr(kind, "__call__", record)
-    result = run("fit", "blurred.png", "sharp.png", "--size", "15", "-o", "k.npy")
+    words = ["fit", "blurred.png", "sharp.png", "--size", "15"]
+    result = run(*words, "--together", "-o", "k.npy")
     assert result.code == 0, result.err
     assert given == [(15, [(1, 146, 152), (1, 150, 160)])]
+    assert result.out.startswith("blurred.png, sharp.png -> k.npy: no blur that could be removed; 1 x 1 taps, ")
     assert result.out.strip().endswith("warning: nothing to remove")
+    assert run(*words).code == 0
+    assert given[1:] == [(15, [(1, 146, 152)]), (15, [(1, 150, 160)])]
+    assert [np.load(f"{name}.kernel.npy").tolist() for name in ("blurred", "sharp")] == [[[1.0]], [[1.0]]]
+
+
+def test_every_picture_has_its_kernel_and_a_bad_one_stops_no_other(run: Any, folder: Path) -> None:
+    Path("bad.png").write_text("no picture")
+    words = ["fit", "blurred.png", "bad.png", "none.png", "other.png", "--parametric", "defocus", "--size", "9"]
+    result = run(*words, "-o", "kernels/", "--json")
+    assert result.code == 1
+    records = [json.loads(line) for line in result.out.splitlines()]
+    assert [record["images"] for record in records] == [["blurred.png"], ["bad.png"], ["none.png"], ["other.png"]]
+    assert [set(record) == {"images", "error"} for record in records] == [False, True, True, False]
+    assert records[0]["found"].startswith("out of focus, radius ")
+    assert len(result.err.splitlines()) == 2
+    names = [f"{name}.kernel.{suffix}" for name in ("blurred", "other") for suffix in ("json", "npy")]
+    assert sorted(path.name for path in (folder / "kernels").iterdir()) == names
+    assert records[3]["output"] == "kernels/other.kernel.npy"
 
 
 def test_the_region_is_looked_at_and_named(run: Any) -> None:
@@ -147,6 +166,11 @@ def test_the_region_is_looked_at_and_named(run: Any) -> None:
         (["blurred.png", "--sharp", "sharp.png", "--config", "bad.yaml"], "unknown key 'szie', did you mean 'size'?"),
         (["blurred.png", "--config", "setting.yaml"], "unknown setting of blind 'refin', did you mean 'refine'?"),
         (["blurred.png", "other.png", "--restore", "r.png"], "show one picture"),
+        (["blurred.png", "other.png", "--picture", "k.png", "-o", "kernels/"], "--picture shows one kernel"),
+        (["blurred.png", "other.png"], "2 kernels can't go to the one file k.npy; give -o a folder"),
+        (["blurred.png", "./blurred.png", "-o", "kernels/"], "kernels/blurred.kernel.npy: would be written twice"),
+        (["blurred.png", "-o", "none/deep/"], "none/deep/: can't be made, the folder none does not exist"),
+        (["-", "-o", "kernels/"], "a picture from stdin has no name to give to its kernel"),
         (["blurred.png", "--model", "fir"], "unknown model 'fir'"),
         (["blurred.png", "--parametric", "defocs"], "unknown parametric blur 'defocs', did you mean 'defocus'?"),
         (["missing.png"], "there is no such file"),
@@ -169,7 +193,11 @@ def test_what_does_not_fit_is_refused_in_one_line(run: Any, refuse: Any, words: 
 
 @pytest.mark.parametrize(
     "words",
-    [["blurred.png", "--size", "large", "-o", "k.npy"], ["blurred.png"]],
+    [
+        ["blurred.png", "--size", "large", "-o", "k.npy"],
+        ["blurred.png", "other.png", "--together"],
+        ["blurred.png", "other.png", "--sharp", "sharp.png"],
+    ],
 )
 def test_wrong_words_are_a_usage_error(misuse: Any, words: list[str]) -> None:
     misuse("fit", *words, message="deblur fit")
@@ -181,7 +209,7 @@ def test_an_interrupted_run_leaves_nothing(run: Any, folder: Path, monkeypatch: 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deblur.cli.jobs.fit.atomic_write", interrupt)  # the last files of several
+    monkeypatch.setattr("deblur.cli.jobs.findings.atomic_write", interrupt)  # the last files of several
     result = run("fit", "blurred.png", "--sharp", "sharp.png", "-o", "k.npy", "--picture", "k.png", *LINEAR)
     assert result.code == 130
     assert sorted(folder.iterdir()) == before

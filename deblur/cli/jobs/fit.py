@@ -1,4 +1,4 @@
-"""The work behind `deblur fit`: pictures in, one kernel out, with what goes beside it; all of the files or none.
+"""The work behind `deblur fit`: a picture in, its kernel out, with what goes beside it; all of the files or none.
 
 Imported when the command runs, not before: it needs torch.
 """
@@ -6,6 +6,7 @@ Imported when the command runs, not before: it needs torch.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,16 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import deblur
-from deblur import fitting, images, masking, psf, restoring
+from deblur import fitting, images, masking, psf, restoring, words
 from deblur.cli import console
-from deblur.cli.jobs import figures
-from deblur.errors import DeblurError, FileError, OptionError
+from deblur.cli.jobs import figures, findings
+from deblur.cli.outputs import check, is_folder, kernel_file, sidecar
+from deblur.errors import DeblurError, OptionError
 from deblur.estimation import Estimate
-from deblur.files import atomic_write, check_writable, write_together
+from deblur.files import write_together
 from deblur.images import Frame
 from deblur.light import curve_of
 from deblur.options import FitOptions
+from deblur.progress import OnStep
 
 __all__ = ["Settings", "Targets", "run"]
 
@@ -44,32 +46,28 @@ class Settings(FitOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """The files to be written: the kernel, and what was asked for beside it."""
+    """The files to be written.
 
-    kernel: str
+    Attributes:
+        kernel: of the kernel; a folder, for `NAME.kernel.npy` of each picture in it; None for that beside the picture.
+        restored: of the picture, restored, or None.
+        report: of kernel, blurred, restored and residual side by side, or None.
+        picture: of the drawn kernel, or None.
+    """
+
+    kernel: str | None = None
     restored: str | None = None
     report: str | None = None
     picture: str | None = None
 
     @property
-    def sidecar(self) -> str:
-        """The JSON file beside the kernel."""
-        return str(Path(self.kernel).with_suffix(".json"))
+    def shown(self) -> list[str]:
+        """The pictures among them."""
+        return [path for path in (self.restored, self.report, self.picture) if path is not None]
 
-    def check(self, masked: bool, force: bool, read: Sequence[str]) -> None:
-        """Refuse names that could not be written, before any work."""
-        psf.check_name(self.kernel, factored=masked)
-        pictures = [path for path in (self.restored, self.report, self.picture) if path is not None]
-        for path in pictures:
-            images.output_format(path)
-        paths = [self.kernel, self.sidecar, *pictures]
-        names = [str(Path(path).resolve()) for path in paths]
-        for path, name in zip(paths, names, strict=True):
-            if names.count(name) > 1:
-                raise FileError(f"{path}: would be written twice; choose another name")
-            if name in {str(Path(source).resolve()) for source in read}:
-                raise FileError(f"{path}: is read and would be written too; choose another name")
-            check_writable(path, force, sources=read)
+    def of(self, sources: Sequence[str], masked: bool) -> Targets:
+        """Those of one kernel that is found from these pictures, with its file named."""
+        return dataclasses.replace(self, kernel=kernel_file(sources[0], self.kernel, ".npz" if masked else ".npy"))
 
 
 def run(
@@ -78,41 +76,88 @@ def run(
     settings: Settings,
     targets: Targets,
     *,
+    together: bool = False,
     force: bool = False,
     as_json: bool = False,
     read: Sequence[str] = (),
-) -> None:
-    """Find the kernel, write it and what was asked for, and say what was found.
+) -> int:
+    """Find the kernel of every picture, write it and what was asked for, and say what was found.
+
+    What concerns all of them (names, the mask) is checked first and raises; returns how many failed.
 
     Args:
         sources: the blurred pictures' files.
-        sharp: the sharp picture's file, or None.
+        sharp: the sharp picture's file, or None; beside one there is one kernel for all.
         settings: how to look, and how to read.
         targets: where to write.
+        together: whether one blur is looked for that all pictures share.
         force: overwrite.
         as_json: say it in JSON.
         read: further files that the command has read and so must not be written.
     """
-    masked = settings.model == "masked"
-    mask = masking.file_of(settings.mask)
-    read = [*read, *([] if mask is None else [mask])]
-    targets.check(masked, force, [*read, *sources, *([] if sharp is None else [sharp])])
-    if len(sources) > 1 and (targets.restored or targets.report):
-        raise OptionError("--restore and --report show one picture; run deblur apply for several")
+    masked, mask = settings.model == "masked", masking.file_of(settings.mask)
+    groups = [list(sources)] if together or sharp is not None else [[source] for source in sources]
+    _check_number(len(sources), len(groups), targets)
+    each = [targets.of(group, masked) for group in groups]
+    for one in each:
+        psf.check_name(str(one.kernel), factored=masked)
+    for path in targets.shown:
+        images.output_format(path)
+    read = [*read, *([] if mask is None else [mask]), *([] if sharp is None else [sharp])]
+    written = [
+        (source, [str(one.kernel), sidecar(str(one.kernel)), *one.shown] if source == group[0] else [])
+        for group, one in zip(groups, each, strict=True)
+        for source in group
+    ]
+    check(written, [targets.kernel], read=read, force=force)
     settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
+    failed = 0
+    for group, one in zip(groups, each, strict=True):
+        try:
+            _fit(group, sharp, settings, one, force=force, as_json=as_json)
+        except Exception as error:
+            if os.environ.get("DEBLUR_DEBUG"):
+                raise
+            failed += 1
+            console.error(console.blamed(group[0], error))
+            if as_json:
+                console.json_line({"images": group, "error": console.describe(error)})
+    return failed
+
+
+def _check_number(pictures: int, kernels: int, targets: Targets) -> None:
+    """Refuse one file for what there are several of."""
+    if pictures > 1 and (targets.restored or targets.report):
+        raise OptionError("--restore and --report show one picture; run deblur apply for several")
+    if kernels > 1 and targets.picture:
+        raise OptionError("--picture shows one kernel; run deblur psf show for several")
+    if kernels > 1 and targets.kernel is not None and not is_folder(targets.kernel):
+        raise OptionError(
+            f"{kernels} kernels can't go to the one file {targets.kernel}; give -o a folder, ending in '/' where it is "
+            "to be made, or --together for one kernel of all pictures"
+        )
+
+
+def _fit(
+    sources: Sequence[str], sharp: str | None, settings: Settings, targets: Targets, *, force: bool, as_json: bool
+) -> None:
+    """Find one kernel, write it, and say what was found."""
+    kernel = str(targets.kernel)
     blurred = [_frame(source, settings) for source in sources]
     scenes = [] if sharp is None else [_frame(sharp, settings)]
-    with console.Bar(Path(sources[0]).name) as bar, _naming(sources, sharp):
-        found = fitting.estimate(blurred, settings, sharp=scenes, on_step=bar)
     restored = None
-    if targets.restored is not None or targets.report is not None:
-        restored = _restored(blurred[0], found, settings, Path(sources[0]).name)
+    with console.Bar(Path(sources[0]).name, "finding the blur") as bar:
+        with _naming(sources, sharp):
+            found = fitting.estimate(blurred, settings, sharp=scenes, on_step=bar)
+        if targets.restored is not None or targets.report is not None:
+            bar.stage("restoring")
+            restored = _restored(blurred[0], found, settings, bar)
     write_together(_outputs(found, blurred[0], restored, targets, settings), force=force)
-    record = {"images": list(sources), "sharp": sharp, "output": targets.kernel, **_record(found)}
     if as_json:
-        console.json_line(record)
+        about = {"images": list(sources), "sharp": sharp, "output": kernel, "found": words.of_kernel(found.kernel)}
+        console.json_line({**about, **findings.record(found)})
     else:
-        console.line(_summary(found, targets.kernel))
+        console.line(_summary(sources, found, kernel))
     for frame, source in zip(blurred, sources, strict=True):
         for note in frame.notes:
             console.note(f"{source}: {note}")
@@ -138,14 +183,12 @@ def _naming(sources: Sequence[str], sharp: str | None) -> Iterator[None]:
         raise type(error)(f"{names}: {error}") from error
 
 
-def _restored(frame: Frame, found: Estimate, settings: Settings, name: str) -> Frame:
+def _restored(frame: Frame, found: Estimate, settings: Settings, on_step: OnStep) -> Frame:
     options = settings.restoring()
     if found.kernel.factors:
         options = dataclasses.replace(options, method="exact", boundary=found.boundary)
-    with console.Bar(f"{name}, restored") as bar:
-        result = restoring.restore(frame, found, options, on_step=bar)
-    restoring.restored(frame, result, "leaving --restore out; nothing was written")
-    return dataclasses.replace(frame, pixels=result.image)
+    result = restoring.restore(frame, found, options, on_step=on_step)
+    return restoring.restored(frame, result, "leaving --restore out; nothing was written")
 
 
 def _outputs(
@@ -166,52 +209,15 @@ def _outputs(
     if restored is not None and targets.report is not None:
         curve, _ = curve_of(blurred, settings.transfer)
         frame_to(targets.report, figures.panels(blurred, restored.pixels, found.kernel, curve=curve))
-    about = {str(key): console.finite(value) for key, value in _record(found).items()}
-    for path, data in psf.encode(targets.kernel, found.kernel, about=about):
-        outputs.append((str(path), partial(atomic_write, path, data)))
-    return outputs
+    return [*outputs, *findings.files(str(targets.kernel), found)]
 
 
-def _record(found: Estimate) -> dict[str, object]:
-    """What the sidecar and --json say."""
-    return {
-        "method": found.method,
-        "size": list(found.size),
-        "sigma": found.sigma,
-        "confidence": found.kernel.confidence,
-        "misfit": found.kernel.misfit,
-        "source": found.kernel.source,
-        "status": found.status,
-        "warnings": list(found.warnings),
-        "notes": list(found.notes),
-        "region": None if found.region is None else list(found.region),
-        "steps": found.steps,
-        "seconds": round(found.seconds, 3),
-        "version": deblur.__version__,
-        "details": {key: _plain(value) for key, value in found.details.items()},
-    }
-
-
-def _plain(value: object) -> object:
-    """Numbers, texts, lists and mappings as JSON has them."""
-    if isinstance(value, np.ndarray | torch.Tensor):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
-
-
-def _summary(found: Estimate, output: str) -> str:
+def _summary(sources: Sequence[str], found: Estimate, output: str) -> str:
     rows, columns = found.size
     parts = [f"{columns} x {rows} taps", found.kernel.source if ":" in found.kernel.source else found.method]
     if np.isfinite(found.sigma):
         parts.append(f"sigma {found.sigma:.4f} ({255 * found.sigma:.2f}/255)")
     if found.region is not None:
         parts.append("region " + ",".join(map(str, found.region)))
-    parts += [f"confidence {found.confidence:.2f}", f"{found.seconds:.1f} s"]
-    line = f"{output}: {', '.join(parts)}"
-    return "; ".join([line, *(f"warning: {warning}" for warning in found.warnings)])
+    line = "; ".join([*findings.said(found), ", ".join(parts), f"{found.seconds:.1f} s"])
+    return "; ".join([f"{', '.join(sources)} -> {output}: {line}", *(f"warning: {each}" for each in found.warnings)])
