@@ -27,8 +27,7 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 
 demo: $(STAMP)
 	$(BIN)/deblur apply samples/blurred.png --kernel samples/kernel.npy --truth samples/truth.png --compare --force -o demo/
-	$(BIN)/deblur fit samples/clock_motion.png --parametric motion --report demo/clock_motion.report.png --force -o demo/clock_motion.npy
-	$(BIN)/deblur apply samples/clock_motion.png --kernel demo/clock_motion.npy --compare --force -o demo/
+	$(BIN)/deblur apply samples/clock_motion.png --kernel motion --report demo/clock_motion.report.png --compare --force -o demo/
 	@echo "before, after and the kernel side by side: demo/*.compare.png"
 
 lint: $(STAMP)

@@ -72,6 +72,7 @@ PUBLIC = {
         "check_writable",
         "encode",
         "output_format",
+        "read_bytes",
         "read_frames",
         "write_frames",
     ],

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -70,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         interrupt.watch()
         _keep_memory()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if words and _is_picture(words[0]):
+            console.line(f"did you mean: deblur apply {shlex.join(words)}", on_stderr=True)
+            return 2
         _application()(args=None if arguments is None else list(arguments), prog_name="deblur")
     except SystemExit as leaving:  # how Typer returns; it has printed a usage error already
         return leaving.code if isinstance(leaving.code, int) else 0
@@ -82,6 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error(console.describe(error))
         return 1
     return 0
+
+
+def _is_picture(word: str) -> bool:
+    """Whether the first word is a picture and no command."""
+    if word.startswith("-") or word in {command.split()[0] for command in COMMANDS}:
+        return False
+    if os.path.isfile(word):
+        return True
+    if not os.path.splitext(word)[1]:
+        return False
+    from deblur.images import FORMATS
+
+    return word.lower().endswith(tuple(suffix for known in FORMATS.values() for suffix in known.suffixes))
 
 
 def _keep_memory() -> None:

@@ -1,4 +1,4 @@
-"""`deblur apply`: restore pictures whose blur kernel is known."""
+"""`deblur apply`: restore pictures, by a kernel that is known or found first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from deblur.cli.options import (
     FlipKernel,
     Force,
     Json,
-    Kernel,
     Mask,
     Noise,
     Part,
@@ -35,7 +34,17 @@ __all__ = ["apply"]
 
 def apply(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Blurred pictures; - is stdin.")],
-    kernel: Kernel,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel",
+            "-k",
+            metavar="FILE|SPEC|NAME",
+            help="The blur kernel: a .npy, .npz, .png, .tif, .mat, .csv or .txt file, or one by name, such as "
+            "motion:length=15,angle=30, defocus:radius=4 or gaussian:sigma=2. motion, defocus or gaussian alone: how "
+            "long, how wide is found from each picture. Default: the kernel is found from each picture.",
+        ),
+    ] = None,
     flip_kernel: FlipKernel = None,
     output: Annotated[
         str | None,
@@ -106,13 +115,24 @@ def apply(
         bool | None,
         typer.Option("--compare/--no-compare", help="Also write NAME.compare.png: blurred, restored, kernel inset."),
     ] = None,
+    kernel_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="Also write the kernel that is found, as deblur fit does; into a folder as NAME.kernel.npy.",
+        ),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="PNG", help="Also draw kernel, blurred, restored and residual side by side.")
+    ] = None,
     truth: Truth = None,
     as_json: Json = False,
 ) -> None:
-    """Restore blurred pictures whose blur kernel is known.
+    """Restore blurred pictures: find the blur of each and undo it, or undo one that is known.
 
-    One summary line a picture: method, noise, steps, seconds. Where one picture of many fails, its error line is
-    printed, the others are restored, and the exit status is 1.
+    One summary line a picture: the blur, how sure it is, what was done, seconds; with a kernel that is given method,
+    noise, steps, seconds. Where one picture of many fails, its error line is printed, the others are restored, and the
+    exit status is 1.
     """
     flags = {
         "flip_kernel": flip_kernel,
@@ -141,5 +161,17 @@ def apply(
 
     settings = load(job.Settings, config, flags)
     read = [] if config is None else [config]
-    if job.run(images, kernel, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+    failed = job.run(
+        images,
+        kernel,
+        settings,
+        output=output,
+        kernel_out=kernel_out,
+        report=report,
+        truth=truth,
+        force=force,
+        as_json=as_json,
+        read=read,
+    )
+    if failed:
         raise typer.Exit(1)

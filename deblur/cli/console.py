@@ -121,7 +121,8 @@ class Bar:
         if left <= 0 and share > 0:
             left = spent * (1 - share) / share
         pause = max(LONG, (now - self._began) / 10)  # hours need no line every ten seconds
-        if share >= 1 or (now - self._said < pause and not (first and self._foretold > LONG)):
+        over = share >= 1 or (left < 1 and (share > 0 or self._foretold > 0))
+        if over or (now - self._said < pause and not (first and self._foretold > LONG)):
             return
         self._said = now
         parts = [self._stage, f"{share:.0%}" if share else "", f"about {left:.0f} s left" if left > 0 else ""]

@@ -46,6 +46,7 @@ __all__ = [
     "check_writable",
     "encode",
     "output_format",
+    "read_bytes",
     "read_frames",
     "write_frames",
 ]
@@ -56,7 +57,12 @@ _SPEAKING = (ValueError, OSError, SyntaxError, EOFError, zlib.error)
 
 
 def read_frames(
-    source: str | Path | bytes, *, black: float | None = None, white: float | None = None, missing: bool = False
+    source: str | Path | bytes,
+    *,
+    black: float | None = None,
+    white: float | None = None,
+    missing: bool = False,
+    name: str = "",
 ) -> list[Frame]:
     """Read a picture file.
 
@@ -65,6 +71,7 @@ def read_frames(
         black: the stored value that becomes 0; 0 by default.
         white: the stored value that becomes 1; by default the largest of 8 or 16 bits, 1 for floats.
         missing: let NaN and infinite values of a float file through, which are refused else.
+        name: what errors call the bytes of a file, the path that they were read from for example.
 
     Returns:
         One frame, or one for every page of a TIFF.
@@ -74,7 +81,9 @@ def read_frames(
             what to export.
         OptionError: black is not below white.
     """
-    data, name = _load(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    name = name or ("the given bytes" if isinstance(source, bytes) else _called(source))
+    del source
     try:
         format = recognise(data, name)
         try:
@@ -91,6 +100,28 @@ def read_frames(
         return [frame_from_stored(page, format, black, white, missing) for page in stored]
     except FileError as error:
         raise FileError(f"{name}: {error}") from error
+
+
+def read_bytes(source: str | Path) -> bytes:
+    """The bytes of a file, or of standard input for `-`.
+
+    Raises:
+        FileError: it is missing, a folder, or cannot be read.
+    """
+    if str(source) == "-":
+        return sys.stdin.buffer.read()
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise FileError(f"{path}: expected a picture file, got a folder; name the files in it")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: there is no such file; check the name") from error
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"{path}: cannot be read ({reason}); check the name and its permissions") from error
 
 
 def write_frames(path: str | Path, frames: list[Frame], *, quality: int | None = None, force: bool = False) -> None:
@@ -136,25 +167,6 @@ def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> byte
     return file.getvalue()
 
 
-def _load(source: str | Path | bytes) -> tuple[bytes, str]:
-    if isinstance(source, bytes):
-        return source, "the given bytes"
-    if str(source) == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    path = Path(source)
-    try:
-        if path.is_dir():
-            raise FileError(f"{path}: expected a picture file, got a folder; name the files in it")
-        return path.read_bytes(), str(path)
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: there is no such file; check the name") from error
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(f"{path}: cannot be read ({reason}); check the name and its permissions") from error
-
-
 def check_storable(frames: list[Frame], name: str, quality: int | None = None) -> None:
     """Raise if a format cannot hold these frames; only their number, kind and alpha are looked at, not their pixels.
 
@@ -187,3 +199,7 @@ def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Store
     check_storable(frames, name, quality)
     format = FORMATS[name]
     return [stored_from_frame(frame, None if frame.dtype in format.depths else format.depths[-1]) for frame in frames]
+
+
+def _called(source: str | Path) -> str:
+    return "standard input" if str(source) == "-" else str(Path(source))

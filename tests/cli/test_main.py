@@ -51,7 +51,6 @@ def test_a_group_alone_shows_its_commands(run: Any, words: list[str]) -> None:
     ("words", "message"),
     [
         (["aply"], "No such command 'aply'"),
-        (["apply", "a.png"], "Missing option '--kernel'"),
         (["apply", "--kernel", "box:size=3"], "Missing argument"),
         (["apply", "a.png", "--kernel", "box:size=3", "--sharpen"], "No such option"),
         (["blur", "a.png", "--kernel", "box:size=3"], "Missing option '--output'"),
@@ -62,6 +61,16 @@ def test_a_group_alone_shows_its_commands(run: Any, words: list[str]) -> None:
 )
 def test_wrong_words_are_a_usage_error(misuse: Any, words: list[str], message: str) -> None:
     misuse(*words, message=message)
+
+
+@pytest.mark.parametrize("words", [["holiday.JPG"], ["notes", "b c.png", "--compare"], ["none/a.tiff"]])
+def test_a_picture_in_the_place_of_a_command_is_answered_by_the_command(
+    run: Any, folder: Path, words: list[str]
+) -> None:
+    (folder / "notes").write_text("a file of any name")
+    said = " ".join(f"'{word}'" if " " in word else word for word in words)
+    result = run(*words)
+    assert (result.code, result.out, result.err) == (2, "", f"did you mean: deblur apply {said}\n")
 
 
 def trouble(error: BaseException) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""The work behind `deblur apply`: what is done to every picture of the batch with the kernel.
+"""The work behind `deblur apply`: every picture of the batch is restored with the kernel, found first if none is given.
 
 Imported when the command runs, not before: it needs torch.
 """
@@ -9,11 +9,16 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deblur import masking, psf, restoring
+from deblur import deblurring, masking, psf, restoring
+from deblur.cli import console
 from deblur.cli.jobs import batch
+from deblur.errors import OptionError
+from deblur.estimation import Estimate
 from deblur.images import Frame
+from deblur.light import curve_of
 from deblur.options import ApplyOptions
 from deblur.progress import OnStep
+from deblur.psf import Kernel
 from deblur.restoration import Restoration
 
 __all__ = ["Settings", "run"]
@@ -37,10 +42,12 @@ class Settings(batch.FileOptions, ApplyOptions):
 
 def run(
     sources: Sequence[str],
-    kernel: str,
+    kernel: str | None,
     settings: Settings,
     *,
     output: str | None = None,
+    kernel_out: str | None = None,
+    report: str | None = None,
     truth: str | None = None,
     force: bool = False,
     as_json: bool = False,
@@ -51,27 +58,65 @@ def run(
     What concerns all of them (kernel, truth, the outputs' names) is checked first and raises.
 
     Args:
-        kernel: a kernel file or a made one by name.
+        kernel: a kernel file or a made one by name; the name alone of a blur, or None: it is found picture by picture.
         settings: how to restore, read and write.
-        sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
+        sources, output, kernel_out, report, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
-    known = psf.resolve(kernel, flip=settings.flip_kernel)
     files = [name for name in (settings.prior, masking.file_of(settings.mask)) if name is not None]
     settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
+    if deblurring.is_unknown(kernel):
+        if settings.flip_kernel:
+            raise OptionError("--flip-kernel turns a kernel that is read, here one is found; give its file to --kernel")
+        settings.fitting(kernel)  # refuses an unknown name before the work
 
-    def process(part: Frame, whole: Frame, on_step: OnStep) -> Restoration:
-        return restoring.restore(part, known, settings, whole=whole, on_step=on_step)
+        def begin(whole: Frame, bar: console.Bar) -> batch.Work:
+            bar.stage("finding the blur")
+            found = deblurring.found(whole, kernel, settings, on_step=bar)
+            return _work(found.kernel, settings, whole, found)
 
-    # a restored pixel depends on all others, less with every kernel width
-    rows, columns = (max(3 * side, 48) for side in known.shape[-2:])
+    else:
+        if kernel_out is not None:
+            raise OptionError(
+                f"--kernel-out writes a kernel that is found, here {kernel} is given; leave one of them out"
+            )
+        known = psf.resolve(str(kernel), flip=settings.flip_kernel)
+        files.append(str(kernel))
+
+        def begin(whole: Frame, bar: console.Bar) -> batch.Work:
+            return _work(known, settings, whole)
+
     task = batch.Task(
-        process=process,
+        begin=begin,
         result_label="deblurred",
         source_label="blurred",
-        margin=(rows, columns),
-        kernel=known,
+        doing="restoring",
         dithers=True,
         hint="a larger --strength or another --method",
     )
-    read = [*read, kernel, *files]
-    return batch.run(sources, task, settings, output=output, truth=truth, force=force, as_json=as_json, read=read)
+    return batch.run(
+        sources,
+        task,
+        settings,
+        output=output,
+        kernel_out=kernel_out,
+        report=report,
+        truth=truth,
+        force=force,
+        as_json=as_json,
+        read=[*read, *files],
+    )
+
+
+def _work(kernel: Kernel, settings: Settings, whole: Frame, found: Estimate | None = None) -> batch.Work:
+    def process(part: Frame, whole: Frame, on_step: OnStep) -> Restoration:
+        return restoring.restore(part, kernel, settings, whole=whole, on_step=on_step)
+
+    # a restored pixel depends on all others, less with every kernel width
+    rows, columns = (max(3 * side, 48) for side in kernel.shape[-2:])
+    return batch.Work(
+        process=process,
+        margin=(rows, columns),
+        kernel=kernel,
+        found=found,
+        curve=lambda: curve_of(whole, settings.transfer)[0],
+    )

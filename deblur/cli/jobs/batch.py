@@ -8,29 +8,32 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from deblur import images, masking, metrics, restoring
 from deblur.cli import console
-from deblur.cli.jobs import figures
+from deblur.cli.jobs import figures, findings
+from deblur.cli.jobs.report import Report
 from deblur.cli.jobs.scores import Scores
 from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job, plan
 from deblur.dithering import dithered
 from deblur.errors import OptionError, ShapeError
-from deblur.files import write_together
+from deblur.estimation import Estimate
+from deblur.files import atomic_write, write_together
 from deblur.images import Frame
 from deblur.progress import OnStep
 from deblur.psf import Kernel
 from deblur.restoration import Restoration
+from deblur.transfer import Transfer
 
-__all__ = ["FileOptions", "Report", "Task", "run"]
+__all__ = ["FileOptions", "Task", "Work", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,68 +60,43 @@ class FileOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done to one picture.
+
+    Attributes:
+        process: process(part, whole, on_step) processes `part`, which is `whole` or a region of it.
+        margin: rows and columns of surroundings that a region needs to come out as in the whole picture.
+        kernel: shown in a comparison and a report, or None.
+        found: how that was found, where it was not given.
+        curve: tells, for a report, the one between stored values and light.
+    """
+
+    process: Callable[[Frame, Frame, OnStep], Restoration]
+    margin: tuple[int, int]
+    kernel: Kernel | None = None
+    found: Estimate | None = None
+    curve: Callable[[], Transfer] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What is done to every picture, and how it is spoken of.
 
     Attributes:
-        process: process(part, whole, on_step) processes `part`, which is `whole` or a region of it.
+        begin: begin(whole, bar) looks at a picture, which may take long, and says what is to be done to it.
         result_label: the word for the result, `deblurred`: the file is NAME.deblurred.EXT.
         source_label: the word for what came in, `blurred`; used in comparisons.
-        margin: rows and columns of surroundings that a region needs to come out as in the whole picture.
-        kernel: shown in a comparison, or None.
+        doing: the word for what is done, `restoring`; used in progress.
         dithers: whether a result that is smoother than the steps of an 8-bit file is dithered.
         hint: what to try where it diverges.
     """
 
-    process: Callable[[Frame, Frame, OnStep], Restoration]
+    begin: Callable[[Frame, console.Bar], Work]
     result_label: str
     source_label: str
-    margin: tuple[int, int]
-    kernel: Kernel | None = None
+    doing: str
     dithers: bool = False
     hint: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What is said of one restored picture (of one page, where a file has several)."""
-
-    image: str
-    output: str
-    source_label: str
-    restoration: Restoration
-    scores: Scores | None = None
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        result = self.restoration
-        parts = [result.method]
-        if np.isfinite(result.sigma):
-            levels = zip(("dark", "middle", "bright"), result.noise, strict=False)
-            apart = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in levels)
-            parts.append(f"sigma {result.sigma:.4f} ({255 * result.sigma:.2f}/255{apart and '; ' + apart})")
-        limit = " (the limit)" if result.status == "limit" else ""
-        parts += [f"{result.steps} step{'s' * (result.steps != 1)}{limit}", f"{result.seconds:.2f} s"]
-        if self.scores is not None:
-            parts.append(str(self.scores))
-        return f"{self.image} -> {self.output}: {', '.join(parts)}"
-
-    def record(self) -> dict[str, object]:
-        """The same for a program to read."""
-        result = self.restoration
-        return {
-            "image": self.image,
-            "output": self.output,
-            "method": result.method,
-            "sigma": result.sigma,
-            **({"noise": list(result.noise)} if result.noise else {}),
-            "status": result.status,
-            "residual": result.residual,
-            "steps": result.steps,
-            "seconds": round(result.seconds, 4),
-            **({} if self.scores is None else self.scores.record(self.source_label)),
-            "notes": self.notes,
-        }
 
 
 def run(
@@ -127,6 +105,8 @@ def run(
     options: FileOptions,
     *,
     output: str | None = None,
+    kernel_out: str | None = None,
+    report: str | None = None,
     truth: str | None = None,
     force: bool = False,
     as_json: bool = False,
@@ -140,13 +120,22 @@ def run(
         sources, output: as `deblur.cli.outputs.plan` takes them.
         task: what to do to them.
         options: how to read and write.
+        kernel_out, report: where to write the kernel that is found, and a report, as `plan` takes them.
         truth: the file of the sharp picture.
         force: overwrite.
         as_json: report in JSON.
         read: further files that the command has read and so must not be written.
     """
-    read = [*read, *([] if truth is None else [truth])]
-    jobs = plan(sources, output, result_label=task.result_label, compare=options.compare, force=force, read=read)
+    jobs = plan(
+        sources,
+        output,
+        result_label=task.result_label,
+        compare=options.compare,
+        kernel=kernel_out,
+        report=report,
+        force=force,
+        read=[*read, *([] if truth is None else [truth])],
+    )
     streaming = any(job.output == STREAM for job in jobs)
     if streaming and sys.stdout.isatty():
         raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
@@ -156,68 +145,140 @@ def run(
     failed = 0
     for job in jobs:
         try:
-            for report in _file(job, task, options, truths=truths, force=force):
-                _print(report, as_json=as_json, on_stderr=streaming)
+            for told in _file(job, task, options, truths=truths, force=force):
+                told.tell(as_json=as_json, on_stderr=streaming)
         except Exception as error:
             if os.environ.get("DEBLUR_DEBUG"):
                 raise
             failed += 1
-            console.error(_blame(job, error))
+            console.error(console.blamed(job.source, error))
             if as_json:
                 console.json_line({"image": job.source, "error": console.describe(error)}, on_stderr=streaming)
     return failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    """One page of a file: as it was, as it is now, and what is said of it."""
+
+    before: Frame
+    after: Frame
+    work: Work
+    told: Report
 
 
 def _file(
     job: Job, task: Task, options: FileOptions, *, truths: Sequence[Frame] | None = None, force: bool = False
 ) -> list[Report]:
     """Restore all pages of one file and write them, all or none; one report a page."""
-    read = images.read_frames(job.source, black=options.black, white=options.white, missing=True)
+    data = images.read_bytes(job.source)
+    name = "standard input" if job.source == STREAM else job.source
+    read = images.read_frames(data, black=options.black, white=options.white, missing=True, name=name)
     frames = [masking.without_nan(frame) for frame in read]
     file_format = frames[0].format if job.output == STREAM else images.output_format(job.output)
     images.check_storable(frames, file_format, options.quality)
+    copied = options.region is None and options.quality is None and file_format == frames[0].format
+    data = data if copied else b""  # not needed again
     if truths is not None and len(truths) != len(frames):
         raise ShapeError(f"expected a truth of {len(frames)} page(s) like the picture, got {len(truths)}")
-    if job.compare is not None and len(frames) > 1:
-        raise OptionError(f"a comparison shows one picture, this file has {len(frames)} pages; leave --compare out")
-    shown, reports = [], []
-    for page, frame in enumerate(frames):
-        window = Window.around(options.region, (frame.height, frame.width), task.margin)
-        before = frame.window(*window.shown)
-        truth = None if truths is None else _part_of_truth(truths[page], frame, before, window)
-        name = job.source if len(frames) == 1 else f"{job.source} page {page + 1}"
-        result = _restored(frame.window(*window.seen), frame, task, Path(name).name)
-        restored = dataclasses.replace(before, pixels=result.image[(slice(None), *window.inside)])
-        scores = None if truth is None else Scores.of(before.pixels, restored.pixels, truth)
-        report = Report(
-            image=name,
-            output=job.output,
-            source_label=task.source_label,
-            restoration=result,
-            scores=scores,
-            notes=(*frame.notes, *result.notes),
+    for path, option in ((job.compare, "--compare"), (job.report, "--report"), (job.kernel, "--kernel-out")):
+        if path is not None and len(frames) > 1:
+            what = {"--compare": "a comparison", "--report": "a report", "--kernel-out": "a kernel file"}[option]
+            raise OptionError(f"{what} shows one picture, this file has {len(frames)} pages; leave {option} out")
+    pages = [
+        _page(
+            frame,
+            read[page],
+            job,
+            task,
+            options,
+            name=job.source if len(frames) == 1 else f"{job.source} page {page + 1}",
+            truth=None if truths is None else truths[page],
+            lossless=file_format not in ("JPEG", "WebP"),
         )
-        reports.append(report)
-        lossless = file_format not in ("JPEG", "WebP")
-        if task.dithers and frame.dtype == "uint8" and lossless:
-            seen, step = frame.window(*window.seen), 1 / (frame.white - frame.black)
-            written = dithered(result.image, seen.pixels, seen.place, step)[(slice(None), *window.inside)]
-            restored = dataclasses.replace(restored, pixels=written)
-        shown.append(restored)
-    outputs: list[tuple[str, Callable[..., None]]] = []
-    if job.compare is not None:
-        shown_both = figures.side_by_side(before, shown[0], task.kernel)
-        outputs.append((job.compare, partial(images.write_frames, job.compare, [shown_both])))
-    outputs.append((job.output, partial(images.write_frames, job.output, shown, quality=options.quality)))
+        for page, frame in enumerate(frames)
+    ]
+    outputs = _beside(job, pages[0])
+    if copied and all(page.told.restoration.untouched for page in pages):
+        outputs.append((job.output, partial(_copy, job.output, data)))
+    else:
+        shown = [page.after for page in pages]
+        outputs.append((job.output, partial(images.write_frames, job.output, shown, quality=options.quality)))
     write_together(outputs, force=force)
-    return reports
+    return [page.told for page in pages]
 
 
-def _restored(frame: Frame, whole: Frame, task: Task, name: str) -> Restoration:
-    with console.Bar(name) as bar:
-        result = task.process(frame, whole, bar)
-    restoring.restored(frame, result, f"{task.hint}; nothing was written")
-    return result
+def _page(
+    frame: Frame,
+    read: Frame,
+    job: Job,
+    task: Task,
+    options: FileOptions,
+    *,
+    name: str,
+    truth: Frame | None,
+    lossless: bool,
+) -> _Page:
+    """Restore one page, or the part of it that was asked for; `read` has what is not a number in it, too."""
+    start = time.perf_counter()
+    size = frame.height, frame.width
+    asked = Window.around(options.region, size, (0, 0))  # refuses a region before the work
+    before = frame.window(*asked.shown)
+    sharp = None if truth is None else _part_of_truth(truth, frame, before, asked)
+    with console.Bar(Path(name).name, task.doing) as bar:
+        work = task.begin(frame, bar)
+        window = Window.around(options.region, size, work.margin)
+        seen, inside = frame.window(*window.seen), (slice(None), *window.inside)
+        bar.stage(task.doing)
+        result = work.process(seen, frame, bar)
+    restoring.restored(seen, result, f"{task.hint}; nothing was written")
+    pixels = result.image[inside]
+    scores = None if sharp is None else Scores.of(before.pixels, pixels, sharp)
+    if result.untouched:
+        pixels = read.window(*window.shown).pixels
+    elif task.dithers and frame.dtype == "uint8" and lossless:
+        pixels = dithered(result.image, seen.pixels, seen.place, 1 / (frame.white - frame.black))[inside]
+    found = work.found
+    told = Report(
+        image=name,
+        output=job.output,
+        source_label=task.source_label,
+        restoration=result,
+        found=found,
+        seconds=time.perf_counter() - start,
+        kernel=job.kernel,
+        scores=scores,
+        notes=tuple(dict.fromkeys((*frame.notes, *(() if found is None else _notes(found)), *result.notes))),
+    )
+    return _Page(before=before, after=dataclasses.replace(before, pixels=pixels), work=work, told=told)
+
+
+def _notes(found: Estimate) -> tuple[str, ...]:
+    return *found.notes, *found.warnings
+
+
+def _beside(job: Job, page: _Page) -> list[tuple[str, Callable[..., object]]]:
+    """What is written beside a picture."""
+    outputs: list[tuple[str, Callable[..., object]]] = []
+    work = page.work
+    if job.compare is not None:
+        both = figures.side_by_side(page.before, page.after, work.kernel)
+        outputs.append((job.compare, partial(images.write_frames, job.compare, [both])))
+    if job.report is not None and work.kernel is not None:
+        panels = figures.panels(page.before, page.after.pixels, work.kernel, curve=work.curve and work.curve())
+        outputs.append((job.report, partial(images.write_frames, job.report, [panels])))
+    if job.kernel is not None and work.found is not None:
+        outputs += findings.files(job.kernel, work.found)
+    return outputs
+
+
+def _copy(path: str, data: bytes, *, force: bool) -> None:
+    """Write the bytes of a file as they are."""
+    if path == STREAM:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        atomic_write(path, data, force=force)
 
 
 def _part_of_truth(truth: Frame, frame: Frame, before: Frame, window: Window) -> Tensor:
@@ -230,19 +291,3 @@ def _part_of_truth(truth: Frame, frame: Frame, before: Frame, window: Window) ->
     pixels = metrics.common_part(truth.pixels, frame.pixels)[0][(slice(None), *window.shown)] if whole else truth.pixels
     metrics.common_part(before.pixels, pixels)  # refuses sizes that can't belong together, before the work
     return pixels
-
-
-def _print(report: Report, *, as_json: bool, on_stderr: bool) -> None:
-    if as_json:
-        console.json_line(report.record(), on_stderr=on_stderr)
-        return
-    console.line(str(report), on_stderr=on_stderr)
-    for note in report.notes:
-        console.note(f"{report.image}: {note}")
-
-
-def _blame(job: Job, error: Exception) -> str:
-    """The error's line, starting with the file it is about."""
-    text = console.describe(error)
-    name = "standard input" if job.source == STREAM else job.source
-    return text if name in text else f"{name}: {text}"

@@ -50,11 +50,12 @@ def run(
     def process(part: Frame, _: Frame, on_step: OnStep) -> Restoration:
         return denoising.remove_noise(part, settings, on_step=on_step)
 
+    work = batch.Work(process=process, margin=(_MARGIN, _MARGIN))
     task = batch.Task(
-        process=process,
+        begin=lambda *_: work,
         result_label="denoised",
         source_label="noisy",
-        margin=(_MARGIN, _MARGIN),
+        doing="denoising",
         hint="another --prior",
     )
     read = [*read, *([] if settings.prior is None else [settings.prior])]
