@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -19,7 +20,7 @@ __all__ = ["STATUS", "watch"]
 STATUS = 130
 """The exit status of what was interrupted."""
 
-GRACE = 0.4
+GRACE = 0.2
 """Seconds that the process has to end by itself: its bar is then closed, and its files are removed where they lie."""
 
 
@@ -39,4 +40,6 @@ def _wait(woken: socket.socket, waking: socket.socket) -> None:
         if number[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             time.sleep(GRACE)
             files.abandon()
+            if sys.stderr.isatty():
+                os.write(2, b"\n")  # below the bar
             os._exit(STATUS)  # no exit handler runs: they would wait for the threads
