@@ -164,7 +164,7 @@ def abandon() -> None:
     """Remove what is unfinished, and let nothing more be written: for a process that is about to end."""
     _ending.set()
     held = _changing.acquire(timeout=0.2)
-    _remove(sorted(_unfinished, reverse=True))  # a folder after what is in it
+    _remove(sorted(_unfinished, key=Path.is_dir))  # a folder after what is in it
     if held:
         _changing.release()
 

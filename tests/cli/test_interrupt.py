@@ -24,7 +24,9 @@ from deblur.cli import main
 
 def busy(*_, **__):
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(time.sleep, 8 * [20]):
+        waiting = pool.map(time.sleep, 8 * [20])
+        print("begun", flush=True)
+        for _ in waiting:
             pass
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,10 @@ class Busy:
     size: int | None = None
 
     def __call__(self, frames, **_):
-        print("begun", flush=True)
         busy()
 
 def write(file, *_):
     file.write(b"half")
-    print("begun", flush=True)
     busy()
 
 estimation.ESTIMATORS["busy"] = Busy
