@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard, cast
 
@@ -17,12 +16,11 @@ from torch import Tensor
 
 from deblur import fitting
 from deblur.conversion import KernelLike, kernel_of, made_like, pictures_from, step_of
-from deblur.dithering import dithered
 from deblur.estimation import Estimate, families
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.progress import OnStep
-from deblur.restoration import Restoration, Restorer
+from deblur.restoration import Restorer
 from deblur.restoring import restore, restored
 
 __all__ = ["apply", "found", "is_unknown"]
@@ -119,14 +117,8 @@ def apply(
     results = [restore(picture, known, chosen) for picture in pictures]
     if all(result.untouched for result in results) and isinstance(image, np.ndarray | Tensor):
         return image.clone() if isinstance(image, Tensor) else image.copy()  # whatever rounding would make of it
-
-    def finished(picture: Picture, result: Restoration) -> Picture:
-        done, step = restored(picture, result), step_of(image, picture)
-        if step is None or result.untouched:
-            return done
-        return dataclasses.replace(done, pixels=dithered(done.pixels, picture.pixels, picture.place, step))
-
-    return made_like(image, [finished(*pair) for pair in zip(pictures, results, strict=True)])
+    each = zip(pictures, results, strict=True)
+    return made_like(image, [restored(picture, result, step=step_of(image, picture)) for picture, result in each])
 
 
 def is_unknown(kernel: Any) -> TypeGuard[str | None]:

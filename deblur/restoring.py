@@ -21,6 +21,7 @@ from torch import Tensor
 from deblur import psf, trusting
 from deblur.conversion import KernelLike, kernel_of
 from deblur.device import device_named, using_threads
+from deblur.dithering import dithered
 from deblur.errors import DivergedError, ShapeError
 from deblur.fourier import seconds_of_a_transform
 from deblur.masking import masked
@@ -143,8 +144,20 @@ def restore(
     return _summary(records, image, method, measured, seconds, notes, drawn.trusted)
 
 
-def restored(picture: _PictureT, result: Restoration, advice: str = "another method or a larger strength") -> _PictureT:
+def restored(
+    picture: _PictureT,
+    result: Restoration,
+    advice: str = "another method or a larger strength",
+    *,
+    step: float | None = None,
+) -> _PictureT:
     """The picture with its restored pixels; itself where nothing was done to it.
+
+    Args:
+        picture: what was restored.
+        result: how.
+        advice: what to try where that diverged.
+        step: of the values that it will be rounded to, full scale 1, where it is to be dithered for them.
 
     Raises:
         DivergedError: the method diverged; the message ends with the advice.
@@ -153,7 +166,8 @@ def restored(picture: _PictureT, result: Restoration, advice: str = "another met
         raise DivergedError(f"{result.method} diverged after {result.steps} steps; try {advice}")
     if result.untouched:
         return picture
-    return dataclasses.replace(picture, pixels=result.image, coding=None)  # no longer what the file coded
+    pixels = result.image if step is None else dithered(result.image, picture.pixels, picture.place, step)
+    return dataclasses.replace(picture, pixels=pixels, coding=None)  # no longer what the file coded
 
 
 def _left(pixels: Tensor, seconds: float) -> Restoration:

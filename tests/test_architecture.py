@@ -63,6 +63,7 @@ PUBLIC = {
     "deblur.flows.checkpoint": ["Checkpoint", "load", "save"],
     "deblur.images": [
         "FORMATS",
+        "LOSSY",
         "Coding",
         "Format",
         "Frame",

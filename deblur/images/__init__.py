@@ -29,7 +29,7 @@ from pathlib import Path
 from deblur.coding import Coding
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.files import atomic_write, check_writable
-from deblur.images.formats import FORMATS, Format, output_format
+from deblur.images.formats import FORMATS, LOSSY, Format, output_format
 from deblur.images.frame import Frame
 from deblur.images.recognise import recognise
 from deblur.images.scale import frame_from_stored, stored_from_frame
@@ -37,6 +37,7 @@ from deblur.images.stored import Metadata, Resolution, Stored
 
 __all__ = [
     "FORMATS",
+    "LOSSY",
     "Coding",
     "Format",
     "Frame",

@@ -18,7 +18,7 @@ from deblur.errors import FileError
 from deblur.images import bmp, jpeg, png, tiff, webp
 from deblur.images.stored import Stored
 
-__all__ = ["FORMATS", "Format", "output_format"]
+__all__ = ["FORMATS", "LOSSY", "Format", "output_format"]
 
 
 class Format(NamedTuple):
@@ -53,6 +53,10 @@ FORMATS: dict[str, Format] = {
     "BMP": Format(bmp.SUFFIXES, bmp.matches, bmp.read, bmp.write, ("uint8",), alpha=True),
 }
 """The formats that are read and written, by name; a file belongs to the first that it matches."""
+
+
+LOSSY = ("JPEG", "WebP")
+"""Those that round what is written to them as they see fit."""
 
 
 def output_format(path: str | Path) -> str:

@@ -89,7 +89,8 @@ def _alike(run: Any, fit: list[str], apply: list[str]) -> None:
     for name, suffix in (("b.png", ".png"), ("c.jpg", ".jpg")):
         at_once = run("apply", name, *apply, "-o", f"once{suffix}", "--kernel-out", "once.npy", "--force", "--json")
         assert at_once.code == 0, at_once.err
-        assert run("fit", name, *fit, "-o", "k.npy", "--force").code == 0
+        words = [*fit, "-o", "k.npy", "--restore", f"beside{suffix}", "--force"]
+        assert run("fit", name, *words).code == 0
         apart = run("apply", name, "-k", "k.npy", "-o", f"apart{suffix}", "--force", "--json")
         assert Path(f"once{suffix}").read_bytes() == Path(f"apart{suffix}").read_bytes()
         assert Path("once.npy").read_bytes() == Path("k.npy").read_bytes()
@@ -98,6 +99,8 @@ def _alike(run: Any, fit: list[str], apply: list[str]) -> None:
             del record["seconds"]
         assert kernels[0] == kernels[1]
         found, given = (json.loads(result.out) for result in (at_once, apart))
+        if found["trusted"] > 0:  # else the file was copied
+            assert Path(f"beside{suffix}").read_bytes() == Path(f"apart{suffix}").read_bytes()
         kernel = psf.read("k.npy")
         assert (found["confidence"], found["misfit"]) == (kernel.confidence, kernel.misfit)
         for key in ("method", "sigma", "status", "residual", "steps"):

@@ -23,7 +23,7 @@ from deblur.cli.jobs.report import Report
 from deblur.cli.jobs.scores import Scores
 from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job, plan
-from deblur.dithering import dithered
+from deblur.conversion import step_of
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import Estimate
 from deblur.files import atomic_write, write_together
@@ -194,7 +194,7 @@ def _file(
             options,
             name=job.source if len(frames) == 1 else f"{job.source} page {page + 1}",
             truth=None if truths is None else truths[page],
-            lossless=file_format not in ("JPEG", "WebP"),
+            lossless=file_format not in images.LOSSY,
         )
         for page, frame in enumerate(frames)
     ]
@@ -231,13 +231,10 @@ def _page(
         seen, inside = frame.window(*window.seen), (slice(None), *window.inside)
         bar.stage(task.doing)
         result = work.process(seen, frame, bar)
-    restoring.restored(seen, result, f"{task.hint}; nothing was written")
-    pixels = result.image[inside]
-    scores = None if sharp is None else Scores.of(before.pixels, pixels, sharp)
-    if result.untouched:
-        pixels = read.window(*window.shown).pixels
-    elif task.dithers and frame.dtype == "uint8" and lossless:
-        pixels = dithered(result.image, seen.pixels, seen.place, 1 / (frame.white - frame.black))[inside]
+    step = step_of(job.source, frame) if task.dithers and lossless else None
+    done = restoring.restored(seen, result, f"{task.hint}; nothing was written", step=step)
+    scores = None if sharp is None else Scores.of(before.pixels, result.image[inside], sharp)
+    pixels = read.window(*window.shown).pixels if result.untouched else done.pixels[inside]
     found = work.found
     told = Report(
         image=name,

@@ -20,6 +20,7 @@ from deblur import fitting, images, masking, psf, restoring, words
 from deblur.cli import console
 from deblur.cli.jobs import figures, findings
 from deblur.cli.outputs import check, is_folder, kernel_file, sidecar
+from deblur.conversion import step_of
 from deblur.errors import DeblurError, OptionError
 from deblur.estimation import Estimate
 from deblur.files import write_together
@@ -151,7 +152,7 @@ def _fit(
             found = fitting.estimate(blurred, settings, sharp=scenes, on_step=bar)
         if targets.restored is not None or targets.report is not None:
             bar.stage("restoring")
-            restored = _restored(blurred[0], found, settings, bar)
+            restored = _restored(blurred[0], found, settings, targets, bar)
     write_together(_outputs(found, blurred[0], restored, targets, settings), force=force)
     if as_json:
         about = {"images": list(sources), "sharp": sharp, "output": kernel, "found": words.of_kernel(found.kernel)}
@@ -183,12 +184,14 @@ def _naming(sources: Sequence[str], sharp: str | None) -> Iterator[None]:
         raise type(error)(f"{names}: {error}") from error
 
 
-def _restored(frame: Frame, found: Estimate, settings: Settings, on_step: OnStep) -> Frame:
+def _restored(frame: Frame, found: Estimate, settings: Settings, targets: Targets, on_step: OnStep) -> Frame:
     options = settings.restoring()
     if found.kernel.factors:
         options = dataclasses.replace(options, method="exact", boundary=found.boundary)
     result = restoring.restore(frame, found, options, on_step=on_step)
-    return restoring.restored(frame, result, "leaving --restore out; nothing was written")
+    lossless = targets.restored is not None and images.output_format(targets.restored) not in images.LOSSY
+    step = step_of(targets.restored, frame) if lossless else None
+    return restoring.restored(frame, result, "leaving --restore out; nothing was written", step=step)
 
 
 def _outputs(
