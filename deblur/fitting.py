@@ -23,13 +23,14 @@ from deblur.device import device_named, using_threads
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import Estimate, estimator
 from deblur.estimation.estimate import Region
-from deblur.light import believed_pixels, curve_of, sample, saturation_level, slope, to_light
+from deblur.finding import find
+from deblur.light import believed_pixels, curve_of, curves_of, sample, saturation_level, slope, to_light
 from deblur.masking import masked
 from deblur.noise import estimate_sigma
 from deblur.options import FitOptions
 from deblur.picture import Picture, check_finite, check_picture
 from deblur.progress import OnStep
-from deblur.transfer import TRANSFERS, Transfer
+from deblur.transfer import Transfer
 
 __all__ = ["estimate", "fit"]
 
@@ -73,8 +74,10 @@ def estimate(
         raise OptionError("a masked model is fitted to a pair; name the sharp picture")
     device_named(options.device)  # refuses one that is not there
     scenes = sharp * len(pictures) if len(sharp) == 1 else sharp
+    if options.model == "auto" and len(pictures) == 1 and not sharp:
+        return _found(pictures[0], options, on_step)
     with using_threads(options.threads):
-        curves, told = _curves([*pictures, *scenes], options.transfer)
+        curves, told = curves_of([*pictures, *scenes], options.transfer)
         given = [masked(picture, mask=options.mask) for picture in pictures]
         frames = [_prepared(each.picture, options, curve) for each, curve in zip(given, curves, strict=False)]
         size = None if isinstance(options.size, str) else options.size
@@ -116,12 +119,26 @@ def estimate(
     )
 
 
+def _found(picture: Picture, options: FitOptions, on_step: OnStep | None) -> Estimate:
+    """What candidates of every kind come to, of one picture alone."""
+    given = masked(picture, mask=options.mask)
+    if options.region is not None:
+        given = dataclasses.replace(given, picture=_cropped(given.picture, options.region, picture.pixels))
+    size = options.size if isinstance(options.size, int) else None
+    with using_threads(options.threads):
+        _check(_prepared(given.picture, options, curve_of(picture, options.transfer)[0]), size, pair=False)
+        result = find(given.picture, options, on_step)
+    return dataclasses.replace(
+        result, region=_region(result.region, options.region), notes=(*given.notes, *result.notes)
+    )
+
+
 def fit(
     image: Any,
     sharp: Any = None,
     *,
     size: int | str = "auto",
-    model: str = "taps",
+    model: str = "auto",
     parametric: str = "none",
     noise: float | str = "auto",
     saturation: float | str = "auto",
@@ -141,7 +158,8 @@ def fit(
         sharp: the sharp picture of the same scene, of the same size or larger by the kernel's size less 1; or one for
             each.
         size: taps a side of the kernel, odd, or `auto`.
-        model: `taps`, `masked` (masked convolutions that are inverted exactly, for a pair), or the name of another
+        model: `auto` weighs kernels of every kind for one picture alone (`deblur.finding`) and is `taps` else; `taps`
+            free ones, `masked` (masked convolutions that are inverted exactly, for a pair), or the name of another
             estimator.
         parametric: `motion`, `defocus`, `gaussian`, `auto`, or `none` for free taps.
         noise: standard deviation of the noise as a fraction of full scale, in [0, 1), or `auto`.
@@ -204,24 +222,6 @@ class _Frame:
     mask: Tensor | None
     sigma: float
     stored_sigma: float
-
-
-def _curves(pictures: Sequence[Picture], transfer: str) -> tuple[list[Transfer], list[str]]:
-    """The curve of each picture, and what is told about them.
-
-    What shows one of several files of a kind to be linear speaks for all: the sharp one of a pair has no noise to tell.
-    """
-    found = [curve_of(picture, transfer) for picture in pictures]
-    kinds = {
-        (picture.origin.format, picture.origin.dtype)
-        for picture, (curve, said) in zip(pictures, found, strict=True)
-        if picture.origin is not None and said and curve.name == "linear"
-    }
-    for index, picture in enumerate(pictures):
-        origin = picture.origin
-        if picture.transfer is None and origin is not None and (origin.format, origin.dtype) in kinds:
-            found[index] = TRANSFERS["linear"], [line for line in found[index][1] if found[index][0].name == "linear"]
-    return [curve for curve, _ in found], list(dict.fromkeys(line for _, said in found for line in said))
 
 
 def _prepared(picture: Picture, options: FitOptions, curve: Transfer, beside: Tensor | None = None) -> _Frame:

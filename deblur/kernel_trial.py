@@ -28,16 +28,15 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from deblur.estimation.marginal import Evidence, periodogram
+from deblur.estimation.marginal import Evidence, fading, periodogram, power
 from deblur.layout import middle
 from deblur.measuring import Measurements, pose
-from deblur.noise import mean_around
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel
 from deblur.restoration import Problem, RichardsonLucy, coarse
 
-__all__ = ["probability"]
+__all__ = ["Trial", "probability", "tried"]
 
 _Taps = NDArray[np.float64]
 
@@ -82,9 +81,6 @@ FILLED = 0.16
 WELL = (0.3, 0.7)
 """By how much its misses are to be less than the noise, as a logarithm, to begin with and in full."""
 
-FADE = 6
-"""Pixels over which what clips fades, even."""
-
 SOFTENED = 0.4
 """The gaussian that a kernel may be too soft by, as estimated ones are, and still be seen: its share of the spread."""
 
@@ -116,19 +112,63 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
     """
     if kernel.still:
         return 0.0
+    trial = tried(picture, kernel, measured, options)
+    return 1.0 if trial is None else 1 / (1 + math.exp(min(-trial.logit, 60.0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What a frame shows of a kernel.
+
+    Attributes:
+        mirrored: the logarithm of what the turned kernel's misses and edges are less than its own by; below 0 for the
+            truth, as all of these.
+        lessened: the same of a smaller one.
+        missed: that of its misses beside the noise.
+        unseen: 1 where the frame's spectrum says nothing of it, 0 where it says as much as is expected.
+        clipped: the share of pixels that clip.
+        spread: of its light, in pixels.
+    """
+
+    mirrored: float
+    lessened: float
+    missed: float
+    unseen: float
+    clipped: float
+    spread: float
+
+    @property
+    def beyond(self) -> float:
+        """What `lessened` is more than what a kernel of this spread may have."""
+        return self.lessened - FREE_SMALLER[0] - FREE_SMALLER[1] / self.spread
+
+    @property
+    def logit(self) -> float:
+        """That the kernel's restoration is better than the file."""
+        against = TURNED * _beyond(self.mirrored, FREE_TURNED)
+        # what clearly speaks for a kernel excuses what these three say, which other things than a kernel move, too
+        against += SMALLER * _beyond(self.beyond, 0.0) * _share((10 + self.unseen) / 6)
+        against += MISSED * _beyond(self.missed, FREE_MISSED) * _share(1 + self.unseen)
+        well = _share((-self.missed - WELL[0]) / (WELL[1] - WELL[0]))
+        heard = (1 - _share(self.clipped / FILLED) * well) * _share(1 + self.lessened / CLEAR)
+        against += UNSEEN * _beyond(self.unseen, FREE_UNSEEN) * heard
+        return SURE - against
+
+
+def tried(picture: Picture, kernel: Kernel, measured: Measurements, options: ApplyOptions) -> Trial | None:
+    """What a frame shows of a kernel, as `probability` takes them; None where it is too small to."""
     taps = _gray_taps(kernel)
     window = middle(picture.height, SIDE), middle(picture.width, SIDE)
     part = picture.window(*window)
     size = len(taps)
     if min(part.height, part.width) < max(SMALLEST, 3 * size):
-        return 1.0
+        return None
     problem = _gray(pose(part, kernel.at(window), measured, options), taps)
     floor = math.hypot(_noise(measured), kernel.misfit * measured.span)
     three = [_tried(problem, one, measured) for one in (taps, taps[::-1, ::-1], _shrunk(taps))]
     far = _far(torch.stack(three), floor)
     (missed, edges), turned, smaller = (_means(one, far) for one in three)
     spread = _spread(taps)
-    free = FREE_SMALLER[0] + FREE_SMALLER[1] / spread
     mirrored = -math.log(turned[0] / missed) - math.log(turned[1] / edges)
     lessened = -math.log(smaller[0] / missed) - math.log(smaller[1] / edges)
     if spread < FINE:
@@ -139,18 +179,10 @@ def probability(picture: Picture, kernel: Kernel, measured: Measurements, option
         problem = dataclasses.replace(problem, mask=near if problem.mask is None else near & problem.mask)
     masks = [problem.mask]
     if problem.clipped is not None:
-        masks.append(_fading(problem.clipped, problem.mask))
+        masks.append(fading(problem.clipped, problem.mask))
     unseen = 1 - max(_seen(problem, mask, taps, measured) for mask in masks) / EXPECTED
     clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
-    against = TURNED * _beyond(mirrored, FREE_TURNED)
-    # what clearly speaks for a kernel excuses what these three say, which other things than a kernel move, too
-    against += SMALLER * _beyond(lessened, free) * _share((10 + unseen) / 6)
-    beyond = math.log(missed / floor)
-    against += MISSED * _beyond(beyond, FREE_MISSED) * _share(1 + unseen)
-    well = _share((-beyond - WELL[0]) / (WELL[1] - WELL[0]))
-    heard = (1 - _share(clipped / FILLED) * well) * _share(1 + lessened / CLEAR)
-    against += UNSEEN * _beyond(unseen, FREE_UNSEEN) * heard
-    return 1 / (1 + math.exp(min(against - SURE, 60.0)))
+    return Trial(mirrored, lessened, math.log(missed / floor), unseen, clipped, spread)
 
 
 def _share(value: float) -> float:
@@ -198,21 +230,12 @@ def _seen(problem: Problem, mask: Tensor | None, taps: _Taps, measured: Measurem
     steep = problem.curve.slope(problem.curve.encode(frame), frame).square().mean().sqrt()
     sigma = _noise(measured) * float(steep) / measured.scale
     evidence = Evidence(periodogram([frame], [mask], side), sigma, stride=2)
-    rows, columns = (torch.arange(length, dtype=torch.float64) for length in taps.shape)
-    waves = torch.exp(-1j * evidence.down[:, None] * rows), torch.exp(-1j * evidence.across[:, None] * columns)
-    power = ((waves[0] @ torch.from_numpy(taps.copy()).to(torch.complex128)) * waves[1]).sum(1).abs().square()
+    passed = power(taps, evidence.down, evidence.across)
     radius = evidence.down.square() + evidence.across.square()
     width = min(SOFTENED * _spread(taps), SOFTEST)
-    sharper = [power, (power * torch.exp(radius * width**2)).clamp_(max=1)]
-    without, *costs = evidence(torch.stack([torch.ones_like(power), *sharper]), None, 20).cost.tolist()
+    sharper = [passed, (passed * torch.exp(radius * width**2)).clamp_(max=1)]
+    without, *costs = evidence(torch.stack([torch.ones_like(passed), *sharper]), None, 20).cost.tolist()
     return float(without - min(costs)) / evidence.count
-
-
-def _fading(clipped: Tensor, mask: Tensor | None) -> Tensor:
-    """What is believed, in [0, 1], fading to 0 towards what clips: the edge of that is sharp, whatever blurred it."""
-    clear = 1 - F.max_pool2d(clipped[None].float(), 2 * FADE + 1, stride=1, padding=FADE)[0]
-    fading = mean_around(mean_around(clear, FADE + 1), FADE + 1)
-    return fading if mask is None else fading * mask
 
 
 def _gray(problem: Problem, taps: _Taps) -> Problem:

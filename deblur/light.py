@@ -6,6 +6,7 @@ stored values -> which pixels to believe, how much the noise grows -> light, div
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ __all__ = [
     "believed_pixels",
     "brightest",
     "curve_of",
+    "curves_of",
     "sample",
     "saturation_level",
     "slope",
@@ -52,6 +54,24 @@ def curve_of(picture: Picture, transfer: str) -> tuple[Transfer, list[str]]:
         ]
     found = judged(picture)
     return TRANSFERS["linear" if found.linear else "srgb"], [] if found.note is None else [found.note]
+
+
+def curves_of(pictures: Sequence[Picture], transfer: str) -> tuple[list[Transfer], list[str]]:
+    """The curve of each picture that goes with the others, and what is told about them.
+
+    What shows one of several files of a kind to be linear speaks for all: the sharp one of a pair has no noise to tell.
+    """
+    found = [curve_of(picture, transfer) for picture in pictures]
+    kinds = {
+        (picture.origin.format, picture.origin.dtype)
+        for picture, (curve, said) in zip(pictures, found, strict=True)
+        if picture.origin is not None and said and curve.name == "linear"
+    }
+    for index, picture in enumerate(pictures):
+        origin = picture.origin
+        if picture.transfer is None and origin is not None and (origin.format, origin.dtype) in kinds:
+            found[index] = TRANSFERS["linear"], [line for line in found[index][1] if found[index][0].name == "linear"]
+    return [curve for curve, _ in found], list(dict.fromkeys(line for _, said in found for line in said))
 
 
 def saturation_level(option: float | str, ceiling: float | None) -> float:

@@ -116,7 +116,8 @@ class FitOptions:
 
     Args:
         size: taps a side of the kernel, odd, or `auto`: it grows until its rim carries no light.
-        model: `taps`, every tap free; `masked`, masked convolutions that are inverted exactly (pairs only); or the name
+        model: `auto`, kernels of every kind, weighed, for one picture alone (`deblur.finding`), else `taps`; `taps`,
+            every tap free; `masked`, masked convolutions that are inverted exactly (pairs only); or the name
             of another estimator in `deblur.estimation.ESTIMATORS`.
         parametric: the name of a family of blurs in `deblur.estimation.families.FAMILIES` (`motion`, `defocus`,
             `gaussian`), `auto` for the one with most evidence, or `none` for free taps.
@@ -138,7 +139,7 @@ class FitOptions:
     """
 
     size: int | str = "auto"
-    model: str = "taps"
+    model: str = "auto"
     parametric: str = "none"
     noise: float | str = "auto"
     saturation: float | str = "auto"

@@ -32,6 +32,7 @@ ESTIMATORS: dict[str, str | type] = {
     "blind": "deblur.estimation.blind:BlindEstimator",
     "pair": "deblur.estimation.pair:PairEstimator",
     "masked": "deblur.estimation.masked:MaskedEstimator",
+    "points": "deblur.estimation.points:Points",
     "parametric": "deblur.estimation.parametric:Parametric",
     "parametric pair": "deblur.estimation.parametric_pair:ParametricPair",
 }
@@ -60,21 +61,23 @@ def check_names(model: str, parametric: str) -> None:
     Raises:
         OptionError: an unknown name (the closest known one is named), or two that do not go together.
     """
-    known = ["taps", *ESTIMATORS]
+    known = ["auto", "taps", *ESTIMATORS]
     if model not in known:
         raise OptionError(f"unknown model {model!r}{did_you_mean(model, known)}")
     if parametric == "none":
         return
-    if model != "taps":
+    if model not in ("auto", "taps"):
         raise OptionError(
             f"expected either model or parametric, got {model} and {parametric}: a {model} model has no named shape"
         )
-    import_module("deblur.estimation.families").tried(parametric)
+    families = import_module("deblur.estimation.families")
+    if parametric != families.POINTS:
+        families.tried(parametric)
 
 
 def estimator(
     *,
-    model: str = "taps",
+    model: str = "auto",
     parametric: str = "none",
     pair: bool = False,
     size: int | None = None,
@@ -83,7 +86,7 @@ def estimator(
     """The estimator for what is given.
 
     Args:
-        model: `taps`, or the name of an estimator in `ESTIMATORS`.
+        model: `auto` or `taps`, or the name of an estimator in `ESTIMATORS`.
         parametric: `none`, or a name in `deblur.estimation.families.models`.
         pair: whether the sharp picture is known.
         size: odd, or None: the estimator finds it.
@@ -93,9 +96,11 @@ def estimator(
         OptionError: a setting that the estimator does not have (the closest one is named), or one of a wrong value.
     """
     check_names(model, parametric)
-    if parametric != "none":
+    if parametric == import_module("deblur.estimation.families").POINTS:
+        name = parametric
+    elif parametric != "none":
         name = "parametric pair" if pair else "parametric"
-    elif model == "taps":
+    elif model in ("auto", "taps"):
         name = "pair" if pair else "blind"
     else:
         name = model
@@ -105,7 +110,7 @@ def estimator(
         raise OptionError(f"expected a sharp picture beside the blurred one for the model {name}, got none; give it")
     if pair and not pairs:
         raise OptionError(f"expected no sharp picture for the model {name}, got one; leave it out, or the model")
-    fixed = {"model": parametric} if parametric != "none" else {}
+    fixed = {"model": parametric} if name.startswith("parametric") else {}
     known = {item.name for item in dataclasses.fields(made)}
     given = {**fixed, **({"size": size} if size is not None and "size" in known else {})}
     for key in settings or {}:

@@ -17,7 +17,10 @@ from deblur import psf
 from deblur.errors import OptionError, did_you_mean
 from deblur.estimation.non_negative import Array
 
-__all__ = ["FAMILIES", "Family", "models", "tried"]
+__all__ = ["FAMILIES", "POINTS", "Family", "models", "tried"]
+
+POINTS = "points"
+"""The name by which a user asks for a kernel read off points of light, which has no parameters."""
 
 Spectrum = Callable[[Tensor, Tensor, Tensor], Tensor]
 

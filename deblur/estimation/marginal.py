@@ -24,11 +24,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["Evidence", "Fit", "periodogram"]
+from deblur.jpeg_error import Bands
+from deblur.noise import mean_around
+
+__all__ = ["Evidence", "Fit", "fading", "periodogram", "power"]
 
 _LOWEST = 0.08
 """Angular frequency, per pixel, below which the windows see too few periods."""
@@ -38,6 +45,15 @@ _SPREAD = (0.4, 0.7, 0.7, 0.5, 0.5)
 
 _NOISE_SPREAD = 0.5
 """Standard deviation of the prior on the logarithm of the noise's variance, around the estimated one."""
+
+_RIDGES, _RIDGE_SPREAD = (2.0, 7.0), 0.7
+"""Widths in degrees of the ridges along the axes, and the standard deviation of the prior on their height."""
+
+_LIVE = 0.03
+"""The share of coefficients that coding must have left of a band for it to tell something."""
+
+_FADE = 6
+"""Pixels over which what clips fades, even."""
 
 _UNEXPLAINED, _UNEXPLAINED_SPREAD = 1e-3, 2.0
 """Median of the prior on e, and the standard deviation of its logarithm."""
@@ -87,9 +103,41 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / max(count - 1, 1)) for i in range(count)]
 
 
+def fading(clipped: Tensor, mask: Tensor | None = None) -> Tensor:
+    """What is believed, in [0, 1], fading to 0 towards what clips: the edge of that is sharp, whatever blurred it.
+
+    Args:
+        clipped: (1 or C, H, W), not 0 where a pixel clips.
+        mask: the same, what is believed besides; None for all.
+    """
+    clear = 1 - F.max_pool2d(clipped[None].float(), 2 * _FADE + 1, stride=1, padding=_FADE)[0]
+    faded = mean_around(mean_around(clear, _FADE + 1), _FADE + 1)
+    return faded if mask is None else faded * mask
+
+
+def power(taps: NDArray[Any] | Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """|K|^2 of taps (kh, kw) at frequencies (F,) in radians a pixel.
+
+    Example:
+        >>> power(np.full((1, 2), 0.5), torch.zeros(2), torch.tensor([0.0, math.pi])).round(decimals=3).abs()
+        tensor([1., 0.], dtype=torch.float64)
+    """
+    rows, columns = (torch.arange(length, dtype=torch.float64) for length in taps.shape)
+    waves = torch.exp(-1j * down[:, None] * rows), torch.exp(-1j * across[:, None] * columns)
+    taps = taps if isinstance(taps, Tensor) else torch.from_numpy(np.array(taps))
+    spectrum = waves[0] @ taps.to(torch.complex128)
+    return (spectrum * waves[1]).sum(1).abs().square()
+
+
+def _ridge(angle: Tensor, axis: float, degrees: float) -> Tensor:
+    """1 at frequencies along an axis, falling with the angle from it."""
+    apart = torch.remainder(angle - axis + math.pi / 2, math.pi) - math.pi / 2
+    return torch.exp(-0.5 * (apart / math.radians(degrees)).square())
+
+
 @dataclass(frozen=True)
 class Fit:
-    """The best explanation for each of a batch of blurs: -log p (B,); the parameters of S, e and the noise (B, 8)."""
+    """The best explanation for each of a batch of blurs: -log p (B,); the parameters of S, e and the noise (B, P)."""
 
     cost: Tensor
     parameters: Tensor
@@ -102,12 +150,18 @@ class Evidence:
         power: a periodogram, (side, side // 2 + 1).
         sigma: the noise's standard deviation in the frames.
         stride: take every `stride`-th frequency of both axes; neighbours under a Hann window say nearly the same.
+        coded: what coding as a JPEG left of each band, in units of the frames; frequencies that it left little of say
+            nothing, and its error is noise at the others.
+        upright: whether S may have ridges along both axes: of the horizontals and verticals of a scene, which would
+            otherwise be taken for the blur of a long motion.
 
     Attributes:
         down, across: (F,) the angular frequencies that are looked at.
     """
 
-    def __init__(self, power: Tensor, sigma: float, stride: int = 1) -> None:
+    def __init__(
+        self, power: Tensor, sigma: float, stride: int = 1, *, coded: Bands | None = None, upright: bool = False
+    ) -> None:
         side = power.shape[0]
         down = (2 * math.pi * torch.fft.fftfreq(side, dtype=torch.float64))[:, None].expand_as(power)
         across = (2 * math.pi * torch.fft.rfftfreq(side, dtype=torch.float64)).expand_as(power)
@@ -115,15 +169,23 @@ class Evidence:
         kept = (radius > _LOWEST) & (radius < math.pi) & (across > 0)
         kept[torch.arange(side) % stride != 0] = False
         kept[:, torch.arange(side // 2 + 1) % stride != (1 if stride > 1 else 0)] = False
+        variance = torch.zeros_like(power)
+        if coded is not None:
+            error, live = (torch.from_numpy(table) for table in coded.at(down.numpy(), across.numpy()))
+            variance, kept = error, kept & (live > _LIVE)
         self.down, self.across = down[kept], across[kept]
         self._power = power[kept]
         differences = 4 - 2 * torch.cos(self.down) - 2 * torch.cos(self.across)
-        self._noise = differences * max(sigma, 1e-5) ** 2
+        self._noise = differences * (max(sigma, 1e-5) ** 2 + variance[kept])
         angle, logarithm = torch.atan2(self.down, self.across), (radius[kept] / math.pi).log()
         terms = [torch.ones_like(angle), logarithm]
         terms += [wave(n * angle) for n in (2, 4) for wave in (torch.cos, torch.sin)]
-        self._terms = torch.stack(terms, -1)
-        spreads = torch.tensor([math.inf, *_SPREAD, _UNEXPLAINED_SPREAD, _NOISE_SPREAD], dtype=torch.float64)
+        ridges = [_ridge(angle, axis, width) for width in _RIDGES for axis in (0.0, math.pi / 2)] if upright else []
+        self._terms = torch.stack(terms + ridges, -1)
+        spreads = torch.tensor(
+            [math.inf, *_SPREAD, *[_RIDGE_SPREAD] * len(ridges), _UNEXPLAINED_SPREAD, _NOISE_SPREAD],
+            dtype=torch.float64,
+        )
         self._precision = spreads.pow(-2)
 
     @property
@@ -131,12 +193,28 @@ class Evidence:
         """How many frequencies are looked at."""
         return len(self.down)
 
+    def gains(self, kernels: Sequence[NDArray[Any]]) -> list[float]:
+        """By how much each kernel (kh, kw) explains the frames better than no blur, in nats a frequency."""
+        powers = [torch.ones_like(self.down), *(power(taps, self.down, self.across) for taps in kernels)]
+        without, *costs = self(torch.stack(powers), None, 20).cost.tolist()
+        return [(without - cost) / self.count for cost in costs]
+
+    def cost(self, power: Tensor, parameters: Tensor) -> Tensor:
+        """Minus log p of one blur (F,) at fixed parameters (P,), a frequency, as a differentiable function of |K|^2.
+
+        At the parameters that fit the blur best its gradient is that of the fitted cost.
+        """
+        level = (self._terms @ parameters[:-2]).clamp(-60, 40).exp()
+        leak = _UNEXPLAINED * parameters[-2].clamp(-20, 10).exp()
+        expected = level * (power + leak) + parameters[-1].clamp(-20, 20).exp() * self._noise
+        return (self._power / expected + expected.log()).mean()
+
     def __call__(self, powers: Tensor, start: Tensor | None = None, rounds: int = 10) -> Fit:
         """Fit S, e and the noise to each blur, by Fisher scoring with Levenberg's damping.
 
         Args:
             powers: (B, F), |K|^2 at the frequencies (down, across).
-            start: (B or 1, 8), parameters to start from.
+            start: (B or 1, P), parameters to start from.
             rounds: evaluations.
         """
         best = torch.zeros(len(powers), self._terms.shape[1] + 2, dtype=torch.float64)

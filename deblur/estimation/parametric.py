@@ -16,26 +16,44 @@ from deblur.estimation.families import FAMILIES, tried
 from deblur.estimation.marginal import Evidence, periodogram
 from deblur.estimation.newton import descend
 from deblur.estimation.non_negative import Array
+from deblur.jpeg_error import Bands
 from deblur.noise import estimate_sigma
 from deblur.progress import OnStep, Step
 from deblur.psf import Kernel
 
-__all__ = ["Parametric"]
+__all__ = ["Fitted", "Parametric", "Search", "search"]
 
 _BATCH = 2_000_000
 """Frequencies times candidates that are looked at at once."""
+
+_NEAR = 0.4
+"""Of the way from the best of a grid to its median, up to where another place is looked at more closely."""
 
 _WINDOWS = (512, 256)
 """Sides of the windows: the larger where the frame has twice as many pixels a side."""
 
 
 @dataclass(frozen=True)
-class _Found:
+class Fitted:
     """The best of one family: its parameters and minus its log evidence."""
 
     family: str
     parameters: Array
     cost: float
+
+    @property
+    def spec(self) -> str:
+        """The text that its kernel is made from."""
+        return FAMILIES[self.family].spec(self.parameters)
+
+    @property
+    def kernel(self) -> Kernel:
+        """Its kernel, that the text is the source of."""
+        return Kernel(FAMILIES[self.family].kernel(self.parameters), source=self.spec)
+
+    def criterion(self, count: int) -> float:
+        """What it costs of so many frequencies: minus its log evidence, and log(n) / 2 per parameter."""
+        return self.cost + 0.5 * len(self.parameters) * math.log(count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,33 +101,72 @@ class Parametric:
             on_step: told of the progress.
         """
         start = time.perf_counter()
-        masks = [None] * len(frames) if masks is None else masks
-        shortest = min(min(frame.shape[-2:]) for frame in frames)
-        if sigma is None:
-            sigma = max(estimate_sigma(frame, mask) for frame, mask in zip(frames, masks, strict=True))
-        side = next((window for window in _WINDOWS if shortest >= 2 * window), min(256, (shortest - 1) // 2 * 2))
-        reach = (self.size - 1) / 2 if self.size else min(shortest / 12, side / 5)
-        power = periodogram(frames, masks, side)
-        coarse, fine = Evidence(power, sigma, stride=4), Evidence(power, sigma, stride=2)
-        plain = fine(torch.ones(1, fine.count, dtype=torch.float64))
-        families = tried(self.model)
-        found, steps = [], 0
-        for number, name in enumerate(families):
+        found = search(frames, tried(self.model), masks=masks, sigma=sigma, size=self.size, on_step=on_step)
+        return _record(found, time.perf_counter() - start)
 
-            def tell(share: float, name: str = name, number: int = number) -> None:
-                if on_step is not None:
-                    on_step(Step.share((number + share) / len(families), name))
 
-            best, count = _search(name, reach, coarse, fine, tell)
-            found.append(best)
-            steps += count
-        best = min(found, key=lambda one: _criterion(one, fine.count))
-        return _record(best, found, float(plain.cost[0]), fine.count, sigma, steps, time.perf_counter() - start)
+@dataclass(frozen=True)
+class Search:
+    """What a search found: the best of every family, their kernels' judge, and what no blur at all costs."""
+
+    families: tuple[Fitted, ...]
+    evidence: Evidence
+    plain: float
+    sigma: float
+    steps: int
+
+    @property
+    def best(self) -> Fitted:
+        """The family of most evidence."""
+        return min(self.families, key=lambda one: one.criterion(self.evidence.count))
+
+
+def search(
+    frames: Sequence[Tensor],
+    families: Sequence[str],
+    *,
+    masks: Sequence[Tensor | None] | None = None,
+    sigma: float | None = None,
+    size: int | None = None,
+    coded: Bands | None = None,
+    on_step: OnStep | None = None,
+) -> Search:
+    """The best of each of several families.
+
+    Args:
+        frames: (C, H, W) each, in linear light, of one blur.
+        families: names in `deblur.estimation.families.FAMILIES`.
+        masks: 1 where a pixel is believed, broadcasting to the frame, or None.
+        sigma: standard deviation of the noise, or None to estimate it.
+        size: odd, the largest kernel that is looked for, or None for what the frame allows.
+        coded: what coding as a JPEG left of each band, in the frames' units.
+        on_step: told of the progress.
+    """
+    masks = [None] * len(frames) if masks is None else masks
+    shortest = min(min(frame.shape[-2:]) for frame in frames)
+    if sigma is None:
+        sigma = max(estimate_sigma(frame, mask) for frame, mask in zip(frames, masks, strict=True))
+    side = next((window for window in _WINDOWS if shortest >= 2 * window), min(256, (shortest - 1) // 2 * 2))
+    reach = (size - 1) / 2 if size else min(shortest / 12, side / 5)
+    power = periodogram(frames, masks, side)
+    coarse, fine = (Evidence(power, sigma, stride, coded=coded, upright=True) for stride in (4, 2))
+    plain = fine(torch.ones(1, fine.count, dtype=torch.float64))
+    found, steps = [], 0
+    for number, name in enumerate(families):
+
+        def tell(share: float, name: str = name, number: int = number) -> None:
+            if on_step is not None:
+                on_step(Step.share((number + share) / len(families), name))
+
+        best, count = _search(name, reach, coarse, fine, tell)
+        found.append(best)
+        steps += count
+    return Search(tuple(found), fine, float(plain.cost[0]), sigma, steps)
 
 
 def _search(
     name: str, reach: float, coarse: Evidence, fine: Evidence, tell: Callable[[float], None]
-) -> tuple[_Found, int]:
+) -> tuple[Fitted, int]:
     family = FAMILIES[name]
     grid = family.grid(reach)
     batch = max(1, _BATCH // coarse.count)
@@ -117,9 +174,10 @@ def _search(
     for first in range(0, len(grid), batch):
         costs.append(_Cost(name, coarse, rounds=7)(grid[first : first + batch]))
         tell(0.8 * min(1.0, (first + batch) / len(grid)))
-    order = np.argsort(np.concatenate(costs))
+    cost = np.concatenate(costs)
+    near = cost.min() + _NEAR * (np.median(cost) - cost.min())
     starts: list[Array] = []
-    for candidate in grid[order]:
+    for candidate in grid[np.argsort(cost)[: max(1, int((cost <= near).sum()))]]:
         scales = family.scales(candidate)
         if all(np.abs((candidate - other) / scales).max() > 6 for other in starts):
             starts.append(candidate)
@@ -129,7 +187,7 @@ def _search(
     ends = []
     for number, start in enumerate(starts):
         end = descend(_Cost(name, fine, rounds=6), start, family.scales(start), lowest, rounds=8)
-        ends.append(_Found(name, end, float(_Cost(name, fine, rounds=20)(end[None])[0])))
+        ends.append(Fitted(name, end, float(_Cost(name, fine, rounds=20)(end[None])[0])))
         tell(0.8 + 0.2 * (number + 1) / len(starts))
     return min(ends, key=lambda end: end.cost), len(grid) + 100 * len(starts)
 
@@ -149,32 +207,26 @@ class _Cost:
         return np.asarray(fit.cost)
 
 
-def _criterion(found: _Found, count: int) -> float:
-    return found.cost + 0.5 * len(found.parameters) * math.log(count)
-
-
-def _record(
-    best: _Found, found: Sequence[_Found], plain: float, count: int, sigma: float, steps: int, seconds: float
-) -> Estimate:
+def _record(search: Search, seconds: float) -> Estimate:
+    best, count = search.best, search.evidence.count
     family = FAMILIES[best.family]
-    gain = plain - _criterion(best, count)
-    rivals = [_criterion(other, count) - _criterion(best, count) for other in found if other is not best]
+    gain = search.plain - best.criterion(count)
+    rivals = [other.criterion(count) - best.criterion(count) for other in search.families if other is not best]
     warnings = []
     if gain <= 0:
         warnings.append("no blur explains the frame as well as any: there may be nothing to remove")
-    spec = family.spec(best.parameters)
-    kernel = family.kernel(best.parameters)
+    kernel = best.kernel
     if gain > 0 and kernel.max() > 0.98:
         warnings.append("the kernel is a single tap: there is nothing to remove")
     if count < 2000:
         warnings.append("the picture is small: much else would explain it as well")
     return Estimate(
-        kernel=Kernel(kernel, confidence=_confidence(gain, count), source=spec),
-        method=spec.partition(":")[0],
-        sigma=sigma,
+        kernel=kernel.replaced(confidence=_confidence(gain, count)),
+        method=best.spec.partition(":")[0],
+        sigma=search.sigma,
         warnings=tuple(warnings),
         seconds=seconds,
-        steps=steps,
+        steps=search.steps,
         details={
             **dict(zip(family.names, map(float, best.parameters), strict=True)),
             "evidence": gain,
