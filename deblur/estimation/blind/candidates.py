@@ -5,20 +5,23 @@
 A wrong kernel needs ghosts of edges to explain the frame, a kernel that is too sharp leaves slopes that cost many small
 edges, a shifted one costs nothing: as it should be. lambda grows with the noise, below which an edge means nothing.
 
-Every start hands in its kernels of the finest three levels, the coarser ones resampled. With little noise the finest
+Every climb hands in its kernels of the finest three levels, the coarser ones resampled. With little noise the finest
 wins. With much of it the finest fits the noise, and the kernel of a coarser level, smooth, is the better one. E sees
 most of that; the finest level's E counts 1 + 1.5 sigma times, for the noise of the taps that E itself has fitted.
 
-E is cheap and makes a short list of kernels that differ. It is blind to one thing: where the scene is one of few edges,
-a part of the true kernel can explain the frame by a scene with those edges doubled, and starts agree on it. The
-evidence F (`evidence`) sees this, and hardly sees what E sees. Both judge by edges, which drown in noise; the misfit D
-of the scene that the learned prior restores (`learned`) does not. So the last word has
+E is cheap and makes a short list of kernels that differ. It prefers kernels that are too small, and where the scene is
+one of few edges, a part of the true kernel can explain the frame by a scene with those edges doubled. The evidence F
+(`evidence`) sees this, and hardly sees what E sees. So the score of a kernel is
 
-    score(k) = F(k) + 0.2 log E(k) + 0.2 min(1, (sigma / .004)^2) log D(k)
+    F(k) + 0.2 log E(k)
+
+Both judge by edges, which drown in noise; the misfit D of the scene that the learned prior restores (`learned`) does
+not. So in noise 0.1 min(1, (sigma / .004)^2) log D is added for the best of the short list.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -29,30 +32,30 @@ from deblur.estimation.blind.evidence import evidence
 from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.learned import misfit
 from deblur.estimation.blind.periodic import Array
+from deblur.estimation.blind.planes import best_part
 from deblur.estimation.blind.pyramid import Plane
 
-__all__ = ["Candidate", "Judge", "candidates", "price", "short_list"]
+__all__ = ["ALIKE", "Candidate", "Judge", "candidates", "price", "short_list"]
 
 DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
-SHARE = 0.2  # of log E in the score, and of log D in noise
+SHARE = 0.2  # of log E in the score
+LEARNED = 0.1  # of log D, in noise
+PART = (128, 256)  # pixels a side that D is computed from
 QUIET = 0.004  # noise below which log D tells less than its share
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A kernel (k, k) and its energy; the start and the level (0 the finest) it is from, whether of a second climb."""
+    """A kernel (k, k), the start and the level (0 the finest) it is from, its energy, and its score once it has one."""
 
     kernel: Array
     start: str
     level: int
     energy: float
-    again: bool = False
-
-    @property
-    def source(self) -> tuple[str, bool]:
-        """The start, at whatever size, or what of it climbed again."""
-        return self.start, self.again
+    score: float = math.inf
+    origin: Candidate | None = None
+    """What it was refined from."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,27 @@ class Judge:
         )
 
     def score(self, kernel: Array, energy: float) -> float:
-        """The evidence of a kernel, its energy (priced or not) and its misfit together; less is better."""
+        """The evidence of a kernel and its energy (priced or not) together; less is better."""
+        return evidence(self.planes, taps.tight(kernel)) + SHARE * float(np.log(max(energy, 1e-12)))
+
+    @property
+    def share(self) -> float:
+        """What log D counts: the more the more noise there is, and nothing where there is little."""
         noise = min(1.0, max(plane.sigma for plane in self.planes) / QUIET) ** 2
-        shares = np.log(max(energy, 1e-12)) + noise * np.log(max(misfit(self.planes, kernel), 1e-12))
-        return evidence(self.planes, kernel) + SHARE * float(shares)
+        return LEARNED * noise if noise > 0.4 else 0.0
+
+    def second_opinion(self, kernel: Array) -> float:
+        """What the learned prior adds to the score."""
+        kernel = taps.tight(kernel)
+        side = int(np.clip(4 * kernel.shape[0], *PART))
+        parts = [best_part(plane, side) for plane in self.planes]
+        return self.share * float(np.log(max(misfit(parts, kernel), 1e-12)))
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The kernels of least energy that differ from each other, best first; one of every source before a second one."""
-    ordered = sorted(found, key=lambda one: one.energy)
-    firsts = [one for n, one in enumerate(ordered) if one.source not in {other.source for other in ordered[:n]}]
+    """The kernels of least energy that differ from each other, best first."""
     chosen: list[Candidate] = []
-    for candidate in [*firsts, *(one for one in ordered if one not in firsts)]:
+    for candidate in sorted(found, key=lambda one: one.energy):
         if len(chosen) < count and all(taps.similarity(candidate.kernel, c.kernel) < ALIKE for c in chosen):
             chosen.append(candidate)
     return chosen

@@ -1,7 +1,4 @@
-"""From the starts' kernels to one: a short list by energy, the score's best two refined, the best of all that.
-
-Before the refinement the best three may climb once more (`again`). The starts that failed are no loss, but the one that
-went to the right kernel may have stopped short of it; from its outlines another climb often gets there.
+"""From the climbs' kernels to one: a short list by energy, the score's best refined, the best of all that.
 
 A refinement is kept where it lowers the score. It sharpens a kernel, which helps where the kernel's model is not quite
 right (a really blurred frame) and breaks thin strokes into dots where it is exact; the score tells one from the other.
@@ -10,27 +7,23 @@ right (a really blurred frame) and breaks thin strokes into dots where it is exa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from deblur.device import using_threads
 from deblur.estimation.blind.candidates import Candidate, Judge, short_list
 from deblur.estimation.blind.descent import Descent
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
 from deblur.estimation.blind.variational import Variational
+from deblur.estimation.blind.workers import Progress, each
 
-__all__ = ["Choice", "Scored", "choose"]
+__all__ = ["Choice", "choose"]
 
-A = TypeVar("A")
 Refinement = Callable[[Sequence[Plane], Array], Array]
-Again = Callable[[Sequence[Candidate]], Sequence[Candidate]]
 
-CLIMBERS = 3
-"""How many of the short list climb again."""
+DOUBTED = 3
+"""How many of the short list the learned prior is asked about."""
 
-REFINED = 2
+REFINED = 1
 """How many of the short list are refined."""
 
 NOISY = 0.008
@@ -39,74 +32,60 @@ the more noise there is."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A candidate with its score, and the one that it was refined from: itself where it was not."""
-
-    candidate: Candidate
-    score: float
-    origin: Candidate
-
-    @property
-    def refined(self) -> bool:
-        """Whether the kernel is a refined one."""
-        return self.origin is not self.candidate
-
-
-@dataclass(frozen=True)
 class Choice:
     """The kernel that was chosen, those that were weighed, best first, and what the first of them were refined to."""
 
-    best: Scored
-    listed: tuple[Scored, ...]
-    finals: tuple[Scored, ...]
+    best: Candidate
+    listed: tuple[Candidate, ...]
+    finals: tuple[Candidate, ...]
 
 
 def choose(
     found: Sequence[Candidate],
     planes: Sequence[Plane],
+    judge: Judge,
     *,
     count: int,
     refine: bool,
     descent: int,
-    workers: int,
-    again: Again | None = None,
+    progress: Progress,
 ) -> Choice:
     """Choose among candidates.
 
     Args:
         found: their energies decide who is looked at more closely.
         planes: the frames.
-        count: of kernels on the short list; with `again` a second list has as many, of what is new, too.
+        judge: of them.
+        count: of kernels on the short list.
         refine: whether to refine the best of them, too.
         descent: steps of gradient descent for the best of them; 0 for none.
-        workers: threads.
-        again: what the first of the short list are given to, and which hands in more candidates.
+        progress: told of the progress, a part for every kernel that is weighed or refined.
     """
-    judges: dict[int, Judge] = {}
-    known: dict[Candidate, Scored] = {}
 
-    def scored(one: Candidate) -> Scored:
-        return known.get(one) or Scored(one, judges[one.kernel.shape[0]].score(one.kernel, one.energy), one)
+    def scored(one: Candidate) -> Candidate:
+        score = judge.score(one.kernel, one.energy)
+        progress(1.0)
+        return replace(one, score=score)
 
-    def listing() -> list[Scored]:
-        judges.update({size: Judge(planes, size) for size in {one.kernel.shape[0] for one in found} - judges.keys()})
-        known.update({one.candidate: one for one in _each(scored, short_list(found, count), workers)})
-        return sorted(known.values(), key=lambda one: one.score)
+    def doubted(one: Candidate) -> Candidate:
+        score = one.score + judge.second_opinion(one.kernel)
+        progress(1.0)
+        return replace(one, score=score)
 
-    def refined(task: tuple[Candidate, Refinement]) -> Scored:
+    def refined(task: tuple[Candidate, Refinement]) -> Candidate:
         old, refinement = task
-        kernel, judge = refinement(planes, old.kernel), judges[old.kernel.shape[0]]
+        kernel = refinement(planes, old.kernel)
         ratio = judge.energy(kernel) / judge.energy(old.kernel)
         new = replace(old, kernel=kernel, energy=old.energy * ratio)  # at the old one's price
-        return replace(scored(new), origin=old)
+        new = scored(new)
+        return replace(doubted(new) if judge.share else new, origin=old)
 
-    listed = listing()
-    if again is not None:
-        found = [*found, *again([one.candidate for one in listed[:CLIMBERS]])]
-        listed = listing()
-    tasks = [(one.candidate, how) for one in listed[:REFINED] for how in _refinements(planes, refine, descent)]
-    better = _each(refined, tasks, workers)
-    return Choice(min([*listed, *better], key=lambda one: one.score), tuple(listed), tuple(better))
+    listed = sorted(each(scored, short_list(found, count), progress), key=lambda one: one.score)
+    if judge.share:
+        listed = sorted(each(doubted, listed[:DOUBTED], progress), key=lambda one: one.score) + listed[DOUBTED:]
+    tasks = [(one, how) for one in listed[:REFINED] for how in _refinements(planes, refine, descent)]
+    better = each(refined, tasks, progress)
+    return Choice(min([listed[0], *better], key=lambda one: one.score), tuple(listed), tuple(better))
 
 
 def _refinements(planes: Sequence[Plane], refine: bool, descent: int) -> list[Refinement]:
@@ -117,8 +96,3 @@ def _refinements(planes: Sequence[Plane], refine: bool, descent: int) -> list[Re
     if descent:
         wanted.append(Descent(steps=descent))
     return wanted
-
-
-def _each(function: Callable[[A], Scored], items: Sequence[A], workers: int) -> list[Scored]:
-    with using_threads(1), ThreadPoolExecutor(max(min(workers, len(items)), 1)) as pool:  # one of torch's for each
-        return list(pool.map(function, items))

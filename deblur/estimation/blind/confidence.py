@@ -10,6 +10,7 @@ import numpy as np
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.candidates import Candidate, Judge
 from deblur.estimation.blind.choice import Choice
+from deblur.estimation.blind.scouting import Scout, outlined
 
 __all__ = ["Trust", "confidence"]
 
@@ -29,7 +30,7 @@ class Trust:
     warnings: tuple[str, ...]
 
 
-def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trust:
+def confidence(choice: Choice, scouts: Sequence[Scout], judge: Judge) -> Trust:
     """How much the starts' kernels look like the chosen one, and what is odd about it.
 
     `found` are the candidates of the starts alone: a second climb agrees with where it began.
@@ -40,14 +41,9 @@ def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trus
     different edges, end together where the frame determines the kernel. It is no probability: a low one says that the
     choice was between several.
     """
-    chosen, kernel = choice.best.candidate, choice.best.candidate.kernel
-    best: dict[str, Candidate] = {}
-    for candidate in found:
-        held = best.get(candidate.start)
-        if held is None or candidate.energy < held.energy:
-            best[candidate.start] = candidate
-    others = [c.kernel for name, c in best.items() if name != chosen.start]
-    alike = sorted((taps.similarity(choice.best.origin.kernel, other, DETAIL) for other in others), reverse=True)
+    chosen, kernel = choice.best, choice.best.kernel
+    used = taps.extent(taps.prune(kernel))
+    alike = [_similar(chosen.origin or chosen, one) for one in scouts if one.side >= used]
     agreement = float(np.mean(alike)) if alike else 0.8
     value = float(np.clip((agreement - 0.6) / 0.4, 0, 1))
     delta = np.zeros_like(chosen.kernel)
@@ -59,7 +55,7 @@ def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trus
     distance = np.hypot(rows[:, None] - y, columns[None] - x)
     near = float(kernel[distance < 1.5].sum())
     radius = float(np.sqrt((kernel * distance**2).sum()))
-    if near > 0.9 or (radius < 2 and sharp <= chosen.energy):
+    if near > 0.9 or (radius < 3 and sharp <= chosen.energy):
         warnings.append("the kernel is next to a single tap: there is little or no blur to remove")
     rim = float(kernel.sum() - kernel[1:-1, 1:-1].sum())
     if rim > 0.05:
@@ -70,3 +66,8 @@ def confidence(choice: Choice, found: Sequence[Candidate], judge: Judge) -> Trus
             "or too much noise; look at the kernel before using it"
         )
     return Trust(value, agreement, sharp, tuple(warnings))
+
+
+def _similar(chosen: Candidate, scout: Scout) -> float:
+    """How alike a kernel and a scout's are at the scale of the scout."""
+    return taps.similarity(outlined(chosen.kernel, scout.view.scale), scout.candidate.kernel, DETAIL)

@@ -2,71 +2,65 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Lock
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from deblur.errors import KernelError, OptionError
 from deblur.estimation import region as regions
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.candidates import Candidate, Judge, candidates, price
+from deblur.estimation.blind.candidates import Candidate, Judge, candidates
 from deblur.estimation.blind.choice import Choice, choose
 from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.learned import Learned
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import plane
-from deblur.estimation.blind.pyramid import Plane, Start, climb
+from deblur.estimation.blind.pyramid import STEP, Plane, climb, odd
+from deblur.estimation.blind.scouting import Scout, ladder, scouted, windows
 from deblur.estimation.blind.starts import AGAIN, SCOUT, STARTS
-from deblur.estimation.blind.support import CUT, asked, cut_off, ladder, support
 from deblur.estimation.blind.uniformity import DIFFERENT, exchanged
+from deblur.estimation.blind.workers import Progress, each
 from deblur.estimation.estimate import Estimate, Region
-from deblur.progress import OnStep, Step
+from deblur.progress import OnStep
 from deblur.psf import Kernel
 
 __all__ = ["BlindEstimator"]
 
 AREA = 512 * 512
 """Pixels that a kernel is estimated from at most: more cost time and gain little."""
-SECOND = ("scout", "plain", "gamma")
-"""The starts that are also run at the second size, where the size is not certain."""
 
+USUAL = 64
+"""Side of the kernel for which so many are used, a square of eight times that. Larger kernels have more pixels, up to
+four times as many, smaller ones fewer."""
+LEAST = 0.25
+"""The smallest share of them."""
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A climb to come: the name of its start, the side of its kernel, settings, and the kernel that it begins with."""
-
-    name: str
-    size: int
-    start: Start
-    begin: Array | None = None
+CLIMBERS = 4
+"""How many of the scouts' kernels climb to full size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlindEstimator:
     """Estimate a blur kernel from blurred frames alone.
 
-    Runs the pyramid from several starts (`starts`), chooses among their kernels by the energy of the simplest scene
-    that explains the frame (`candidates`) and by their evidence (`evidence`), the best climbed to again, refined or not
-    (`choice`). Without a size, scouts find it first (`support`); of large frames the best-textured region is used
-    (`deblur.estimation.region`).
+    Scouts of several sizes and starts look for the kernel in small copies of the frame (`scouting`). From the best of
+    what they find the pyramid climbs to full size (`pyramid`), and of the kernels there one is chosen by the energy of
+    the simplest scene that explains the frame (`candidates`) and by their evidence (`evidence`), refined or not
+    (`choice`). Of large frames the best-textured region is used (`deblur.estimation.region`).
 
     Args:
         size: side of the kernel's support, odd, at least 3; None finds it. The array that comes back is of this size,
             unless more than a hundredth of the kernel would be cut off when its centroid is put in the middle.
         starts: names in `STARTS`; fewer are faster and fail more often.
-        shortlist: how many kernels that differ are weighed by their evidence; each takes as long as a start. After the
-            second climb as many are looked at once more, and those weighed that are new.
-        again: whether to climb again from the best of the short list.
+        shortlist: how many kernels that differ are weighed by their evidence at full size.
         refine: whether to refine the best kernels; a refined one is taken where its score is better.
         passes: of the last refinement, by the learned prior (`learned`); 0 leaves it out. For `refine` only.
         descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
-        area: pixels of a frame that are used at most.
+        area: pixels of a frame that are used for a kernel of 64 taps; from a quarter to four times as many for others.
         compare: how many further regions of a large frame to compare the kernel with.
 
     Example:
@@ -78,7 +72,6 @@ class BlindEstimator:
     size: int | None = None
     starts: tuple[str, ...] = tuple(STARTS)
     shortlist: int = 6
-    again: bool = True
     refine: bool = True
     passes: int = 2
     descent: int = 0
@@ -123,67 +116,61 @@ class BlindEstimator:
         given = list(masks) if masks is not None else [None] * len(frames)
         whole = [plane(frame, mask, sigma) for frame, mask in zip(frames, given, strict=True)]
         self._fits(whole)
-        places = [self._places(one) for one in whole]
+        progress = Progress(on_step)
+        smallest = min(min(one.values.shape) for one in whole)
+        sides = windows(self.size, smallest) if self.size else ladder(smallest)
+        scouts, best = scouted(whole, sides, self.starts, self.area, progress)
+        begun = [(one, self.size or _asked(one.kernel, smallest)) for one in best[:CLIMBERS]]
+        side = max(size for _, size in begun)
+        places = [self._places(one, side) for one in whole]
         planes = [one.part(place[0]) for one, place in zip(whole, places, strict=True)]
-        progress = _Progress(on_step)
-        smallest = min(min(one.values.shape) for one in planes)
+        judge = Judge(planes, side)
 
-        runs, kept = [Run(name, self.size or 0, STARTS[name]) for name in self.starts], []
-        largest = smallest // 2 - 1 + smallest // 2 % 2
-        if self.size is None:
-            sides = ladder((smallest, smallest))
-            scouts = self._run([Run("scout", side, SCOUT) for side in sides], planes, progress, "size", (0.0, 0.3))
-            (size, scout), *others = support(scouts, largest)
-            runs = [Run(name, size, STARTS[name]) for name in self.starts]
-            runs += [Run(name, other, STARTS[name]) for other, _ in others for name in SECOND if name in self.starts]
-            kernel = taps.window(scout.kernel, size)
-            energy = price(scout.level, planes) * Judge(planes, size).energy(kernel)
-            kept = [Candidate(kernel, "size", scout.level, energy)]
-        found = self._run(runs, planes, progress, "kernel", (0.0 if self.size else 0.3, 0.6)) + kept
-        found = [replace(one, energy=CUT * one.energy) if _cut(one, runs[0].size) else one for one in found]
+        def climbed(task: tuple[Scout, int]) -> list[Candidate]:
+            scout, size = task
+            start = replace(AGAIN, finest=max(round(math.log(scout.view.scale, STEP)) + 1, AGAIN.finest or 1))
+            return candidates(
+                climb(planes, size, start, progress, begin=scout.kernel), size, scout.candidate.start, judge
+            )
 
-        def again(best: Sequence[Candidate]) -> list[Candidate]:
-            sides = [self.size or asked(one, largest) for one in best]
-            more = [Run(one.start, side, AGAIN, one.kernel) for one, side in zip(best, sides, strict=True)]
-            return [replace(one, again=True) for one in self._run(more, planes, progress, "again", (0.65, 0.75))]
-
-        progress("choice", 0.6)
+        progress.phase("kernel", 0.65, 2 * len(begun))
+        found = [one for some in each(climbed, begun, progress) for one in some]
+        progress.phase("choice", 0.85, self.shortlist + 1)
         choice = choose(
             found,
             planes,
+            judge,
             count=self.shortlist,
             refine=self.refine,
             descent=self.descent,
-            workers=torch.get_num_threads(),
-            again=again if self.again else None,
+            progress=progress,
         )
         if self.refine:
-            progress("refinement", 0.8)
-            best = choice.best.candidate
-            best = replace(best, kernel=Learned(passes=self.passes)(planes, best.kernel))
-            choice = replace(choice, best=replace(choice.best, candidate=best))
-        return self._record(whole, places, planes, found, choice, progress, begin)
+            progress.phase("refinement", 0.95)
+            chosen = choice.best
+            kernel = Learned(passes=self.passes)(planes, chosen.kernel)
+            choice = replace(choice, best=replace(chosen, kernel=kernel, origin=chosen.origin or chosen))
+        return self._record(whole, places, planes, scouts, choice, progress, begin)
 
     def _record(
         self,
         whole: Sequence[Plane],
         places: Sequence[list[Region]],
         planes: Sequence[Plane],
-        found: Sequence[Candidate],
+        scouts: Sequence[Scout],
         choice: Choice,
-        progress: _Progress,
+        progress: Progress,
         begin: float,
     ) -> Estimate:
-        chosen, kernel = choice.best.candidate, choice.best.candidate.kernel
+        chosen, kernel = choice.best, choice.best.kernel
         size = kernel.shape[0]
-        trust = confidence(choice, found, Judge(planes, size))
+        trust = confidence(choice, scouts, Judge(planes, size))
         warnings = list(trust.warnings)
         details: dict[str, object] = {
             "size": size,
             "start": chosen.start,
             "level": chosen.level,
-            "again": chosen.again,
-            "refined": choice.best.refined,
+            "refined": chosen.origin is not None,
             "score": choice.best.score,
             "agreement": trust.agreement,
             "energy": chosen.energy,
@@ -191,9 +178,9 @@ class BlindEstimator:
         }
         value = trust.value
         if len(places[0]) > 1:
-            progress("regions", 0.9)
+            progress.phase("regions", 0.99, 2 * len(places[0]))
             others = [whole[0].part(place) for place in places[0][1:]]
-            own = [taps.window(climb([other], size, SCOUT)[-1], size) for other in others]
+            own = [taps.window(climb([other], size, SCOUT, progress)[-1], size) for other in others]
             rises = [exchanged(planes[0], other, (kernel, one)) for other, one in zip(others, own, strict=True)]
             details["regions"] = [list(place) for place in places[0][1:]]
             details["exchanged kernels"] = [round(rise, 3) for rise in rises]
@@ -202,14 +189,15 @@ class BlindEstimator:
                     f"the kernels of several regions differ (exchanged, they do {max(rises) - 1:.0%} worse): the blur "
                     "may vary over the frame; estimate and restore its parts apart"
                 )
-        progress("done", 1.0)
+        progress.phase("done", 1.0)
+        progress(1.0)
         used = places[0][0]
         height, width = whole[0].values.shape
         result = taps.centred(kernel, loss=0.01).astype(np.float64)
         alternatives = tuple(
-            Kernel(taps.centred(one.candidate.kernel, loss=0.01), confidence=value)
+            Kernel(taps.centred(one.kernel, loss=0.01), confidence=value)
             for one in choice.listed
-            if one.origin is not choice.best.origin
+            if one is not (choice.best.origin or choice.best)
         )
         return Estimate(
             kernel=Kernel(
@@ -220,7 +208,7 @@ class BlindEstimator:
             warnings=tuple(warnings),
             region=None if used[2:] == (width, height) else used,
             seconds=time.perf_counter() - begin,
-            steps=len(found),
+            steps=len(scouts),
             details=details,
         )
 
@@ -233,55 +221,16 @@ class BlindEstimator:
                     "give a smaller size or a larger picture"
                 )
 
-    def _places(self, one: Plane) -> list[Region]:
+    def _places(self, one: Plane, side: int) -> list[Region]:
+        """The region to look at for a kernel of this side, and those to compare it with."""
         height, width = one.values.shape
-        rows, columns = regions.sides((height, width), self.area)
+        area = round(self.area * float(np.clip((side / USUAL) ** 2, LEAST, 4)))
+        rows, columns = regions.sides((height, width), area)
         if (rows, columns) == (height, width):
             return [(0, 0, width, height)]
         return regions.best(one.values, (rows, columns), 1 + self.compare, believed=one.believed, sigma=one.sigma)
 
-    def _run(
-        self,
-        runs: Sequence[Run],
-        planes: Sequence[Plane],
-        progress: _Progress,
-        phase: str,
-        share: tuple[float, float],
-    ) -> list[Candidate]:
-        """Every run's candidates, in the order of the runs, on as many threads as torch uses."""
-        judges = {size: Judge(planes, size) for size in {run.size for run in runs}}
-        part = (share[1] - share[0]) / len(runs)
-        lock, done = Lock(), [share[0]]
 
-        def one(run: Run) -> list[Candidate]:
-            total = sum(0.5**level for level in range(20))
-
-            def on_level(work: float) -> None:
-                with lock:
-                    done[0] += part * work / total
-                    progress(phase, done[0])
-
-            found = climb(planes, run.size, run.start, on_level, begin=run.begin)
-            return candidates(found, run.size, run.name, judges[run.size])
-
-        workers = max(min(torch.get_num_threads(), len(runs)), 1)
-        progress(phase, share[0])
-        with ThreadPoolExecutor(workers) as pool:
-            handed = list(pool.map(one, runs))
-        return [candidate for some in handed for candidate in some]
-
-
-def _cut(candidate: Candidate, size: int) -> bool:
-    """Whether a kernel of another size than the one that was found fills its window."""
-    return candidate.kernel.shape[0] != size and cut_off(candidate)
-
-
-class _Progress:
-    """Tells of steps, if anyone listens."""
-
-    def __init__(self, on_step: OnStep | None) -> None:
-        self.on_step = on_step
-
-    def __call__(self, phase: str, fraction: float) -> None:
-        if self.on_step is not None:
-            self.on_step(Step.share(min(fraction, 1.0), phase))
+def _asked(kernel: Array, smallest: int) -> int:
+    """The side of the window that a kernel asks for, a tap more than it uses on either side, in frames of this side."""
+    return min(odd(taps.extent(taps.prune(kernel)) + 2), smallest // 2 - 1 + smallest // 2 % 2)

@@ -11,6 +11,11 @@ term rewards a kernel that spreads its light. And the penalty g depends on the k
 is nearly convex and lets small gradients be, for a concentrated one it approaches log |x| and punishes the many small
 gradients of a blurred scene.
 
+What is computed does not depend on the array that holds the kernel. A larger one grows the scene by a border that the
+frame does not show; x is zero there, where g is log(2 rho), which is taken off g everywhere:
+
+    F(k) = min over x of  (sum_c ||M (x_c * k - d_c)||^2 / lambda + sum_i g(x_i, rho) - g(0, rho)) / n + log(2 lambda)
+
 Which lambda (the noise, and what else the model misses) tells most depends on the kernel: at a small one a kernel that
 is half right does hardly better than a wrong one, at a large one detail does not count. So F is the mean at two.
 """
@@ -61,7 +66,8 @@ def _of(plane: Plane, kernel: Array) -> float:
         power = float(np.vdot(kernel, kernel))
         scene = posterior.mean[posterior.inside > 0]
         data = posterior.misfit(kernel) / noise
-        values.append((data + float(penalty(scene, noise / power).sum(dtype=np.float64))) / scene.size + np.log(power))
+        cost = float((penalty(scene, noise / power) - np.log(2 * noise / power)).sum(dtype=np.float64))
+        values.append((data + cost) / float(posterior.seen.sum()) + np.log(2 * noise))
     return float(np.mean(values))
 
 

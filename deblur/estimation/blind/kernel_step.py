@@ -6,7 +6,7 @@ with g_c the selected differences of the scene and d_c those of the frame (Cho a
 that share the blur. Fitting gradients instead of values conditions the system well and forgets the exposure. Where
 nothing wraps around, the normal equations are Toeplitz: their matrix is the autocorrelation of g, at lags up to the
 kernel's side, and their right side its correlation with d. So a frame costs a few Fourier transforms, and the steps of
-conjugate gradients only those of a grid three times the kernel's side.
+conjugate gradients only those of a grid twice the kernel's side.
 
 What is selected: the differences of at least a threshold that leaves enough pixels of each of four orientations (Cho
 and Lee 2009, section 4.2), so that edges of one direction do not leave the kernel undetermined along it.
@@ -90,15 +90,6 @@ class KernelEquations:
             self._matrix += irfft2(power, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
             lags = np.arange(size) - size // 2
             self._right += irfft2(data, s=shape)[np.ix_(lags % shape[0], lags % shape[1])]
-        side = fast_length(3 * size - 1)
-        placed, lags = np.zeros((side, side), np.float32), np.arange(1 - size, size) % side
-        placed[np.ix_(lags, lags)] = self._matrix
-        self._side, self._spectrum = side, rfft2(placed)
-
-    def apply(self, kernel: Array) -> Array:
-        """The matrix times a kernel (k, k)."""
-        grown = irfft2(self._spectrum * rfft2(kernel, (self._side,) * 2), s=(self._side,) * 2)
-        return np.asarray(grown[: self.size, : self.size], dtype=np.float32)
 
     def solve(self, *, ridge: float, smooth: float, steps: int = 20, free: np.ndarray | None = None) -> Array:
         """The kernel after so many steps of conjugate gradients from a uniform one: few steps regularise, too.
@@ -113,13 +104,21 @@ class KernelEquations:
             (k, k), not normalised, of any sign.
         """
         mask = np.ones((self.size, self.size), np.float32) if free is None else free.astype(np.float32)
-        first, second = np.float32(ridge), np.float32(smooth)
-        return solved(
-            lambda k: mask * (self.apply(k) + first * k + second * _roughness(k)),
-            mask * self._right,
-            mask / np.float32(self.size**2),
-            steps,
-        )
+        matrix, middle = self._matrix.copy(), self.size - 1
+        matrix[middle, middle] += ridge + 4 * smooth
+        for lag in (-1, 1):
+            matrix[middle + lag, middle] -= smooth
+            matrix[middle, middle + lag] -= smooth
+        side = fast_length(2 * self.size - 1)  # what wraps around stays outside the kernel's array
+        placed, lags = np.zeros((side, side), np.float32), np.arange(1 - self.size, self.size) % side
+        placed[np.ix_(lags, lags)] = matrix
+        spectrum = rfft2(placed)
+
+        def product(kernel: Array) -> Array:
+            grown = irfft2(spectrum * rfft2(kernel, (side, side)), s=(side, side))
+            return np.asarray(mask * grown[: self.size, : self.size], dtype=np.float32)
+
+        return solved(product, mask * self._right, mask / np.float32(self.size**2), steps)
 
 
 def solved(matrix: Callable[[Array], Array], right: Array, start: Array, steps: int, tolerance: float = 1e-5) -> Array:
@@ -134,9 +133,3 @@ def solved(matrix: Callable[[Array], Array], right: Array, start: Array, steps: 
 
 def _dot(a: Array, b: Array) -> float:
     return float(np.vdot(a, b))
-
-
-def _roughness(k: Array) -> Array:
-    """The negative Laplacian of a kernel that is zero outside its array."""
-    p = np.pad(k, 1)
-    return np.asarray(4 * k - p[2:, 1:-1] - p[:-2, 1:-1] - p[1:-1, 2:] - p[1:-1, :-2], dtype=np.float32)

@@ -23,6 +23,7 @@ from deblur.estimation.blind.periodic import Array, Spectrum, apply, differences
 
 __all__ = ["FewEdges"]
 
+GROWTH = 4.0  # of the penalty where the energy is what is wanted
 LAST = 1e5  # penalty at which the splitting ends: edges of 1e-4 still count there
 
 
@@ -52,9 +53,9 @@ class FewEdges:
         grown = extend(frame, margin)
         return cls((frame.shape[0], frame.shape[1]), grown, np.asarray(rfft2(grown), dtype=np.complex64))
 
-    def restore(self, kernel: np.ndarray, weight: float) -> Array:
-        """The scene (H, W) for a kernel (k, k), sum 1, and lambda = `weight`."""
-        return self.crop(self._periodic(kernel, weight))
+    def restore(self, kernel: np.ndarray, weight: float, *, ground: float = 0.0, growth: float = 2.0) -> Array:
+        """The scene (H, W) for a kernel (k, k), sum 1, lambda = `weight` and mu = `ground` times that."""
+        return self.crop(self._periodic(kernel, weight, ground, growth))
 
     def energy(self, kernel: np.ndarray, weight: float, believed: Array | None = None) -> float:
         """What `restore` minimises, at its result: sum (k * S - y)^2 + weight #{|grad S|^2 > 1e-4}.
@@ -64,7 +65,7 @@ class FewEdges:
             weight: lambda.
             believed: (H, W), 0 where a pixel does not count.
         """
-        scene = self._periodic(kernel, weight)
+        scene = self._periodic(kernel, weight, 0.0, GROWTH)
         error = self.crop(apply(transfer(kernel, scene.shape), scene) - self.grown)
         across, down = differences(self.crop(scene))
         edges = across * across + down * down > 1e-4
@@ -76,7 +77,7 @@ class FewEdges:
         """The frame's part of a periodic image."""
         return image[: self.shape[0], : self.shape[1]]
 
-    def _periodic(self, kernel: np.ndarray, weight: float) -> Array:
+    def _periodic(self, kernel: np.ndarray, weight: float, ground: float, growth: float) -> Array:
         shape: tuple[int, int] = self.grown.shape
         blur, edges = transfer(kernel, shape), laplacian(shape)
         data, power = np.conj(blur) * self.spectrum, blur.real**2 + blur.imag**2
@@ -90,12 +91,19 @@ class FewEdges:
             strong = across * across + down * down >= weight / beta
             across *= strong
             down *= strong
-            pull = -across - down
+            pull = -across
+            pull -= down
             pull[:, 1:] += across[:, :-1]
             pull[:, 0] += across[:, -1]
             pull[1:] += down[:-1]
             pull[0] += down[-1]
             b = np.float32(beta)
-            scene = irfft2((data + b * rfft2(pull)) / (power + b * edges), s=shape)
-            beta *= 2
+            if ground:
+                pull += np.where(scene * scene >= ground * weight / beta, scene, 0)
+            spectrum = rfft2(pull, overwrite_x=True)
+            spectrum *= b
+            spectrum += data
+            spectrum *= 1 / (power + b * (edges + 1 if ground else edges))
+            scene = irfft2(spectrum, s=shape, overwrite_x=True)
+            beta *= growth
         return np.asarray(scene, dtype=np.float32)

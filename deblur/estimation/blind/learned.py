@@ -30,7 +30,7 @@ from deblur.device import using_threads
 from deblur.estimation.blind import taps
 from deblur.estimation.blind.gradients import Gradients, next_kernel
 from deblur.estimation.blind.periodic import Array
-from deblur.estimation.blind.planes import RANGE
+from deblur.estimation.blind.planes import RANGE, best_part
 from deblur.estimation.blind.pyramid import Plane
 from deblur.restoration.hqs import HalfQuadraticSplitting
 from deblur.restoration.priors.flow import FlowPrior
@@ -41,6 +41,9 @@ __all__ = ["Learned", "misfit"]
 
 MISFIT = 0.015
 """What the blurred scene misses the frame by, as a share of the frame's range."""
+
+SIDES = (192, 320)
+"""Pixels a side that the refinement looks at, from small kernels to large ones."""
 
 _PRIOR = FlowPrior(steps=6, first=0.2, weight=0.5)
 _INNER = 8
@@ -80,7 +83,8 @@ class Learned:
 
     def __call__(self, planes: Sequence[Plane], kernel: Array) -> Array:
         """Refine a kernel (k, k); its sum stays 1, its centroid may move by a fraction of a pixel."""
-        scenes = [Gradients(plane, kernel.shape[0]) for plane in planes]
+        side = int(np.clip(6 * kernel.shape[0], *SIDES))
+        scenes = [Gradients(best_part(plane, side), kernel.shape[0]) for plane in planes]
         for _ in range(self.passes):
             for scene in scenes:
                 scene.mean = scene.differences(_restored(scene.plane, kernel)[1][0].numpy())

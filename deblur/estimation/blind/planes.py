@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from deblur.errors import KernelError, OptionError, ShapeError
+from deblur.estimation import region
 from deblur.estimation.blind.pyramid import Plane
 from deblur.noise import estimate_sigma, span
 
-__all__ = ["SMALLEST_SIDE", "colour_weights", "plane"]
+__all__ = ["SMALLEST_SIDE", "best_part", "colour_weights", "on_ground", "plain_share", "plane"]
 
 SMALLEST_SIDE = 32
+GROUND = 0.03  # by which the levels of a plain ground differ
 RANGE = 0.85  # of a plane: what the settings of the starts were made for
 
 
@@ -72,3 +76,32 @@ def colour_weights(frame: Tensor) -> Tensor:
     leading = vectors[:, -1] * torch.sign(vectors[:, -1].sum())
     weights = leading.clamp_min(0).float() / noise
     return torch.div(weights, weights.sum())
+
+
+def best_part(one: Plane, side: int) -> Plane:
+    """The region of a plane, of at most so many pixels a side, whose edges stand out most."""
+    shape = region.sides((one.values.shape[0], one.values.shape[1]), side * side)
+    if shape == one.values.shape:
+        return one
+    return one.part(region.best(one.values, shape, believed=one.believed, sigma=one.sigma)[0])
+
+
+def plain_share(one: Plane) -> float:
+    """The share of a plane that is of its brightest level or of its darkest, as the ground of a text is.
+
+    Example:
+        >>> plain_share(Plane(np.where(np.arange(1000) % 10 < 9, 1, np.arange(1000) / 2000)))
+        0.9
+    """
+    return max(share for share, _ in _grounds(one))
+
+
+def on_ground(one: Plane) -> Plane:
+    """A plane by its difference from the more common of these two levels."""
+    level = max(_grounds(one))[1]
+    return replace(one, values=(level - one.values if level > one.values.mean() else one.values - level))
+
+
+def _grounds(one: Plane) -> list[tuple[float, np.float32]]:
+    levels = np.percentile(one.values, (1, 99)).astype(np.float32)
+    return [(float(np.mean(np.abs(one.values - level) < GROUND)), level) for level in levels]

@@ -29,7 +29,7 @@ from deblur.estimation.blind.l0 import FewEdges
 from deblur.estimation.blind.periodic import Array, differences
 from deblur.estimation.estimate import Region
 
-__all__ = ["Plane", "Start", "climb", "levels"]
+__all__ = ["STEP", "Plane", "Start", "climb", "levels", "odd", "shrunk"]
 
 SMALLEST = 5  # side of the kernel at the coarsest level
 LEAST = 1e-4  # lambda at its smallest
@@ -75,6 +75,8 @@ class Start:
         bound: whether at the finer levels taps stay within a pixel of where the coarser kernel has some.
         upright: whether the two first taps are above each other instead of side by side.
         repeats: alternations a level.
+        ground: mu of the image step in units of lambda: pixels that differ from 0 cost, too.
+        growth: of the image step's penalty; small steps are slower and better.
         finest: how many scales to climb, the finest ones; None for all.
     """
 
@@ -88,6 +90,8 @@ class Start:
     bound: bool = False
     upright: bool = False
     repeats: int = 5
+    ground: float = 0.0
+    growth: float = 4.0
     finest: int | None = None
 
 
@@ -105,7 +109,7 @@ def climb(
     planes: Sequence[Plane],
     size: int,
     start: Start,
-    on_level: Callable[[float], None] | None = None,
+    on_round: Callable[[float], None] | None = None,
     *,
     begin: Array | None = None,
 ) -> list[Array]:
@@ -115,7 +119,7 @@ def climb(
         planes: frames that share one blur.
         size: side of the kernel, odd.
         start: settings.
-        on_level: told the share of the work that is done, after every level.
+        on_round: told after every alternation how much it was: 1 in all at full size, less at the scales below.
         begin: a kernel (k, k) at full size, whose outlines the climb begins with instead of two taps.
 
     Returns:
@@ -124,15 +128,15 @@ def climb(
     side = size + start.margin
     weight, count = start.weight, min(levels(side), start.finest or levels(side))
     scale = STEP ** (count - 1)
-    smallest = _odd(side * scale)
+    smallest = odd(side * scale)
     kernel = _two_taps(smallest, start.upright) if begin is None else _outlines(begin, side, scale, smallest)
     first: float | None = None
     found: list[Array] = []
     for level in range(count - 1, -1, -1):
         scale = STEP**level
-        here = _odd(side * scale)
+        here = odd(side * scale)
         kernel = kernel if kernel.shape[0] == here and not found else taps.enlarge(kernel, here)
-        small = [_shrunk(plane, scale, start.gamma) for plane in planes]
+        small = [shrunk(plane, scale, start.gamma) for plane in planes]
         steps = [FewEdges.of(plane.values, here) for plane in small]
         seen = [None if p.believed is None else ndimage.minimum_filter(p.believed, here) > 0 for p in small]
         blurred = [_masked(differences(plane.values), mask) for plane, mask in zip(small, seen, strict=True)]
@@ -142,19 +146,22 @@ def climb(
         smooth = start.smooth * max(plane.sigma for plane in small) ** 2
         least = first
         for _ in range(start.repeats):
-            scenes = [differences(step.restore(kernel, weight)) for step in steps]
+            scenes = [
+                differences(step.restore(kernel, weight, ground=start.ground, growth=start.growth)) for step in steps
+            ]
             strong = select([_masked(s, mask) for s, mask in zip(scenes, seen, strict=True)], least)
             equations = KernelEquations(strong, blurred, here)
             kernel = taps.prune(equations.solve(ridge=start.ridge, smooth=smooth, free=free), start.share)
             weight, least = max(weight / 1.1, LEAST), least / 1.1
+            if on_round is not None:
+                on_round(scale**2 / start.repeats)
         kernel = taps.centred(kernel)
         found.append(kernel)
-        if on_level is not None:
-            on_level(scale**2)
     return found
 
 
-def _odd(length: float) -> int:
+def odd(length: float) -> int:
+    """The smallest odd number that is not below a length."""
     return math.ceil(length) + 1 - math.ceil(length) % 2
 
 
@@ -171,7 +178,7 @@ def _outlines(kernel: Array, side: int, scale: float, size: int) -> Array:
     return taps.enlarge(low, size, scale)
 
 
-def _shrunk(plane: Plane, scale: float, gamma: float) -> Plane:
+def shrunk(plane: Plane, scale: float, gamma: float = 1.0) -> Plane:
     """A plane at a smaller scale, raised to gamma: low-passed, its valid part sampled bilinearly."""
     values = np.maximum(plane.values, 0) ** np.float32(gamma) if gamma != 1 else plane.values
     if scale == 1:

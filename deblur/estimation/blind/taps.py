@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from deblur.estimation.blind.periodic import Array
 
-__all__ = ["centred", "centroid", "dilate", "enlarge", "extent", "normalised", "prune", "similarity", "window"]
+__all__ = ["centred", "centroid", "dilate", "enlarge", "extent", "normalised", "prune", "similarity", "tight", "window"]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -97,6 +97,17 @@ def window(kernel: np.ndarray, size: int) -> Array:
     mass = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
     i, j = np.unravel_index(int(mass.argmax()), mass.shape)
     return normalised(kernel[i : i + size, j : j + size])
+
+
+def tight(kernel: np.ndarray) -> Array:
+    """The smallest odd square that holds all taps, the kernel's centroid in its middle as far as that holds them.
+
+    Example:
+        >>> tight(np.pad(np.eye(2), 9)).shape
+        (3, 3)
+    """
+    side = extent(kernel, 0.0)
+    return centred(window(kernel, side + 1 - side % 2), loss=0.0)
 
 
 def extent(kernel: np.ndarray, floor: float = 0.05) -> int:

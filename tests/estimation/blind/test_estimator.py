@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,17 +14,13 @@ from torch import Tensor
 from deblur import psf
 from deblur.errors import KernelError, OptionError, ShapeError
 from deblur.estimation.blind import BlindEstimator, estimator, taps
-from deblur.estimation.blind.candidates import Candidate
-from deblur.estimation.blind.confidence import confidence
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import climb
-from deblur.estimation.blind.starts import AGAIN
-from deblur.estimation.blind.support import asked
 from deblur.estimation.estimate import Estimate
 from deblur.progress import Step
 from deblur.psf.operator import blur
 
-FAST = BlindEstimator(size=13, starts=("scout", "plain"))
+FAST = BlindEstimator(size=13, starts=("scout", "free"))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +29,7 @@ def estimate(frame: Tensor) -> Estimate:
 
 
 def test_the_kernel_is_found(estimate: Estimate, kernel: NDArray[np.float64]) -> None:
-    assert taps.similarity(estimate.kernel, kernel, 0.7) > 0.93
+    assert taps.similarity(estimate.kernel, kernel, 0.7) > 0.9
     assert estimate.confidence > 0.7
     assert estimate.method == "blind"
     assert estimate.region is None
@@ -66,35 +61,38 @@ def test_the_size_is_found(frame: Tensor, kernel: NDArray[np.float64]) -> None:
 
 
 @pytest.mark.parametrize("size", [13, pytest.param(None, marks=pytest.mark.slow)])
-def test_the_best_climb_again_in_a_window_that_fits_and_have_no_voice_in_the_confidence(
+def test_the_best_of_the_scouts_climb_to_full_size_in_windows_that_fit(
     monkeypatch: pytest.MonkeyPatch, frame: Tensor, size: int | None
 ) -> None:
     begun: list[tuple[int, int]] = []
-    heard: list[bool] = []
 
-    def spied_climb(planes: Any, side: int, start: Any, on_level: Any = None, *, begin: Any = None) -> Any:
-        if begin is not None:
-            assert start is AGAIN
-            begun.append((side, size or asked(Candidate(begin, "", 0, 1.0), 79)))
-        return climb(planes, side, start, on_level, begin=begin)
+    def spied(planes: Any, side: int, start: Any, on_round: Any = None, *, begin: Any = None) -> Any:
+        begun.append((side, taps.extent(taps.prune(begin))))
+        return climb(planes, side, start, on_round, begin=begin)
 
-    def spied_confidence(choice: Any, found: Sequence[Candidate], judge: Any) -> Any:
-        heard.extend(one.again for one in found)
-        return confidence(choice, found, judge)
+    monkeypatch.setattr(estimator, "climb", spied)
+    replace(FAST, size=size, refine=False)([frame])
+    assert 1 <= len(begun) <= 4
+    assert all(side == (size or (used + 2) // 2 * 2 + 1) for side, used in begun)
 
-    monkeypatch.setattr(estimator, "climb", spied_climb)
-    monkeypatch.setattr(estimator, "confidence", spied_confidence)
-    steps: list[Step] = []
-    found = replace(FAST, size=size, refine=False)([frame], on_step=steps.append)
-    assert 1 <= len(begun) <= 3
-    assert all(side == wanted for side, wanted in begun)
-    assert not any(heard)
-    assert isinstance(found.details["again"], bool)
-    fractions = [step.index / step.total for step in steps]
-    assert fractions == sorted(fractions)
-    begun.clear()
-    replace(FAST, size=size, refine=False, again=False)([frame])
-    assert not begun
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_the_listener_raises_ends_the_job_soon(frame: Tensor, threads: int) -> None:
+    heard: list[Step] = []
+
+    def listener(step: Step) -> None:
+        heard.append(step)
+        if len(heard) > 5:
+            raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            FAST([frame], on_step=listener)
+    finally:
+        torch.set_num_threads(before)
+    assert len(heard) == 6
 
 
 @pytest.mark.slow
@@ -143,7 +141,7 @@ def test_of_a_large_frame_the_best_region_is_used_and_named(scene: Array, kernel
 
 def test_progress_rises_to_the_end(frame: Tensor) -> None:
     steps: list[Step] = []
-    replace(FAST, starts=("plain",), refine=False)([frame], on_step=steps.append)
+    replace(FAST, starts=("free",), refine=False)([frame], on_step=steps.append)
     fractions = [step.index / step.total for step in steps]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1

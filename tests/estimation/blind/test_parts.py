@@ -11,12 +11,11 @@ from torch import Tensor
 
 from deblur import psf
 from deblur.estimation.blind import taps
-from deblur.estimation.blind.candidates import Candidate, Judge
+from deblur.estimation.blind.candidates import Judge
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import colour_weights, plane
 from deblur.estimation.blind.pyramid import climb, levels
 from deblur.estimation.blind.starts import AGAIN, SCOUT
-from deblur.estimation.blind.support import support
 
 
 def test_the_energy_prefers_the_true_kernel_to_one_that_is_mirrored_narrower_or_wider(
@@ -63,30 +62,6 @@ def test_a_climb_from_outlines_ends_nearer_to_the_truth(frame: Tensor, kernel: N
 def test_no_climb_has_more_scales_than_there_are(frame: Tensor) -> None:
     dot = np.ones((3, 3), np.float32) / 9
     assert len(climb([plane(frame)], 3, AGAIN, begin=dot)) == levels(3 + AGAIN.margin) < 3
-
-
-def candidate(kernel: np.ndarray, energy: float) -> Candidate:
-    return Candidate(taps.normalised(kernel), "scout", 0, energy)
-
-
-def test_the_support_is_the_box_around_the_taps_of_the_best_kernel() -> None:
-    narrow, wide = np.pad(np.eye(9), 5), np.pad(np.eye(15), 6)
-    assert support([candidate(narrow, 1.0), candidate(wide, 1.1)], 63)[0][0] == 11
-    assert support([candidate(narrow, 1.1), candidate(wide, 1.0)], 63)[0][0] == 17
-
-
-def test_a_second_support_is_offered_where_it_differs() -> None:
-    narrow, wide, alike = np.pad(np.eye(9), 5), np.pad(np.eye(15), 6), np.pad(np.eye(11), 5)
-    found = [candidate(narrow, 1.0), candidate(alike, 1.01), candidate(wide, 1.1)]
-    assert [side for side, _ in support(found, 63)] == [11, 17]
-    assert [side for side, _ in support(found[:2], 63)] == [11]
-
-
-def test_a_kernel_that_fills_its_window_asks_for_a_larger_one_or_loses() -> None:
-    full, inside = np.eye(13), np.pad(np.eye(19), 4)
-    assert support([candidate(full, 1.0), candidate(inside, 1.05)], 63)[0][0] == 21
-    assert support([candidate(full, 1.0), candidate(inside, 1.5)], 63)[0][0] == 17
-    assert support([candidate(full, 1.0)], 15)[0][0] == 15
 
 
 def test_colours_weigh_by_what_stands_out_from_the_noise(scene: Array) -> None:
