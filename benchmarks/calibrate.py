@@ -34,15 +34,18 @@ from scipy.signal import fftconvolve
 
 from deblur import ApplyOptions, FitOptions, estimate, psf, restore
 from deblur.errors import DeblurError
-from deblur.finding.candidates import KINDS
+from deblur.finding import SURE
+from deblur.finding.candidates import KINDS, Candidate
 from deblur.finding.gray import Gray
 from deblur.finding.weighing import FEATURES, LIMITS, Weighing
 from deblur.images import Frame
+from deblur.psf import Kernel
 
 Pixels = NDArray[np.float64]
 
 TABLE = Path(__file__).parent.parent / "deblur" / "finding" / "table.json"
 REACH, CUT = 10, 12
+TRUE = "true"  # the kind of the kernel that blurred a frame: it teaches, and is never chosen
 RIDGE = 0.05
 FOLDS = 8
 
@@ -95,6 +98,7 @@ def rows_of(folder: Path, number: int) -> dict[str, Any] | None:
     try:
         gray = Gray.of(one.frame, options)
         found = [each for look in KINDS.values() for each in look(gray, FitOptions(threads=1), None)]
+        found.append(Candidate(kernel=Kernel(one.kernel), kind=TRUE, free=one.spec.startswith("shake")))
     except DeblurError as refused:
         print(f"{number}: {refused}", flush=True)
         return None
@@ -131,7 +135,7 @@ def psnr(picture: Pixels, truth: Pixels, reach: int = 0) -> float:
         part = picture[m + at[0] : height - m + at[0] : step, m + at[1] : width - m + at[1] : step]
         return float(np.mean((part - inner[::step, ::step]) ** 2))
 
-    return -10 * float(np.log10(error(min(shifts, key=lambda at: error(at, 3)), 1)))
+    return -10 * float(np.log10(max(error(min(shifts, key=lambda at: error(at, 3)), 1), 1e-12)))
 
 
 def taps_off(one: Made, taps: Pixels) -> float:
@@ -155,20 +159,20 @@ def fitted(frames: list[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[n
                 if abs(gain[i] - gain[j]) < 0.1:
                     continue
                 none = len(gain) - 1 in (i, j)
+                lost = none and gain[i] + gain[j] < 0
                 z.append(x[i] - x[j])
                 better.append(gain[i] > gain[j])
-                weight.append(min(abs(gain[i] - gain[j]), 3.0) * (3.0 if none else 1.0) / len(gain))
+                weight.append(min(abs(gain[i] - gain[j]), 3.0) * (3.0 if none else 1.0) * (1 + lost) / len(gain))
     weights = logistic(np.array(z), np.array(better, float), np.array(weight), RIDGE * len(frames))
-    chosen = [best(frame, weights) for frame in frames]
-    score = np.array([[one[0], 1.0] for one in chosen if one is not None])
-    gained = np.array([one[1] > 0 for one in chosen if one is not None], float)
-    return weights, logistic(score, gained, np.ones(len(gained)), 0.5)
+    chosen = np.array([best(frame, weights) for frame in frames])
+    line = logistic(np.c_[chosen[:, :1], np.ones(len(chosen))], chosen[:, 1] > 0, np.ones(len(chosen)), 0.5)
+    return weights, line
 
 
-def best(frame: dict[str, Any], weights: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Score and gain of the candidate of most score; None where there is none."""
-    scored = [(float(weights @ [r["shown"][name] for name in FEATURES]), r["gain"]) for r in frame["rows"]]
-    return max(scored, default=None)
+def best(frame: dict[str, Any], weights: NDArray[np.float64]) -> tuple[float, float]:
+    """Score and gain of the candidate of most score."""
+    rows = [r for r in frame["rows"] if r["kind"] != TRUE]
+    return max((float(weights @ [r["shown"][name] for name in FEATURES]), float(r["gain"])) for r in rows)
 
 
 def logistic(
@@ -187,7 +191,7 @@ def logistic(
 
 def misfits(frames: list[dict[str, Any]]) -> NDArray[np.float64]:
     """The logarithm of the misfit as a linear function of what is shown: of candidates that would be taken."""
-    rows = [r for frame in frames for r in frame["rows"] if r["gain"] > 0]
+    rows = [r for frame in frames for r in frame["rows"] if r["gain"] > 0 and r["kind"] != TRUE]
     x = np.array([[1.0, *(r["shown"][name] for name in FEATURES)] for r in rows])
     y = np.log(np.maximum([r["misfit"] for r in rows], 1e-3))
     return np.linalg.solve(x.T @ x + np.diag([1e-6, *[1.0] * len(FEATURES)]), x.T @ y)
@@ -212,29 +216,20 @@ def judged(frames: list[dict[str, Any]]) -> dict[str, Any]:
     """What the fit reaches on frames that were left out of it."""
     said, gains, ideal = [], [], []
     for fold in range(FOLDS):
-        kept = [frame for n, frame in enumerate(frames) if n % FOLDS != fold]
-        weights, (slope, offset) = fitted(kept)
+        weights, line = fitted([frame for n, frame in enumerate(frames) if n % FOLDS != fold])
         for frame in frames[fold::FOLDS]:
-            one = best(frame, weights)
-            score, gain = (-9.0, 0.0) if one is None else one
-            said.append(1 / (1 + np.exp(-(slope * score + offset))))
-            gains.append(gain if said[-1] >= 0.5 else 0.0)
-            ideal.append(max([0.0, *(r["gain"] for r in frame["rows"])]))
-            said[-1] = said[-1] if one is not None else 0.0
-    won = np.array([(best_gain or (0.0, 0.0))[1] > 0 for best_gain in _all(frames)])
-    result = figures(np.array(said), won)
-    result |= {"gain": round(float(np.mean(gains)), 2), "best": round(float(np.mean(ideal)), 2)}
-    return result | {"worse": int((np.array(gains) < -0.1).sum()), "worst": round(float(min(gains)), 2)}
-
-
-def _all(frames: list[dict[str, Any]]) -> list[tuple[float, float] | None]:
-    order = [frame for fold in range(FOLDS) for frame in frames[fold::FOLDS]]
-    found = []
-    for fold in range(FOLDS):
-        weights, _ = fitted([frame for n, frame in enumerate(frames) if n % FOLDS != fold])
-        found += [best(frame, weights) for frame in frames[fold::FOLDS]]
-    assert len(found) == len(order)
-    return found
+            score, gain = best(frame, weights)
+            said.append(1 / (1 + np.exp(-(line @ [score, 1.0]))))
+            gains.append(gain)
+            ideal.append(max([0.0, *(r["gain"] for r in frame["rows"] if r["kind"] != TRUE)]))
+    sure, gain = np.array(said), np.array(gains)
+    taken = np.where(sure >= SURE, gain, 0.0)
+    return figures(sure, gain > 0) | {
+        "gain": round(float(taken.mean()), 2),
+        "gain of the best": round(float(np.mean(ideal)), 2),
+        "worse": int((taken < -0.1).sum()),
+        "worst": round(float(taken.min()), 2),
+    }
 
 
 def checked(folder: Path, number: int) -> tuple[float, float] | None:
@@ -285,18 +280,22 @@ def main() -> None:
             (args.cache / f"{number}.json").write_text(json.dumps(frame))
     read = [json.loads((args.cache / f"{n}.json").read_text()) for n in numbers]
     frames = [frame for frame in read if frame is not None]
+    table = table_of([frame for frame in frames if any(r["kind"] != TRUE for r in frame["rows"])])
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    print(json.dumps(table["left out"]))
+
+
+def table_of(frames: list[dict[str, Any]]) -> dict[str, Any]:
+    """What goes into the package."""
     weights, (slope, offset) = fitted(frames)
     off = misfits(frames)
-    reached = judged(frames)
-    table = {
+    return {
         "date": datetime.date.today().isoformat(),
         "weights": dict(zip(FEATURES, weights.round(4).tolist(), strict=True)),
         "confidence": [round(float(slope), 4), round(float(offset), 4)],
         "misfit": dict(zip(("offset", *FEATURES), off.round(4).tolist(), strict=True)),
-        "left out": reached,
+        "left out": judged(frames),
     }
-    TABLE.write_text(json.dumps(table, indent=1) + "\n")
-    print(json.dumps(reached))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def apply(
             metavar="FILE|SPEC|NAME",
             help="The blur kernel: a .npy, .npz, .png, .tif, .mat, .csv or .txt file, or one by name, such as "
             "motion:length=15,angle=30, defocus:radius=4 or gaussian:sigma=2. motion, defocus or gaussian alone: how "
-            "long, how wide is found from each picture. Default: the kernel is found from each picture.",
+            "long, how wide is found from each picture; points: read off its stars or "
+            "beads. Default: the kernel is found from each picture.",
         ),
     ] = None,
     flip_kernel: FlipKernel = None,

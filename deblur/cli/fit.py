@@ -54,7 +54,8 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="taps: a kernel (default); masked: masked convolutions that are inverted exactly, from a pair.",
+            help="auto (default): what explains the picture best, a named blur, points, free taps or no blur; taps: "
+            "free taps; masked: masked convolutions that are inverted exactly, from a pair.",
         ),
     ] = None,
     parametric: Annotated[
@@ -62,7 +63,7 @@ def fit(
         typer.Option(
             metavar="NAME",
             help="Fit a named blur in place of free taps, robust where there is little texture: "
-            "motion, defocus, gaussian, or auto for the one with most evidence.",
+            "motion, defocus, gaussian, auto for the likeliest of them, or points: read off stars or beads.",
         ),
     ] = None,
     noise: Noise = None,

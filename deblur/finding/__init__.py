@@ -19,7 +19,7 @@ from deblur.picture import Picture
 from deblur.progress import OnStep, Step
 from deblur.psf import Kernel
 
-__all__ = ["find"]
+__all__ = ["SURE", "find"]
 
 AREA = 768 * 768
 """Pixels that a kernel is looked for in, at most: the part with the most texture."""

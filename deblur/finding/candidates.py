@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deblur.errors import KernelError
-from deblur.estimation.blind import BlindEstimator
+from deblur.estimation import estimator
 from deblur.estimation.families import POINTS, tried
 from deblur.estimation.parametric import search
 from deblur.estimation.points import Points
@@ -73,9 +73,8 @@ def points(gray: Gray, options: FitOptions, on_step: OnStep | None) -> list[Cand
 def free(gray: Gray, options: FitOptions, on_step: OnStep | None) -> list[Candidate]:
     """Free taps: the best kernel, and those that explain the frame nearly as well."""
     size = options.size if isinstance(options.size, int) else None
-    found = BlindEstimator(size=size, compare=0)(
-        [gray.frame], masks=[gray.mask], sigma=gray.plane.sigma, on_step=on_step
-    )
+    look = estimator(model="taps", size=size, settings={"compare": 0, **options.settings})
+    found = look([gray.frame], masks=[gray.mask], sigma=gray.plane.sigma, on_step=on_step)
     kernels = [found.kernel, *found.kernel.alternatives[:ALTERNATIVES]]
     return [
         Candidate(kernel=one, kind="free", free=True, warnings=found.warnings[: n == 0])

@@ -4,7 +4,6 @@ What a frame shows of a kernel is a handful of numbers, all 0 for no blur:
 
     spectrum    evidence for its zeros and its fall in the frame's spectrum, in nats a frequency (`estimation.marginal`)
     edges       the logarithm of how much less its simplest scene costs than the frame itself (`estimation.blind.l0`)
-    gradients   how much more evident the frame's gradients are by it (`estimation.blind.evidence`)
     turned      how much more it misses the frame, and the more edges its scene takes, turned by 180 degrees, and
     smaller     the same of a smaller one (`kernel_trial`)
     missed      by how much it misses the frame itself
@@ -28,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.estimation.blind.candidates import Judge
-from deblur.estimation.blind.evidence import evidence
 from deblur.estimation.marginal import Evidence
 from deblur.finding.candidates import Candidate
 from deblur.finding.gray import Gray
@@ -40,19 +38,22 @@ __all__ = ["FEATURES", "LIMITS", "Weighed", "Weighing", "misfit"]
 LIMITS: dict[str, tuple[float, float]] = {
     "spectrum": (-0.05, 0.3),
     "edges": (-0.6, 0.4),
-    "gradients": (-0.3, 0.4),
     "turned": (-0.5, 1.0),
     "smaller": (-0.6, 1.0),
     "missed": (0.0, 1.5),
-    "unseen": (0.0, 1.0),
     "free": (0.0, 1.0),
     "small": (0.0, 1.0),
     "tiny": (0.0, 1.0),
+    "blurred": (0.0, 1.0),
 }
-"""What is weighed, and between which values it counts. The last three only the kernel says: whether its taps are free,
-how small its blur is, and whether that is less than a pixel, which a sharp picture has too."""
+"""What is weighed, and between which values it counts. The last four only the kernel says: whether its taps are free,
+how small its blur is, whether that is less than a pixel, which a sharp picture has too, and that there is one."""
 
 FEATURES = tuple(LIMITS)
+
+MISFITS = (0.008, 0.014)
+"""The least and the most misfit that a kernel found blind is given: more is a shift, which nobody sees, and less gains
+nothing (docs/experiments/finding.md)."""
 
 TINY = 0.9
 """The spread in pixels below which a blur is tiny."""
@@ -93,7 +94,6 @@ class Weighing:
         self.gray, self.options = gray, options
         self._spectra = Evidence(*gray.spectrum, 2, coded=gray.bands, upright=True)
         self._judges: dict[int, tuple[Judge, float]] = {}
-        self._bare = evidence([gray.plane], _DELTA)
 
     def __call__(self, candidate: Candidate) -> Weighed:
         """A candidate with what the frame shows of it, and its score."""
@@ -111,8 +111,8 @@ class Weighing:
         numbers = {
             "spectrum": self._spectra.gains([taps])[0],
             "edges": math.log(plain / judge.energy(taps)),
-            "gradients": self._bare - evidence([self.gray.plane], taps),
             "free": float(candidate.free),
+            "blurred": 1.0,
         }
         if trial is None:
             return {**dict.fromkeys(FEATURES, 0.0), **numbers}
@@ -121,7 +121,6 @@ class Weighing:
             "turned": -trial.mirrored,
             "smaller": -trial.beyond,
             "missed": trial.missed + 0.3,
-            "unseen": trial.unseen - 0.4,
             "small": 1 / (1 + trial.spread),
             "tiny": (TINY - trial.spread) / 0.5,
         }
@@ -147,7 +146,7 @@ def misfit(one: Weighed) -> float:
     """What its blurred scene misses the frame by, beside noise, as a share of the frame's span."""
     weights = table()["misfit"]
     terms = (weights[name] * min(max(value, low), high) for name, value, low, high in _limited(one.shown))
-    return math.exp(weights["offset"] + sum(terms))
+    return min(max(math.exp(weights["offset"] + sum(terms)), MISFITS[0]), MISFITS[1])
 
 
 @lru_cache(maxsize=1)
