@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from deblur.estimation import estimator
 from deblur.estimation import region as regions
 from deblur.estimation.estimate import Estimate, Region
 from deblur.finding.candidates import NONE, asked
@@ -27,12 +28,13 @@ AREA = 768 * 768
 SHARES = {"named": 0.2, "points": 0.22, "free": 0.95}
 """How far a search is after each kind of candidates."""
 
-SURE = 0.5
-"""The probability of being better than the file from which on a kernel is taken."""
+SURE = 0.7
+"""The probability of being better than the file from which on a kernel is taken: at .5 one of ten frames comes out worse
+for it, and next to nothing is gained (docs/experiments/finding.md)."""
 
-EVIDENT = 0.12
-"""Evidence in a frame's spectrum, in nats a frequency, from which on a named blur that leads is taken for the whole
-answer, and the free taps, which take far longer, are not looked for."""
+EVIDENT = 0.85, 0.07
+"""Confidence, and evidence in a frame's spectrum in nats a frequency, from which on a named blur is the whole answer: free
+taps take far longer, and are not looked for."""
 
 OTHERS = 3
 """Kernels that are kept beside the chosen one."""
@@ -54,6 +56,10 @@ def find(picture: Picture, options: FitOptions, on_step: OnStep | None = None) -
     """
     start = time.perf_counter()
     restoring = options.restoring()
+    size = options.size if isinstance(options.size, int) else None
+    estimator(
+        parametric=options.parametric, size=size, settings=options.settings
+    )  # refuses what is no setting, at once
     gray = Gray.of(picture, restoring)
     height, width = gray.plane.values.shape
     place = _place(gray)
@@ -98,7 +104,7 @@ def _place(gray: Gray) -> Region:
 
 
 def _evident(one: Weighed) -> bool:
-    return not one.candidate.free and one.shown["spectrum"] >= EVIDENT and one.confidence > 0.9
+    return one.confidence >= EVIDENT[0] and one.shown["spectrum"] >= EVIDENT[1]
 
 
 def _recorded(chosen: Weighed, ranked: list[Weighed]) -> Kernel:

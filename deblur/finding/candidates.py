@@ -75,7 +75,9 @@ def free(gray: Gray, options: FitOptions, on_step: OnStep | None) -> list[Candid
     size = options.size if isinstance(options.size, int) else None
     look = estimator(model="taps", size=size, settings={"compare": 0, **options.settings})
     found = look([gray.frame], masks=[gray.mask], sigma=gray.plane.sigma, on_step=on_step)
-    kernels = [found.kernel, *found.kernel.alternatives[:ALTERNATIVES]]
+    source = found.kernel.source
+    others = [one.replaced(source=source) for one in found.kernel.alternatives[:ALTERNATIVES]]
+    kernels = [found.kernel, *others]
     return [
         Candidate(kernel=one, kind="free", free=True, warnings=found.warnings[: n == 0])
         for n, one in enumerate(kernels)

@@ -32,6 +32,7 @@ from deblur.finding.candidates import Candidate
 from deblur.finding.gray import Gray
 from deblur.kernel_trial import tried
 from deblur.options import ApplyOptions
+from deblur.psf.kernel import MISFIT
 
 __all__ = ["FEATURES", "LIMITS", "Weighed", "Weighing", "misfit"]
 
@@ -52,8 +53,8 @@ how small its blur is, whether that is less than a pixel, which a sharp picture 
 FEATURES = tuple(LIMITS)
 
 MISFITS = (0.008, 0.014)
-"""The least and the most misfit that a kernel found blind is given: more is a shift, which nobody sees, and less gains
-nothing (docs/experiments/finding.md)."""
+"""The least and the most misfit that free taps are given: more is a shift, which nobody sees, and less gains nothing
+(docs/experiments/finding.md). A blur with a name has the usual one."""
 
 TINY = 0.9
 """The spread in pixels below which a blur is tiny."""
@@ -144,6 +145,8 @@ def _limited(shown: Mapping[str, float]) -> list[tuple[str, float, float, float]
 
 def misfit(one: Weighed) -> float:
     """What its blurred scene misses the frame by, beside noise, as a share of the frame's span."""
+    if not one.candidate.free:
+        return MISFIT
     weights = table()["misfit"]
     terms = (weights[name] * min(max(value, low), high) for name, value, low, high in _limited(one.shown))
     return min(max(math.exp(weights["offset"] + sum(terms)), MISFITS[0]), MISFITS[1])

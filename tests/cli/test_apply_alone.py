@@ -15,7 +15,7 @@ import pytest
 import tifffile
 from skimage import data
 
-from deblur import estimation, images, psf
+from deblur import fitting, images, psf
 from deblur.cli import main
 from deblur.errors import FileError
 from deblur.estimation import Estimate
@@ -70,12 +70,12 @@ SEEN: list[tuple[int, ...]] = []
 @pytest.fixture
 def guess(monkeypatch: pytest.MonkeyPatch) -> None:
     SEEN.clear()
-    monkeypatch.setitem(estimation.ESTIMATORS, "blind", Guess)
+    monkeypatch.setattr(fitting, "find", lambda picture, *_: Guess()([picture.pixels]))
 
 
 @pytest.fixture
 def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(estimation.ESTIMATORS, "blind", Nothing)
+    monkeypatch.setattr(fitting, "find", lambda picture, *_: Nothing()([picture.pixels]))
 
 
 def _read(name: str) -> np.ndarray:
