@@ -16,7 +16,7 @@ one of few edges, a part of the true kernel can explain the frame by a scene wit
     F(k) + 0.2 log E(k)
 
 Both judge by edges, which drown in noise; the misfit D of the scene that the learned prior restores (`learned`) does
-not. So in noise, for kernels up to 64 taps, 0.1 min(1, (sigma / .004)^2) log D is added for the best of the short list.
+not. So in noise, for kernels up to 37 taps, 0.1 min(1, (sigma / .004)^2) log D is added for the best of the short list.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
 SHARE = 0.2  # of log E in the score
 LEARNED = 0.1  # of log D, in noise
-PART = (128, 256)  # pixels a side that D is computed from
+PART = (128, 148)  # pixels a side that D is computed from
 QUIET = 0.004  # noise below which log D tells less than its share
 
 
