@@ -16,7 +16,7 @@ one of few edges, a part of the true kernel can explain the frame by a scene wit
     F(k) + 0.2 log E(k)
 
 Both judge by edges, which drown in noise; the misfit D of the scene that the learned prior restores (`learned`) does
-not. So in noise 0.1 min(1, (sigma / .004)^2) log D is added for the best of the short list.
+not. So in noise, for kernels up to 37 taps, 0.1 min(1, (sigma / .004)^2) log D is added for the best of the short list.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEPTH = 3  # levels of a pyramid that hand in a kernel
 ALIKE = 0.97  # similarity from which two kernels are one on the short list
 SHARE = 0.2  # of log E in the score
 LEARNED = 0.1  # of log D, in noise
-PART = (128, 256)  # pixels a side that D is computed from
+PART = (128, 148)  # pixels a side that D is computed from
 QUIET = 0.004  # noise below which log D tells less than its share
 
 
@@ -82,16 +82,17 @@ class Judge:
 
     @property
     def share(self) -> float:
-        """What log D counts: the more the more noise there is, and nothing where there is little."""
+        """What log D counts: the more the more noise there is; nothing in little noise or where kernels are large."""
+        if self.margin > PART[1] // 4:
+            return 0.0
         noise = min(1.0, max(plane.sigma for plane in self.planes) / QUIET) ** 2
         return LEARNED * noise if noise > 0.4 else 0.0
 
     def second_opinion(self, kernel: Array) -> float:
         """What the learned prior adds to the score."""
-        kernel = taps.tight(kernel)
-        side = int(np.clip(4 * kernel.shape[0], *PART))
-        parts = [best_part(plane, side) for plane in self.planes]
-        return self.share * float(np.log(max(misfit(parts, kernel), 1e-12)))
+        side = int(np.clip(4 * self.margin, *PART))
+        parts = [best_part(plane, side) for plane in self.planes]  # the same ones for every kernel
+        return self.share * float(np.log(max(misfit(parts, taps.tight(kernel)), 1e-12)))
 
 
 def short_list(found: Sequence[Candidate], count: int) -> list[Candidate]:

@@ -13,6 +13,7 @@ from deblur.estimation.blind.candidates import Candidate, Judge, short_list
 from deblur.estimation.blind.descent import Descent
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.pyramid import Plane
+from deblur.estimation.blind.scouting import View, outlined
 from deblur.estimation.blind.variational import Variational
 from deblur.estimation.blind.workers import Progress, each
 
@@ -49,6 +50,7 @@ def choose(
     refine: bool,
     descent: int,
     progress: Progress,
+    coarse: View | None = None,
 ) -> Choice:
     """Choose among candidates.
 
@@ -60,10 +62,14 @@ def choose(
         refine: whether to refine the best of them, too.
         descent: steps of gradient descent for the best of them; 0 for none.
         progress: told of the progress, a part for every kernel that is weighed or refined.
+        coarse: a small copy of the frames whose score is added: what large kernels differ in shows there.
     """
 
     def scored(one: Candidate) -> Candidate:
         score = judge.score(one.kernel, one.energy)
+        if coarse is not None:
+            small = outlined(one.kernel, coarse.scale)
+            score += coarse.judge.score(small, coarse.judge.energy(small))
         progress(1.0)
         return replace(one, score=score)
 

@@ -33,13 +33,11 @@ class Trust:
 def confidence(choice: Choice, scouts: Sequence[Scout], judge: Judge) -> Trust:
     """How much the starts' kernels look like the chosen one, and what is odd about it.
 
-    `found` are the candidates of the starts alone: a second climb agrees with where it began.
-
-    Each start's best kernel is compared with the chosen one, before its refinement, at the best shift and in detail
-    (`taps.similarity` at half a pixel: smoother, kernels that are wrong look alike). The agreement is the mean; the
-    confidence rises linearly from 0 at an agreement of .6 to 1 at full agreement. Runs that start apart, and see
-    different edges, end together where the frame determines the kernel. It is no probability: a low one says that the
-    choice was between several.
+    Every scout's kernel, of all windows that hold the chosen one, is compared with that before its refinement, at the
+    scale of the scout, at the best shift and in detail (`taps.similarity` at half a pixel: smoother, kernels that are
+    wrong look alike). The agreement is the mean; the confidence rises linearly from 0 at an agreement of .6 to 1 at
+    full agreement. Runs that start apart, and see different edges, end together where the frame determines the kernel.
+    It is no probability: a low one says that the choice was between several.
     """
     chosen, kernel = choice.best, choice.best.kernel
     used = taps.extent(taps.prune(kernel))

@@ -20,7 +20,7 @@ from deblur.estimation.blind.learned import Learned
 from deblur.estimation.blind.periodic import Array
 from deblur.estimation.blind.planes import plane
 from deblur.estimation.blind.pyramid import STEP, Plane, climb, odd
-from deblur.estimation.blind.scouting import Scout, ladder, scouted, windows
+from deblur.estimation.blind.scouting import NEAR, Scout, View, ladder, scouted, windows
 from deblur.estimation.blind.starts import AGAIN, SCOUT, STARTS
 from deblur.estimation.blind.uniformity import DIFFERENT, exchanged
 from deblur.estimation.blind.workers import Progress, each
@@ -144,6 +144,7 @@ class BlindEstimator:
             refine=self.refine,
             descent=self.descent,
             progress=progress,
+            coarse=View.of(planes, side) if side > NEAR else None,
         )
         if self.refine:
             progress.phase("refinement", 0.95)

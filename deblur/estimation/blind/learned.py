@@ -42,7 +42,7 @@ __all__ = ["Learned", "misfit"]
 MISFIT = 0.015
 """What the blurred scene misses the frame by, as a share of the frame's range."""
 
-SIDES = (192, 320)
+SIDES = (256, 320)
 """Pixels a side that the refinement looks at, from small kernels to large ones."""
 
 _PRIOR = FlowPrior(steps=6, first=0.2, weight=0.5)

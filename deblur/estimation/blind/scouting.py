@@ -27,13 +27,13 @@ from deblur.estimation.blind.pyramid import STEP, Plane, climb, odd, shrunk
 from deblur.estimation.blind.starts import STARTS, TEXT
 from deblur.estimation.blind.workers import Progress, each
 
-__all__ = ["Scout", "View", "ladder", "outlined", "scouted", "windows"]
+__all__ = ["NEAR", "Scout", "View", "ladder", "outlined", "scouted", "windows"]
 
 SIDES = (13, 19, 27, 37, 51, 73, 103, 151)
 BEYOND = (1.0, 1.4, 2.0)
 """Windows to try where the side is given, in units of it."""
 NEAR = 37
-"""The largest window that is tried in a copy with detail."""
+"""The largest window that is tried in a copy with detail; larger kernels are also judged in a smaller one."""
 PAGE = (27, 73)
 """Windows that are tried on plain ground, from and to."""
 PLAIN = 0.1
