@@ -29,12 +29,12 @@ SHARES = {"named": 0.2, "points": 0.22, "free": 0.95}
 """How far a search is after each kind of candidates."""
 
 SURE = 0.7
-"""The probability of being better than the file from which on a kernel is taken: at .5 one of ten frames comes out worse
-for it, and next to nothing is gained (docs/experiments/finding.md)."""
+"""The probability of being better than the file from which on a kernel is taken: at .5 more frames come out worse for it,
+and next to nothing is gained (docs/experiments/finding.md)."""
 
 EVIDENT = 0.85, 0.07
-"""Confidence, and evidence in a frame's spectrum in nats a frequency, from which on a named blur is the whole answer: free
-taps take far longer, and are not looked for."""
+"""Confidence, and evidence in a frame's spectrum in nats a frequency, from which on a named blur is the whole answer:
+free taps take far longer, and are not looked for."""
 
 OTHERS = 3
 """Kernels that are kept beside the chosen one."""
