@@ -4,6 +4,7 @@
 #   make test        format, lint, types, floors, tests (the slow ones left out)
 #   make test-slow   the tests that take longer
 #   make bench       the numbers that the README quotes, with their peers
+#   make calibrate   fit again what kernels found blind are weighed by: FOLDER=photographs, hours
 #   make lint        all the checks of `make test` but the tests
 
 PYTHON ?= python3
@@ -12,10 +13,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint format clean
+.PHONY: help demo test test-slow bench calibrate lint format clean
 
 help:
-	@sed -n '3,7s/^#  *//p' Makefile
+	@sed -n '3,8s/^#  *//p' Makefile
 
 # The stamp is written last: an environment that was left half made (an interrupted download, a moved Python) is
 # completed, or made anew where its Python no longer runs; a change of what is built or needed installs again.
@@ -49,6 +50,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/quadrant.py
 	$(BIN)/python benchmarks/solve.py
 	$(BIN)/python benchmarks/fit.py
+
+calibrate: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/calibrate.py $(FOLDER)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

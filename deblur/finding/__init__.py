@@ -29,7 +29,7 @@ SHARES = {"named": 0.2, "points": 0.22, "free": 0.95}
 """How far a search is after each kind of candidates."""
 
 SURE = 0.7
-"""The probability of being better than the file from which on a kernel is taken: at .5 more frames come out worse for it,
+"""The probability of being better than the file from which on a kernel is taken: at .5 more frames come out worse,
 and next to nothing is gained (docs/experiments/finding.md)."""
 
 EVIDENT = 0.85, 0.07
