@@ -36,8 +36,8 @@ AREA = 512 * 512
 USUAL = 64
 """Side of the kernel for which so many are used, a square of eight times that. Larger kernels have more pixels, up to
 four times as many, smaller ones fewer."""
-LEAST = 0.25
-"""The smallest share of them."""
+LEAST = 256 * 256
+"""Pixels that every kernel has, as far as so many are used at all."""
 
 CLIMBERS = 4
 """How many of the scouts' kernels climb to full size."""
@@ -60,7 +60,8 @@ class BlindEstimator:
         refine: whether to refine the best kernels; a refined one is taken where its score is better.
         passes: of the last refinement, by the learned prior (`learned`); 0 leaves it out. For `refine` only.
         descent: steps of gradient descent through the restoration for the best kernels; 0 leaves it out.
-        area: pixels of a frame that are used for a kernel of 64 taps; from a quarter to four times as many for others.
+        area: pixels of a frame that are used for a kernel of 64 taps: fewer for smaller ones, up to four times as many
+            for larger ones.
         compare: how many further regions of a large frame to compare the kernel with.
 
     Example:
@@ -225,7 +226,7 @@ class BlindEstimator:
     def _places(self, one: Plane, side: int) -> list[Region]:
         """The region to look at for a kernel of this side, and those to compare it with."""
         height, width = one.values.shape
-        area = round(self.area * float(np.clip((side / USUAL) ** 2, LEAST, 4)))
+        area = max(min(LEAST, self.area), round(self.area * min((side / USUAL) ** 2, 4)))
         rows, columns = regions.sides((height, width), area)
         if (rows, columns) == (height, width):
             return [(0, 0, width, height)]
