@@ -47,6 +47,7 @@ TABLE = Path(__file__).parent.parent / "deblur" / "finding" / "table.json"
 REACH, CUT = 10, 12
 TRUE = "true"  # the kind of the kernel that blurred a frame: it teaches, and is never chosen
 RIDGE = 0.05
+LARGE = 7
 FOLDS = 8
 
 
@@ -76,6 +77,9 @@ def made(folder: Path, number: int) -> Made:
     noise, quality = float(np.exp(g.uniform(np.log(0.004), np.log(0.03)))), int(g.integers(55, 98))
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     side = int(g.choice([200, 256, 300]))
+    if number % 8 == LARGE:  # a large shake in a larger frame of little noise
+        spec = f"shake:size={2 * int(g.integers(14, 36)) + 1},seed={int(g.integers(1, 10**6))}"
+        kernel, side, noise, quality = psf.make(spec), 480, 0.004, 98
     rows, columns = (side + n - 1 for n in kernel.shape)
     while True:
         with Image.open(files[int(g.integers(len(files)))]) as opened:

@@ -45,10 +45,12 @@ LIMITS: dict[str, tuple[float, float]] = {
     "free": (0.0, 1.0),
     "small": (0.0, 1.0),
     "tiny": (0.0, 1.0),
+    "slight": (0.0, 1.0),
     "blurred": (0.0, 1.0),
 }
-"""What is weighed, and between which values it counts. The last four only the kernel says: whether its taps are free,
-how small its blur is, whether that is less than a pixel, which a sharp picture has too, and that there is one."""
+"""What is weighed, and between which values it counts. The last five only the kernel says: whether its taps are free,
+how small its blur is, whether that is less than a pixel, which a sharp picture has too, whether it is a slight one with a
+name, which goes a little way towards any blur, and that there is one."""
 
 FEATURES = tuple(LIMITS)
 
@@ -56,8 +58,8 @@ MISFITS = (0.008, 0.014)
 """The least and the most misfit that free taps are given: more is a shift, which nobody sees, and less gains nothing
 (docs/experiments/finding.md). A blur with a name has the usual one."""
 
-TINY = 0.9
-"""The spread in pixels below which a blur is tiny."""
+TINY, SLIGHT = 0.9, 1.6
+"""The spread in pixels below which a blur is tiny, and below which it is slight."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,6 +126,7 @@ class Weighing:
             "missed": trial.missed + 0.3,
             "small": 1 / (1 + trial.spread),
             "tiny": (TINY - trial.spread) / 0.5,
+            "slight": 0.0 if candidate.free else (SLIGHT - trial.spread) / SLIGHT,
         }
 
     def _judge(self, size: int) -> tuple[Judge, float]:
