@@ -28,13 +28,13 @@ AREA = 768 * 768
 SHARES = {"named": 0.2, "points": 0.22, "free": 0.95}
 """How far a search is after each kind of candidates."""
 
-SURE = 0.7
+SURE = 0.75
 """The probability of being better than the file from which on a kernel is taken: at .5 more frames come out worse,
 and next to nothing is gained (docs/experiments/finding.md)."""
 
 EVIDENT = 0.85, 0.07
-"""Confidence, and evidence in a frame's spectrum in nats a frequency, from which on a named blur is the whole answer:
-free taps take far longer, and are not looked for."""
+"""Confidence, and evidence in a frame's spectrum in nats a frequency, from which on a motion or a defocus is the whole
+answer: free taps take far longer, and are not looked for. A gaussian goes a little way towards any blur."""
 
 OTHERS = 3
 """Kernels that are kept beside the chosen one."""
@@ -104,7 +104,8 @@ def _place(gray: Gray) -> Region:
 
 
 def _evident(one: Weighed) -> bool:
-    return one.confidence >= EVIDENT[0] and one.shown["spectrum"] >= EVIDENT[1]
+    known = _name(one) in ("motion", "defocus", "points")
+    return known and one.confidence >= EVIDENT[0] and one.shown["spectrum"] >= EVIDENT[1]
 
 
 def _recorded(chosen: Weighed, ranked: list[Weighed]) -> Kernel:

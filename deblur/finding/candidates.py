@@ -55,7 +55,9 @@ def named(gray: Gray, options: FitOptions, on_step: OnStep | None) -> list[Candi
         on_step=on_step,
     )
     kernels = [one.kernel for one in found.families]
-    return [Candidate(kernel=kernel, kind="named") for kernel in kernels if not kernel.still]
+    if options.parametric == "none":  # no blur is a candidate of its own
+        kernels = [kernel for kernel in kernels if not kernel.still]
+    return [Candidate(kernel=kernel, kind="named") for kernel in kernels]
 
 
 def points(gray: Gray, options: FitOptions, on_step: OnStep | None) -> list[Candidate]:

@@ -49,8 +49,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "blurred": (0.0, 1.0),
 }
 """What is weighed, and between which values it counts. The last five only the kernel says: whether its taps are free,
-how small its blur is, whether that is less than a pixel, which a sharp picture has too, whether it is a slight one with a
-name, which goes a little way towards any blur, and that there is one."""
+how small its blur is, whether that is less than a pixel, which a sharp picture has too, whether it is a slight one with
+a name, which goes a little way towards any blur, and that there is one."""
 
 FEATURES = tuple(LIMITS)
 
