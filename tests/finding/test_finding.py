@@ -67,7 +67,7 @@ def test_a_named_blur_is_found_in_a_photograph(without_free: object, spec: str, 
     assert found.confidence > 0.5
 
 
-@pytest.mark.parametrize("quality", [92, 60])
+@pytest.mark.parametrize("quality", [92, pytest.param(60, marks=pytest.mark.slow)])
 def test_no_blur_is_found_in_a_sharp_photograph(without_free: object, quality: int) -> None:
     found = find(_jpeg(np.ones((1, 1)), quality=quality), FitOptions())
     assert found.kernel.still
