@@ -30,8 +30,8 @@ NAMED = 0.15
 PART = 0.4
 """Of a frame's sides, that a corner has."""
 
-SMALLEST, LARGEST = 96, 512
-"""Pixels a side of a part."""
+SMALLEST, LARGEST = 160, 512
+"""Pixels a side of a part: smaller ones differ by chance."""
 
 _ROOM = 3  # pixels by which a kernel's window grows before it is moved
 _REACH = 2  # pixels around the taps that are free
@@ -52,7 +52,7 @@ def own_share(gray: Gray, taps: NDArray[np.float64]) -> float | None:
     Example:
         >>> from deblur.options import ApplyOptions
         >>> from deblur.picture import Picture
-        >>> scene = torch.rand(64, 64, generator=torch.Generator().manual_seed(0)).numpy().repeat(5, 0).repeat(5, 1)
+        >>> scene = torch.rand(80, 80, generator=torch.Generator().manual_seed(0)).numpy().repeat(5, 0).repeat(5, 1)
         >>> blurred = ndimage.uniform_filter(scene, 5)[None]
         >>> gray = Gray.of(Picture(pixels=torch.from_numpy(blurred)), ApplyOptions(transfer="linear"))
         >>> own_share(gray, np.full((5, 5), 0.04)) < SHARED
