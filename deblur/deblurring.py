@@ -128,7 +128,7 @@ def is_unknown(kernel: Any) -> TypeGuard[str | None]:
         >>> is_unknown(None), is_unknown("motion"), is_unknown("motion:length=5,angle=0")
         (True, True, False)
     """
-    return kernel is None or (isinstance(kernel, str) and kernel in (*families.models(), "points"))
+    return kernel is None or (isinstance(kernel, str) and kernel in (*families.models(), families.POINTS))
 
 
 def found(

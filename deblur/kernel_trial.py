@@ -34,6 +34,7 @@ from deblur.measuring import Measurements, pose
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
 from deblur.psf import Kernel
+from deblur.psf.array import square
 from deblur.restoration import Problem, RichardsonLucy, coarse
 
 __all__ = ["Trial", "probability", "tried"]
@@ -157,7 +158,7 @@ class Trial:
 
 def tried(picture: Picture, kernel: Kernel, measured: Measurements, options: ApplyOptions) -> Trial | None:
     """What a frame shows of a kernel, as `probability` takes them; None where it is too small to."""
-    taps = _gray_taps(kernel)
+    taps = square(kernel.taps)
     window = middle(picture.height, SIDE), middle(picture.width, SIDE)
     part = picture.window(*window)
     size = len(taps)
@@ -250,16 +251,6 @@ def _gray(problem: Problem, taps: _Taps) -> Problem:
         curve=curve if len(curve.curves) == 1 else dataclasses.replace(curve, curves=curve.curves[1:2]),
         clipped=None if clipped is None else clipped.any(0, keepdim=True),
     )
-
-
-def _gray_taps(kernel: Kernel) -> _Taps:
-    """The channels' mean, square and odd about its origin, so that it can be turned."""
-    taps = kernel.taps if kernel.ndim == 2 else kernel.taps.mean(0)
-    reach = max(max(length // 2, length - 1 - length // 2) for length in taps.shape)
-    square = np.zeros((2 * reach + 1, 2 * reach + 1))
-    top, left = (reach - length // 2 for length in taps.shape)
-    square[top : top + taps.shape[0], left : left + taps.shape[1]] = taps
-    return square
 
 
 def _shrunk(taps: _Taps) -> _Taps:

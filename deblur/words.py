@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
+from deblur.estimation.blind.taps import extent
 from deblur.psf import SHAPES, Kernel
 
 __all__ = ["of_confidence", "of_kernel", "of_share"]
@@ -37,6 +36,7 @@ def of_kernel(kernel: Kernel) -> str:
             found from.
 
     Example:
+        >>> import numpy as np
         >>> taps = np.eye(21)
         >>> of_kernel(Kernel(taps, source="one picture alone"))
         'camera shake, about 21 pixels'
@@ -87,7 +87,7 @@ def of_share(trusted: float) -> str:
 def _extent(kernel: Kernel) -> int:
     """Pixels along the longer side of the box around what is not faint."""
     taps = kernel.taps.reshape(-1, *kernel.shape[-2:]).max(0)
-    return max(int(np.ptp(places)) + 1 for places in np.nonzero(taps > FAINT * taps.max()))
+    return extent(taps, FAINT)
 
 
 def _motion(values: Parameters) -> str:

@@ -18,6 +18,7 @@ from deblur.estimation.estimate import Region
 from deblur.estimation.marginal import Evidence, power
 from deblur.finding.gray import Gray
 from deblur.layout import middle
+from deblur.psf.array import square
 
 __all__ = ["NAMED", "SHARED", "differing", "own_share"]
 
@@ -59,13 +60,10 @@ def own_share(gray: Gray, taps: NDArray[np.float64]) -> float | None:
         True
     """
     parts = _parts(gray)
-    reach = max(max(n // 2, n - 1 - n // 2) for n in taps.shape) + _ROOM
-    if not parts or min(parts[0][2:]) < max(SMALLEST, 3 * (2 * reach + 1)):
+    given = square(taps, room=_ROOM)
+    if min(parts[0][2:]) < max(SMALLEST, 3 * len(given)):
         return None
-    square = np.zeros((2 * reach + 1, 2 * reach + 1))
-    top, left = (reach - n // 2 for n in taps.shape)
-    square[top : top + taps.shape[0], left : left + taps.shape[1]] = taps
-    shared = _moved(_evidence(gray), square, 20)
+    shared = _moved(_evidence(gray), given, 20)
     own = everything = 0.0
     for part in parts:
         evidence = _evidence(gray.part(part))

@@ -24,7 +24,6 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deblur.estimation.blind.candidates import Judge
 from deblur.estimation.marginal import Evidence
@@ -32,6 +31,7 @@ from deblur.finding.candidates import Candidate
 from deblur.finding.gray import Gray
 from deblur.kernel_trial import tried
 from deblur.options import ApplyOptions
+from deblur.psf.array import square
 from deblur.psf.kernel import MISFIT
 
 __all__ = ["FEATURES", "LIMITS", "Weighed", "Weighing", "misfit"]
@@ -108,7 +108,7 @@ class Weighing:
         """What the frame shows of a candidate, by the names in `FEATURES`; nothing of no blur."""
         if candidate.kernel.still:
             return {}
-        taps = _square(candidate.kernel.taps)
+        taps = square(candidate.kernel.taps, least=2).astype(np.float32)
         judge, plain = self._judge(len(taps))
         trial = tried(self.gray.picture, candidate.kernel, self.gray.measured, self.options)
         numbers = {
@@ -160,13 +160,3 @@ def table() -> dict[str, Any]:
     """The fitted weights."""
     text = files("deblur.finding").joinpath("table.json").read_text(encoding="utf-8")
     return dict(json.loads(text))
-
-
-def _square(taps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Gray taps, square and odd about their origin, at least 5 a side."""
-    gray = taps if taps.ndim == 2 else taps.mean(0)
-    reach = max(2, *(max(n // 2, n - 1 - n // 2) for n in gray.shape))
-    square = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    top, left = (reach - n // 2 for n in gray.shape)
-    square[top : top + gray.shape[0], left : left + gray.shape[1]] = gray
-    return square

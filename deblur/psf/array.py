@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deblur.errors import KernelError
 
-__all__ = ["check", "fits", "flip", "origin", "trim"]
+__all__ = ["check", "fits", "flip", "origin", "square", "trim"]
 
 Array = NDArray[np.float64]
 
@@ -80,6 +80,27 @@ def origin(shape: Sequence[int]) -> tuple[int, int]:
         (2, 2)
     """
     return shape[-2] // 2, shape[-1] // 2
+
+
+def square(kernel: ArrayLike, *, room: int = 0, least: int = 0) -> Array:
+    """The taps of all channels' mean in an odd square about their origin.
+
+    Args:
+        kernel: (kh, kw), or (C, kh, kw).
+        room: pixels beyond what the taps reach.
+        least: pixels that the square reaches from its middle at least.
+
+    Example:
+        >>> square([[1.0, 3.0]]).tolist()
+        [[0.0, 0.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    taps = np.asarray(kernel, dtype=np.float64)
+    taps = taps if taps.ndim == 2 else taps.mean(0)
+    reach = max(least, room + max(max(length // 2, length - 1 - length // 2) for length in taps.shape))
+    grown = np.zeros((2 * reach + 1, 2 * reach + 1))
+    top, left = (reach - length // 2 for length in taps.shape)
+    grown[top : top + taps.shape[0], left : left + taps.shape[1]] = taps
+    return grown
 
 
 def fits(kernel: Array, frame_shape: Sequence[int]) -> None:
