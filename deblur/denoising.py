@@ -75,7 +75,7 @@ def remove_noise(
         if on_step is not None:
             on_step(Step(index, total))
 
-    with using_threads(options.threads):
+    with using_threads(options.threads, picture.height * picture.width):
         believed = believed_pixels(picture, saturation_level("auto", picture.ceiling))
         given = options.noise
         sigma = given if isinstance(given, float | int) else estimate_sigma(*sample(shown, believed), sharp=True)

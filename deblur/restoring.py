@@ -97,7 +97,7 @@ def restore(
     device = device_named(options.device)
     if kernel.still and options.trust == "auto":
         return _left(given.stored, time.perf_counter() - start)
-    with using_threads(options.threads):
+    with using_threads(options.threads, picture.height * picture.width):
         frame = picture if whole is None else given.frame
         measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
         method, restorer = auto.choose(

@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         interrupt.watch()
         _keep_memory()
+        _wait_quietly()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if words and _is_picture(words[0]):
@@ -112,6 +113,14 @@ def _keep_memory() -> None:
         return
     for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
         mallopt(parameter, value)
+
+
+def _wait_quietly() -> None:
+    """Let idle threads spin for some 30 microseconds, then sleep: on a busy machine they take the processor from those
+    that they wait for, and a thumbnail took twice as long (benchmarks/busy.py)."""
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"  # GNU's, read when torch loads it
+        os.environ["KMP_BLOCKTIME"] = "0"  # LLVM's and Intel's
 
 
 def _application() -> typer.Typer:

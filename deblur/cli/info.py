@@ -23,7 +23,6 @@ def info(as_json: Json = False) -> None:
 
 
 def _collect() -> dict[str, object]:
-    import os
     import platform
     from importlib import import_module
 
@@ -31,6 +30,7 @@ def _collect() -> dict[str, object]:
 
     import deblur
     from deblur import psf, restoration
+    from deblur.device import processors
     from deblur.ops import _cuda, _native
 
     native = _native.describe() if _native.available() else f"none, the slower reference serves: {_native.why_not()}"
@@ -43,7 +43,7 @@ def _collect() -> dict[str, object]:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: str(import_module(name).__version__) for name in packages},
         "native_kernels": native,
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()}",
+        "threads": f"{torch.get_num_threads()} of {processors()}",
         "gpu": gpus or "none",
         "cuda_kernels": [_cuda.describe(i) for i in range(len(gpus))] or f"none: {_cuda.why_not()}",
         "methods": list(restoration.RESTORERS),
