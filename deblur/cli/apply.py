@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from deblur.cli import outputs
 from deblur.cli.options import (
     Black,
     Color,
@@ -16,6 +17,7 @@ from deblur.cli.options import (
     Json,
     Mask,
     Noise,
+    OnExists,
     Part,
     Prior,
     Quality,
@@ -58,6 +60,7 @@ def apply(
         ),
     ] = None,
     force: Force = False,
+    on_exists: OnExists = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +173,7 @@ def apply(
         kernel_out=kernel_out,
         report=report,
         truth=truth,
-        force=force,
+        exists=outputs.on_exists(on_exists, force, len(images)),
         as_json=as_json,
         read=read,
     )

@@ -22,7 +22,7 @@ from deblur.progress import Step
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note"]
+__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "skipped"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
@@ -38,6 +38,14 @@ def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
 def note(text: str) -> None:
     """Say something that the user did not ask for but should know."""
     typer.echo(f"deblur: note: {_one_line(text)}", err=True)
+
+
+def skipped(source: str, reason: str, *, as_json: bool, on_stderr: bool = False) -> None:
+    """Say that nothing was done to a picture, and why."""
+    if as_json:
+        json_line({"image": source, "skipped": reason}, on_stderr=on_stderr)
+    else:
+        line(f"{source}: skipped, {reason}", on_stderr=on_stderr)
 
 
 def error(text: str) -> None:

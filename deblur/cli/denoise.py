@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deblur.cli import outputs
 from deblur.cli.options import (
     Black,
     Config,
@@ -13,6 +14,7 @@ from deblur.cli.options import (
     Force,
     Json,
     Noise,
+    OnExists,
     Part,
     Prior,
     Quality,
@@ -41,6 +43,7 @@ def denoise(
         ),
     ] = None,
     force: Force = False,
+    on_exists: OnExists = None,
     noise: Noise = None,
     strength: Strength = None,
     prior: Prior = None,
@@ -79,5 +82,13 @@ def denoise(
 
     settings = load(job.Settings, config, flags)
     read = [] if config is None else [config]
-    if job.run(images, settings, output=output, truth=truth, force=force, as_json=as_json, read=read):
+    if job.run(
+        images,
+        settings,
+        output=output,
+        truth=truth,
+        exists=outputs.on_exists(on_exists, force, len(images)),
+        as_json=as_json,
+        read=read,
+    ):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deblur.cli import outputs
 from deblur.cli.options import (
     Black,
     Color,
@@ -15,6 +16,7 @@ from deblur.cli.options import (
     Json,
     Mask,
     Noise,
+    OnExists,
     Saturation,
     Threads,
     White,
@@ -46,6 +48,7 @@ def fit(
         typer.Option(metavar="FILE", help="The sharp picture of the same scene, as large or larger by k - 1."),
     ] = None,
     force: Force = False,
+    on_exists: OnExists = None,
     size: Annotated[
         str | None,
         typer.Option(metavar="TAPS", help="Taps a side, an odd number. Default: auto, found from the picture."),
@@ -126,7 +129,16 @@ def fit(
     settings = load(job.Settings, config, flags)
     targets = job.Targets(kernel=output, restored=restore, report=report, picture=picture)
     read = [] if config is None else [config]
-    if job.run(images, sharp, settings, targets, together=together, force=force, as_json=as_json, read=read):
+    if job.run(
+        images,
+        sharp,
+        settings,
+        targets,
+        together=together,
+        exists=outputs.on_exists(on_exists, force, 1 if together or sharp else len(images)),
+        as_json=as_json,
+        read=read,
+    ):
         raise typer.Exit(1)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Kernel",
     "Mask",
     "Noise",
+    "OnExists",
     "Part",
     "Prior",
     "Quality",
@@ -50,6 +51,13 @@ FlipKernel = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that exist already.")]
+OnExists = Annotated[
+    Literal["skip", "error", "overwrite"] | None,
+    typer.Option(
+        help="What becomes of a picture whose output exists already: skip it with a line (default for several "
+        "pictures), stop with an error (default for one), or overwrite (the same as --force)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, in place of text.")]
 Color = Literal["auto", "srgb", "linear"]
 Noise = Annotated[

@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from deblur.errors import FileError, OptionError
 
-__all__ = ["STREAM", "Job", "check", "is_folder", "kernel_file", "plan", "sidecar"]
+__all__ = ["STREAM", "Exists", "Job", "check", "is_folder", "kernel_file", "on_exists", "plan", "sidecar"]
 
 STREAM = "-"
 """Stands for stdin among the inputs and for stdout as the output."""
 
 
+Exists: TypeAlias = Literal["skip", "error", "overwrite"]
+"""What becomes of a picture whose output exists already."""
+
+
+def on_exists(asked: Exists | None, force: bool, count: int) -> Exists:
+    """What becomes of outputs that exist, by what was asked for and the number of pictures.
+
+    Raises:
+        OptionError: `--force` beside another wish.
+
+    Example:
+        >>> on_exists(None, False, 1), on_exists(None, False, 20), on_exists(None, True, 20)
+        ('error', 'skip', 'overwrite')
+    """
+    if force and asked not in (None, "overwrite"):
+        raise OptionError(f"--force overwrites what exists, --on-exists {asked} does not; give one of them")
+    if force:
+        return "overwrite"
+    return asked or ("skip" if count > 1 else "error")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture to restore: where it comes from and where it goes, and what is written beside it."""
+    """One picture to restore: where it comes from and where it goes, and what is written beside it.
+
+    `skipped` says why nothing is done to it, where that is so.
+    """
 
     source: str
     output: str
     compare: str | None = None
     kernel: str | None = None
     report: str | None = None
+    skipped: str = ""
 
     @property
     def targets(self) -> list[str]:
@@ -39,7 +65,7 @@ def plan(
     compare: bool = False,
     kernel: str | None = None,
     report: str | None = None,
-    force: bool = False,
+    exists: Exists = "error",
     read: Sequence[str] = (),
 ) -> list[Job]:
     """One job per source, or an error before anything was read.
@@ -53,7 +79,8 @@ def plan(
         kernel: also plan a file for the kernel that is found: this one (for one picture), or `NAME.kernel.npy` in this
             folder.
         report: also plan this picture of kernel, blurred, restored and residual, for one picture.
-        force: existing files may be overwritten, but never a picture that is being read.
+        exists: what becomes of a picture with a file that exists: it is skipped, an error, or the file is overwritten,
+            but never a picture that is being read.
         read: further files that are read and so must not be written (the kernel, the truth).
 
     Raises:
@@ -78,14 +105,14 @@ def plan(
     if len(sources) > 1 and report is not None:
         raise OptionError(f"--report shows one picture, got {len(sources)}; give --compare, or name one")
     jobs = [_job(source, output, result_label, compare, kernel, report) for source in sources]
-    check([(job.source, job.targets) for job in jobs], (output, kernel), read=read, force=force)
+    skipped = check([(job.source, job.targets) for job in jobs], (output, kernel), read=read, exists=exists)
     for job in jobs:
         if job.kernel is not None:
             check_name(job.kernel)
     for path in (output, report):
         if path is not None and path != STREAM and not is_folder(path):
             output_format(path)
-    return jobs
+    return [replace(job, skipped=skipped.get(job.source, "")) for job in jobs]
 
 
 def check(
@@ -93,21 +120,23 @@ def check(
     folders: Iterable[str | None] = (),
     *,
     read: Sequence[str] = (),
-    force: bool = False,
-) -> None:
-    """Refuse files that could not be written.
+    exists: Exists = "error",
+) -> dict[str, str]:
+    """Refuse files that could not be written; says of which pictures nothing is to be written, and why.
 
     Args:
         written: pictures, with the files that are written for each.
         folders: what was given as the place of them; what ends in `/` and is not there will be made.
         read: further files that are read.
-        force: existing files may be overwritten.
+        exists: what becomes of a picture with a file that exists.
 
     Raises:
         FileError: as `plan` does.
     """
     from deblur.files import check_writable
 
+    skipped = _skipped(written) if exists == "skip" else {}
+    written = [(source, targets) for source, targets in written if source not in skipped]
     sources = [source for source, _ in written if source != STREAM]
     inputs = {_identity(path) for path in (*read, *sources)}
     seen: dict[str, str] = {}
@@ -125,7 +154,21 @@ def check(
         missing = source != STREAM and not Path(source).exists()
         for target in () if missing else targets:
             if _identity(str(Path(target).parent)) not in made:
-                check_writable(target, force=force, sources=sources)
+                check_writable(target, force=exists == "overwrite", sources=sources)
+    return skipped
+
+
+def _skipped(written: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """The pictures of which a file exists, or that are themselves what became of another one, with the reason."""
+    made = {_identity(target): source for source, targets in written for target in targets}
+    reasons: dict[str, str] = {}
+    for source, targets in written:
+        there = next((target for target in targets if Path(target).exists() and not Path(target).is_dir()), None)
+        if source != STREAM and (origin := made.get(_identity(source), source)) != source:
+            reasons[source] = f"it is what became of {origin}"
+        elif there is not None and _identity(there) != _identity(source):
+            reasons[source] = f"{there} exists already"
+    return reasons
 
 
 def is_folder(output: str) -> bool:

@@ -371,7 +371,30 @@ def test_several_pictures_for_one_file_are_refused(refuse: Any) -> None:
 
 def test_an_output_that_is_there_stops_the_batch_before_it_starts(refuse: Any) -> None:
     cv2.imwrite("b.deblurred.png", np.zeros((3, 3), np.uint8))
-    refuse("apply", "blurred.png", "b.png", "--kernel", KERNEL, message="b.deblurred.png: already exists")
+    words = ["blurred.png", "b.png", "--kernel", KERNEL, "--on-exists", "error"]
+    refuse("apply", *words, message="b.deblurred.png: already exists")
+
+
+def test_of_several_pictures_one_whose_output_is_there_is_skipped_with_a_line(run: Any, folder: Path) -> None:
+    (folder / "b.deblurred.png").write_bytes(b"mine")
+    out = run("apply", "blurred.png", "b.png", "--kernel", KERNEL, "--method", "wiener").out
+    assert (folder / "blurred.deblurred.png").exists()
+    assert (folder / "b.deblurred.png").read_bytes() == b"mine"
+    assert "b.png: skipped, b.deblurred.png exists already" in out
+
+
+def test_a_second_run_over_a_folder_restores_nothing_twice(run: Any, folder: Path) -> None:
+    words = ["--kernel", KERNEL, "--method", "wiener"]
+    run("apply", "blurred.png", *words)
+    before = {path.name for path in folder.iterdir()}
+    out = run("apply", "blurred.png", "blurred.deblurred.png", *words).out
+    assert "blurred.deblurred.png: skipped, it is what became of blurred.png" in out
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_force_beside_another_wish_is_refused(refuse: Any) -> None:
+    words = ["blurred.png", "--kernel", KERNEL, "--force", "--on-exists", "skip"]
+    refuse("apply", *words, message="--force overwrites what exists, --on-exists skip does not")
 
 
 def test_a_picture_is_not_shown_on_a_terminal(refuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,9 +58,9 @@ def test_the_comparison_lies_beside_the_output_and_has_the_pictures_name(folder:
         (["-"], "out", {}, OptionError, "a picture from stdin has no name to keep in the folder out"),
         (["a.png"], "-", {"compare": True}, OptionError, "--compare writes a file"),
         (["a.png"], "a.png", {}, FileError, "a.png: is read and would be written too"),
-        (["a.png"], "./out/../a.png", {"force": True}, FileError, "is read and would be written too"),
-        (["a.png"], ".", {"force": True}, FileError, "is read and would be written too"),
-        (["a.png"], "k.npy", {"force": True}, FileError, "k.npy: is read and would be written too"),
+        (["a.png"], "./out/../a.png", {"exists": "overwrite"}, FileError, "is read and would be written too"),
+        (["a.png"], ".", {"exists": "overwrite"}, FileError, "is read and would be written too"),
+        (["a.png"], "k.npy", {"exists": "overwrite"}, FileError, "k.npy: is read and would be written too"),
         (
             ["a.png", "out/../a.png"],
             "out",
@@ -68,7 +68,13 @@ def test_the_comparison_lies_beside_the_output_and_has_the_pictures_name(folder:
             FileError,
             "out/a.png: would be written twice, for a.png and out/../a.png",
         ),
-        (["a.png", "a.deblurred.png"], None, {"force": True}, FileError, "a.deblurred.png: is read and would be"),
+        (
+            ["a.png", "a.deblurred.png"],
+            None,
+            {"exists": "overwrite"},
+            FileError,
+            "a.deblurred.png: is read and would be",
+        ),
         (["a.png"], "there.png", {}, FileError, "there.png: already exists"),
         (["a.png", "there.png"], "out/../out", {"compare": True, "block": True}, FileError, "already exists"),
         (["a.png"], "none/c.png", {}, FileError, "there is no folder none"),
@@ -92,7 +98,7 @@ def test_what_does_not_fit_is_refused(
 def test_a_link_to_the_input_is_the_input(folder: Path) -> None:
     (folder / "link.png").symlink_to(folder / "a.png")
     with pytest.raises(FileError, match="is read and would be written too"):
-        plan(["a.png"], "link.png", force=True)
+        plan(["a.png"], "link.png", exists="overwrite")
 
 
 def test_a_bad_picture_is_left_for_its_turn(folder: Path) -> None:
@@ -100,4 +106,4 @@ def test_a_bad_picture_is_left_for_its_turn(folder: Path) -> None:
 
 
 def test_force_allows_a_file_that_is_there(folder: Path) -> None:
-    assert plan(["a.png"], "there.png", force=True)[0].output == "there.png"
+    assert plan(["a.png"], "there.png", exists="overwrite")[0].output == "there.png"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from deblur import deblurring, masking, psf, restoring
 from deblur.cli import console
 from deblur.cli.jobs import batch
+from deblur.cli.outputs import Exists
 from deblur.errors import OptionError
 from deblur.estimation import Estimate
 from deblur.images import Frame
@@ -49,7 +50,7 @@ def run(
     kernel_out: str | None = None,
     report: str | None = None,
     truth: str | None = None,
-    force: bool = False,
+    exists: Exists = "error",
     as_json: bool = False,
     read: Sequence[str] = (),
 ) -> int:
@@ -60,7 +61,7 @@ def run(
     Args:
         kernel: a kernel file or a made one by name; the name alone of a blur, or None: it is found picture by picture.
         settings: how to restore, read and write.
-        sources, output, kernel_out, report, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
+        sources, output, kernel_out, report, truth, exists, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
     files = [name for name in (settings.prior, masking.file_of(settings.mask)) if name is not None]
     settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
@@ -101,7 +102,7 @@ def run(
         kernel_out=kernel_out,
         report=report,
         truth=truth,
-        force=force,
+        exists=exists,
         as_json=as_json,
         read=[*read, *files],
     )

@@ -22,7 +22,7 @@ from deblur.cli.jobs import figures, findings
 from deblur.cli.jobs.report import Report
 from deblur.cli.jobs.scores import Scores
 from deblur.cli.jobs.window import Window
-from deblur.cli.outputs import STREAM, Job, plan
+from deblur.cli.outputs import STREAM, Exists, Job, plan
 from deblur.conversion import step_of
 from deblur.errors import OptionError, ShapeError
 from deblur.estimation import Estimate
@@ -108,7 +108,7 @@ def run(
     kernel_out: str | None = None,
     report: str | None = None,
     truth: str | None = None,
-    force: bool = False,
+    exists: Exists = "error",
     as_json: bool = False,
     read: Sequence[str] = (),
 ) -> int:
@@ -122,7 +122,7 @@ def run(
         options: how to read and write.
         kernel_out, report: where to write the kernel that is found, and a report, as `plan` takes them.
         truth: the file of the sharp picture.
-        force: overwrite.
+        exists: what becomes of a picture whose output exists, as `plan` takes it.
         as_json: report in JSON.
         read: further files that the command has read and so must not be written.
     """
@@ -133,7 +133,7 @@ def run(
         compare=options.compare,
         kernel=kernel_out,
         report=report,
-        force=force,
+        exists=exists,
         read=[*read, *([] if truth is None else [truth])],
     )
     streaming = any(job.output == STREAM for job in jobs)
@@ -144,8 +144,11 @@ def run(
     truths = None if truth is None else images.read_frames(truth)
     failed = 0
     for job in jobs:
+        if job.skipped:
+            console.skipped(job.source, job.skipped, as_json=as_json, on_stderr=streaming)
+            continue
         try:
-            for told in _file(job, task, options, truths=truths, force=force):
+            for told in _file(job, task, options, truths=truths, force=exists == "overwrite"):
                 told.tell(as_json=as_json, on_stderr=streaming)
         except Exception as error:
             if os.environ.get("DEBLUR_DEBUG"):

@@ -44,7 +44,7 @@ def run(
 ) -> str:
     """Blur the picture in one file into another and return the line to report; errors as `images` and `psf` raise."""
     options = ApplyOptions(noise=noise, transfer=transfer or "auto")  # refuses what is out of range
-    plan([source], output, force=force, read=[kernel])
+    plan([source], output, exists="overwrite" if force else "error", read=[kernel])
     known = psf.resolve(kernel, flip=flip)
     frames = images.read_frames(source)
     generator = torch.Generator().manual_seed(seed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deblur import denoising
 from deblur.cli.jobs import batch
+from deblur.cli.outputs import Exists
 from deblur.images import Frame
 from deblur.options import DenoiseOptions
 from deblur.progress import OnStep
@@ -36,7 +37,7 @@ def run(
     *,
     output: str | None = None,
     truth: str | None = None,
-    force: bool = False,
+    exists: Exists = "error",
     as_json: bool = False,
     read: Sequence[str] = (),
 ) -> int:
@@ -44,7 +45,7 @@ def run(
 
     Args:
         settings: how to denoise, read and write.
-        sources, output, truth, force, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
+        sources, output, truth, exists, as_json, read: as `deblur.cli.jobs.batch.run` takes them.
     """
 
     def process(part: Frame, _: Frame, on_step: OnStep) -> Restoration:
@@ -59,4 +60,4 @@ def run(
         hint="another --prior",
     )
     read = [*read, *([] if settings.prior is None else [settings.prior])]
-    return batch.run(sources, task, settings, output=output, truth=truth, force=force, as_json=as_json, read=read)
+    return batch.run(sources, task, settings, output=output, truth=truth, exists=exists, as_json=as_json, read=read)

@@ -19,7 +19,7 @@ import torch
 from deblur import fitting, images, masking, psf, restoring, words
 from deblur.cli import console
 from deblur.cli.jobs import figures, findings
-from deblur.cli.outputs import check, is_folder, kernel_file, sidecar
+from deblur.cli.outputs import Exists, check, is_folder, kernel_file, sidecar
 from deblur.conversion import step_of
 from deblur.errors import DeblurError, OptionError
 from deblur.estimation import Estimate
@@ -78,7 +78,7 @@ def run(
     targets: Targets,
     *,
     together: bool = False,
-    force: bool = False,
+    exists: Exists = "error",
     as_json: bool = False,
     read: Sequence[str] = (),
 ) -> int:
@@ -92,7 +92,7 @@ def run(
         settings: how to look, and how to read.
         targets: where to write.
         together: whether one blur is looked for that all pictures share.
-        force: overwrite.
+        exists: what becomes of a picture with a file that exists, as `deblur.cli.outputs.plan` takes it.
         as_json: say it in JSON.
         read: further files that the command has read and so must not be written.
     """
@@ -110,12 +110,15 @@ def run(
         for group, one in zip(groups, each, strict=True)
         for source in group
     ]
-    check(written, [targets.kernel], read=read, force=force)
+    skipped = check(written, [targets.kernel], read=read, exists=exists)
     settings = dataclasses.replace(settings, mask=masking.mask_named(settings.mask))  # read once
     failed = 0
     for group, one in zip(groups, each, strict=True):
+        if group[0] in skipped:
+            console.skipped(group[0], skipped[group[0]], as_json=as_json)
+            continue
         try:
-            _fit(group, sharp, settings, one, force=force, as_json=as_json)
+            _fit(group, sharp, settings, one, force=exists == "overwrite", as_json=as_json)
         except Exception as error:
             if os.environ.get("DEBLUR_DEBUG"):
                 raise
