@@ -72,6 +72,7 @@ PUBLIC = {
         "check_storable",
         "check_writable",
         "encode",
+        "losses",
         "output_format",
         "read_bytes",
         "read_frames",

@@ -40,7 +40,8 @@ def on_exists(asked: Exists | None, force: bool, count: int) -> Exists:
 class Job:
     """One picture to restore: where it comes from and where it goes, and what is written beside it.
 
-    `skipped` says why nothing is done to it, where that is so.
+    `named` is whether the output's format is the one that its suffix stands for, because the user named it; otherwise
+    it is that of the source, as its bytes show it. `skipped` says why nothing is done, where that is so.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Job:
     compare: str | None = None
     kernel: str | None = None
     report: str | None = None
+    named: bool = False
     skipped: str = ""
 
     @property
@@ -220,7 +222,8 @@ def _job(
     if compare:
         name = Path(target if source == STREAM else source).stem
         beside = str(Path(target).with_name(f"{name}.compare.png"))
-    return Job(source=source, output=target, compare=beside, kernel=found, report=report)
+    named = output is not None and output != STREAM and not is_folder(output)
+    return Job(source=source, output=target, compare=beside, kernel=found, report=report, named=named)
 
 
 def _identity(path: str) -> str:

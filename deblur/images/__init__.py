@@ -27,10 +27,11 @@ import zlib
 from pathlib import Path
 
 from deblur.coding import Coding
-from deblur.errors import DeblurError, FileError, OptionError
+from deblur.errors import DeblurError, FileError
 from deblur.files import atomic_write, check_writable
 from deblur.images.formats import FORMATS, LOSSY, Format, output_format
 from deblur.images.frame import Frame
+from deblur.images.losses import check_storable, losses
 from deblur.images.recognise import recognise
 from deblur.images.scale import frame_from_stored, stored_from_frame
 from deblur.images.stored import Metadata, Resolution, Stored
@@ -46,6 +47,7 @@ __all__ = [
     "check_storable",
     "check_writable",
     "encode",
+    "losses",
     "output_format",
     "read_bytes",
     "read_frames",
@@ -125,7 +127,14 @@ def read_bytes(source: str | Path) -> bytes:
         raise FileError(f"{path}: cannot be read ({reason}); check the name and its permissions") from error
 
 
-def write_frames(path: str | Path, frames: list[Frame], *, quality: int | None = None, force: bool = False) -> None:
+def write_frames(
+    path: str | Path,
+    frames: list[Frame],
+    *,
+    quality: int | None = None,
+    format: str | None = None,
+    force: bool = False,
+) -> None:
     """Write frames to a file whose suffix names the format, whole or not at all.
 
     The picture keeps its depth where the format holds it. A 16-bit picture becomes 8-bit in JPEG, WebP and BMP, black
@@ -134,7 +143,9 @@ def write_frames(path: str | Path, frames: list[Frame], *, quality: int | None =
     Args:
         path: the file, or `-` for standard output (in the format of the first frame).
         frames: one frame; several for TIFF only.
-        quality: 1 to 100 for JPEG (95 by default) and WebP (95, or lossless like its source; 100 is lossless).
+        quality: 1 to 100 for JPEG (by default that of the JPEG that was read, by its tables, else 95) and WebP (95, or
+            lossless like its source; 100 is lossless).
+        format: the name of another format than the suffix says.
         force: replace an existing file.
 
     Raises:
@@ -142,11 +153,11 @@ def write_frames(path: str | Path, frames: list[Frame], *, quality: int | None =
         OptionError: a quality outside 1 to 100.
     """
     if str(path) == "-":
-        sys.stdout.buffer.write(encode(frames, frames[0].format if frames else "PNG", quality))
+        sys.stdout.buffer.write(encode(frames, format or (frames[0].format if frames else "PNG"), quality))
         sys.stdout.buffer.flush()
         return
     check_writable(path, force)
-    format = output_format(path)
+    format = format or output_format(path)
     try:
         pages = _storable(frames, format, quality)
     except FileError as error:
@@ -166,33 +177,6 @@ def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> byte
     file = io.BytesIO()
     FORMATS[format].write(file, _storable(frames, format, quality), quality)
     return file.getvalue()
-
-
-def check_storable(frames: list[Frame], name: str, quality: int | None = None) -> None:
-    """Raise if a format cannot hold these frames; only their number, kind and alpha are looked at, not their pixels.
-
-    Args:
-        frames: as in `write_frames`.
-        name: a name in `FORMATS`, as `output_format` gives it.
-        quality: as in `write_frames`.
-
-    Raises:
-        FileError, OptionError: as `write_frames` would, without the file's name.
-    """
-    format = FORMATS[name]
-    if quality is not None and not 1 <= quality <= 100:
-        raise OptionError(f"expected --quality from 1 to 100, got {quality}")
-    if not frames:
-        raise FileError("expected a picture to write, got none")
-    if len(frames) > 1 and not format.pages:
-        raise FileError(f"expected one picture for {name}, got {len(frames)} pages; name the output .tif")
-    for frame in frames:
-        if frame.dtype == "float32" and "float32" not in format.depths:
-            raise FileError(f"expected integer samples for {name}, got float values; name the output .tif")
-        if frame.alpha is not None and not format.alpha:
-            raise FileError(
-                f"expected a picture without alpha for {name}, got one with it; name the output .png or .tif"
-            )
 
 
 def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:

@@ -14,6 +14,7 @@ from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 __all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".bmp", ".dib")
+HOLDS = ("resolution",)
 
 _RESOLUTION_AT = 38  # bytes into the file: pixels per metre across and down, little-endian
 

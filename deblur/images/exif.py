@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 
-from deblur.images.stored import Metadata, Resolution
-
-__all__ = ["exif_colour_space", "exif_orientation", "seen_metadata", "sized_exif", "strip_exif_header"]
+__all__ = ["exif_colour_space", "exif_orientation", "sized_exif", "strip_exif_header", "upright_exif"]
 
 _ORIENTATION, _EXIF_IFD, _COLOUR_SPACE, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0xA001, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
@@ -36,14 +33,6 @@ def exif_orientation(exif: bytes | None) -> int:
     except struct.error:
         return 1
     return value if 1 <= value <= 8 else 1
-
-
-def seen_metadata(metadata: Metadata, orientation: int) -> Metadata:
-    """The metadata of the picture once it is turned: orientation 1, no thumbnail, resolution along the new axes."""
-    resolution = metadata.resolution
-    if resolution is not None and orientation >= 5:
-        resolution = Resolution(resolution.y, resolution.x, resolution.unit)
-    return replace(metadata, exif=_upright(metadata.exif), resolution=resolution)
 
 
 def sized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
@@ -75,7 +64,7 @@ def exif_colour_space(exif: bytes | None) -> int | None:
     return None
 
 
-def _upright(exif: bytes | None) -> bytes | None:
+def upright_exif(exif: bytes | None) -> bytes | None:
     """Orientation 1, and no thumbnail: it shows the blurred picture, turned the old way."""
     if exif is None:
         return None

@@ -31,6 +31,8 @@ class Format(NamedTuple):
         write: writes pictures into an open binary file; its third argument is the quality, 1 to 100 or None.
         depths: the sample types it holds; a picture of another integer type is stored in the last one.
         alpha: whether it holds an alpha channel.
+        holds: the fields of `Metadata` that it keeps.
+        largest: pixels a side.
         pages: whether it holds several pictures.
     """
 
@@ -40,17 +42,46 @@ class Format(NamedTuple):
     write: Callable[[BinaryIO, list[Stored], int | None], None]
     depths: tuple[str, ...]
     alpha: bool
+    holds: frozenset[str] = frozenset()
+    largest: int = 2**31 - 1
     pages: bool = False
 
 
 FORMATS: dict[str, Format] = {
-    "PNG": Format(png.SUFFIXES, png.matches, png.read, png.write, ("uint8", "uint16"), alpha=True),
-    "TIFF": Format(
-        tiff.SUFFIXES, tiff.matches, tiff.read, tiff.write, ("uint8", "uint16", "float32"), alpha=True, pages=True
+    "PNG": Format(
+        png.SUFFIXES, png.matches, png.read, png.write, ("uint8", "uint16"), alpha=True, holds=frozenset(png.HOLDS)
     ),
-    "JPEG": Format(jpeg.SUFFIXES, jpeg.matches, jpeg.read, jpeg.write, ("uint8",), alpha=False),
-    "WebP": Format(webp.SUFFIXES, webp.matches, webp.read, webp.write, ("uint8",), alpha=True),
-    "BMP": Format(bmp.SUFFIXES, bmp.matches, bmp.read, bmp.write, ("uint8",), alpha=True),
+    "TIFF": Format(
+        tiff.SUFFIXES,
+        tiff.matches,
+        tiff.read,
+        tiff.write,
+        ("uint8", "uint16", "float32"),
+        alpha=True,
+        holds=frozenset(tiff.HOLDS),
+        pages=True,
+    ),
+    "JPEG": Format(
+        jpeg.SUFFIXES,
+        jpeg.matches,
+        jpeg.read,
+        jpeg.write,
+        ("uint8",),
+        alpha=False,
+        holds=frozenset(jpeg.HOLDS),
+        largest=jpeg.LARGEST,
+    ),
+    "WebP": Format(
+        webp.SUFFIXES,
+        webp.matches,
+        webp.read,
+        webp.write,
+        ("uint8",),
+        alpha=True,
+        holds=frozenset(webp.HOLDS),
+        largest=webp.LARGEST,
+    ),
+    "BMP": Format(bmp.SUFFIXES, bmp.matches, bmp.read, bmp.write, ("uint8",), alpha=True, holds=frozenset(bmp.HOLDS)),
 }
 """The formats that are read and written, by name; a file belongs to the first that it matches."""
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from deblur.errors import FileError
+from deblur.images.claims import check_claim
 from deblur.images.exif import exif_orientation, strip_exif_header
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
@@ -25,10 +26,13 @@ from deblur.images.through_pillow import open_pillow, samples_of
 __all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".png",)
+HOLDS = ("exif", "icc", "resolution", "xmp", "comment", "texts")
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_XMP = b"XML:com.adobe.xmp\0\0\0\0\0"  # of an iTXt chunk: its keyword, not compressed, no language
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _BAND_BYTES = 1 << 22
 
@@ -45,10 +49,12 @@ def read(data: bytes) -> list[Stored]:
     width, height, depth, colour_type = struct.unpack_from(">IIBB", header)
     if width == 0 or height == 0:
         raise ValueError("its size is zero")
+    check_claim(width, height, len(data))
     _check_rows(chunks)
     texts = {kind: bytes(content) for kind, content in chunks if kind not in (b"IDAT", b"fdAT")}
     if b"acTL" in texts and struct.unpack_from(">I", texts[b"acTL"])[0] > 1:
         raise FileError("expected one picture, got an animation; export the frame you want")
+    spoken = [bytes(content) for kind, content in chunks if kind == b"iTXt"]
     exif = strip_exif_header(texts.get(b"eXIf"))
     metadata = Metadata(
         exif=exif,
@@ -56,6 +62,10 @@ def read(data: bytes) -> list[Stored]:
         resolution=_resolution(texts.get(b"pHYs")),
         png=tuple((kind, texts[kind]) for kind in _COLOUR_CHUNKS if kind in texts),
         lossless=True,
+        xmp=next((content.removeprefix(_XMP) for content in spoken if content.startswith(_XMP)), None),
+        texts=tuple(
+            (kind, bytes(content)) for kind, content in chunks if kind in _TEXTS and not bytes(content).startswith(_XMP)
+        ),
     )
     if depth == 16:
         samples = _read_16_bit(data, colour_type, texts.get(b"tRNS"))
@@ -85,6 +95,12 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
         _put(file, b"pHYs", struct.pack(">IIB", round(x), round(y), per_metre is not None))
     if metadata.exif is not None:
         _put(file, b"eXIf", metadata.exif)
+    if metadata.xmp is not None:
+        _put(file, b"iTXt", _XMP + metadata.xmp)
+    for kind, content in metadata.texts:
+        _put(file, kind, content)
+    if metadata.comment is not None:
+        _put(file, *_comment(metadata.comment))
     # Runs only: filtered photographs repeat nothing else, and the search for more costs three times the time.
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     for band in _filtered(array, alpha):
@@ -92,6 +108,14 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
             _put(file, b"IDAT", piece)
     _put(file, b"IDAT", packer.flush())
     _put(file, b"IEND", b"")
+
+
+def _comment(text: bytes) -> tuple[bytes, bytes]:
+    """A comment as a chunk: Latin-1 in a tEXt, else UTF-8 in an iTXt."""
+    try:
+        return b"iTXt", b"Comment\0\0\0\0\0" + text.decode("utf-8").encode("utf-8")
+    except UnicodeDecodeError:
+        return b"tEXt", b"Comment\0" + text.replace(b"\0", b"")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

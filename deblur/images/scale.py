@@ -14,9 +14,9 @@ from torch import Tensor
 
 from deblur.errors import DtypeError, FileError, OptionError, ShapeError
 from deblur.images.declared import declared_curve
-from deblur.images.exif import seen_metadata
 from deblur.images.frame import Frame
 from deblur.images.stored import Array, Stored
+from deblur.images.turned import cut_metadata, upright_metadata
 from deblur.origin import Origin
 from deblur.picture import ceiling_level
 
@@ -50,7 +50,7 @@ def frame_from_stored(
     if alpha is not None:
         full = FULL_SCALE[alpha.dtype.name]
         opacity = torch.from_numpy(_scale(turn(alpha, stored.orientation), 0.0, full)).clamp_(0, 1)
-    metadata = seen_metadata(stored.metadata, stored.orientation)
+    metadata = upright_metadata(stored.metadata, stored.orientation)
     transfer, note = declared_curve(metadata, len(pixels))
     return Frame(
         pixels=torch.from_numpy(pixels),
@@ -96,7 +96,7 @@ def stored_from_frame(frame: Frame, dtype: str | None = None) -> Stored:
     if alpha is not None:
         opacity = np.empty((height, width), target)
         _store(alpha.detach().cpu(), 0.0, FULL_SCALE[target], opacity)
-    return Stored(array=array, alpha=opacity, metadata=frame.metadata)
+    return Stored(array=array, alpha=opacity, metadata=cut_metadata(frame.metadata, frame.place))
 
 
 def turn(array: Array, orientation: int) -> Array:

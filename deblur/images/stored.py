@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deblur.coding import Coding
 
-__all__ = ["Array", "Metadata", "Resolution", "Stored"]
+__all__ = ["Array", "Metadata", "Resolution", "Stack", "Stored"]
 
 Array: TypeAlias = NDArray[Any]
 """A NumPy array of uint8, uint16 or float32."""
@@ -41,6 +41,24 @@ class Resolution:
         return self.x * factor, self.y * factor
 
 
+@dataclass(frozen=True)
+class Stack:
+    """What ImageJ or OME say of the pages of a file: axes, channels, calibration, in their own words.
+
+    Args:
+        description: the text of the first page.
+        pages, shape: the number of pages that it speaks of, and their size (H, W).
+        dtype: their sample type.
+        tags: ImageJ's own tags, as `Metadata.tags` has them.
+    """
+
+    description: bytes
+    pages: int
+    shape: tuple[int, int]
+    dtype: str
+    tags: tuple[tuple[int, int, bytes], ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What is carried from the file that was read to the one that is written.
@@ -53,6 +71,16 @@ class Metadata:
         compressed: whether the samples were stored compressed (TIFF).
         lossless: whether the file kept every value (WebP knows both kinds).
         extra_sample: TIFF's code of the fourth channel: 0 unspecified, 1 premultiplied alpha, 2 alpha.
+        xmp: the XMP packet, or None.
+        photoshop: Photoshop's image resources, where IPTC captions lie, from the first `8BIM` on; or None.
+        comment: a JPEG's comment, or None.
+        texts: the PNG chunks with texts (tEXt, zTXt, iTXt), in their order.
+        segments: a JPEG's segments as they lie in the file, but for those about pixels, EXIF and profile, among them
+            those of `xmp`, `photoshop` and `comment`.
+        tags: TIFF's private tags (GeoTIFF, GDAL, ...), each with its type and its little-endian bytes.
+        stack: how the pages of a TIFF make up a stack, with the first page; or None.
+        tables: a JPEG's quantisation tables, one a component, 64 numbers row by row; empty for others.
+        sampling: its chroma subsampling, rows and columns.
     """
 
     exif: bytes | None = None
@@ -62,6 +90,15 @@ class Metadata:
     compressed: bool = True
     lossless: bool = False
     extra_sample: int = 2
+    xmp: bytes | None = None
+    photoshop: bytes | None = None
+    comment: bytes | None = None
+    texts: tuple[tuple[bytes, bytes], ...] = ()
+    segments: tuple[bytes, ...] = ()
+    tags: tuple[tuple[int, int, bytes], ...] = ()
+    stack: Stack | None = None
+    tables: tuple[tuple[int, ...], ...] = ()
+    sampling: tuple[int, int] = (1, 1)
 
 
 @dataclass(kw_only=True)

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from deblur.errors import FileError
+from deblur.images.claims import check_claim
 from deblur.images.exif import exif_orientation, strip_exif_header
 from deblur.images.stored import Array, Metadata, Resolution, Stored
 
 __all__ = ["open_pillow", "pillow_image", "samples_of", "stored_of"]
 
-_LIMIT = 1 << 30  # pixels; as in OpenCV
 _EXACT = {
     "1": "L",
     "L": "L",
@@ -41,16 +41,13 @@ def open_pillow(data: bytes, format: str) -> Iterator[Image.Image]:
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kept = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _LIMIT // 2, False  # twice as many are an error
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
         try:
             with Image.open(io.BytesIO(data), formats=[format]) as image:
+                check_claim(*image.size, len(data))
                 yield image
         except UnidentifiedImageError as error:
             raise ValueError("its header makes no sense") from error
-        except Image.DecompressionBombError as error:
-            raise FileError(
-                f"expected at most {_LIMIT} pixels, got a file that claims to have more; cut it to pieces"
-            ) from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = kept
 
@@ -74,7 +71,11 @@ def stored_of(image: Image.Image, *, lossless: bool, notes: tuple[str, ...] = ()
     samples = samples_of(image)
     exif = strip_exif_header(image.info.get("exif"))
     metadata = Metadata(
-        exif=exif, icc=image.info.get("icc_profile") or None, resolution=_resolution(image), lossless=lossless
+        exif=exif,
+        icc=image.info.get("icc_profile") or None,
+        resolution=_resolution(image),
+        lossless=lossless,
+        xmp=image.info.get("xmp") or None,
     )
     return Stored.from_samples(samples, metadata=metadata, orientation=exif_orientation(exif), notes=notes)
 

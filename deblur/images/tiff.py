@@ -18,29 +18,28 @@ import numpy as np
 import tifffile
 
 from deblur.errors import FileError
-from deblur.images.exif import sized_exif
-from deblur.images.ifd import EXIF, GPS, Directory, Entry, read_directory, write_directory
+from deblur.images.claims import check_claim
 from deblur.images.raw import is_raw
-from deblur.images.stored import Array, Metadata, Resolution, Stored
+from deblur.images.stored import Array, Metadata, Resolution, Stack, Stored
 from deblur.images.through_pillow import open_pillow, samples_of
 from deblur.images.tiff_segments import decode_page
+from deblur.images.tiff_tags import add_directories, described, extra_tags, still_stack, tags_of
 from deblur.origin import program_in
 
 __all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".tif", ".tiff")
+HOLDS = ("exif", "icc", "resolution", "xmp", "photoshop", "tags", "stack")
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little- and big-endian
 _NONE, _LZW, _JPEG, _DEFLATE, _PACKBITS, _LZMA, _OLD_DEFLATE = 1, 5, 7, 8, 32773, 34925, 32946
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _SEPARATED, _RAW_KINDS = 5, (32803, 34892)
 _FLOATING_POINT = 3  # predictor
-_ORIENTATION, _DESCRIPTION, _SOFTWARE, _SUB_IFDS, _ICC, _DNG = 274, 270, 305, 330, 34675, 50706
-_TEXTS = (_DESCRIPTION, 271, 272, 305, 306, 315, 33432)  # maker, model, software, date, artist, copyright
+_ORIENTATION, _DESCRIPTION, _SOFTWARE, _SUB_IFDS, _DNG = 274, 270, 305, 330, 50706
 _TYPES = {("u", 1): np.uint8, ("u", 2): np.uint16, ("f", 2): np.float32, ("f", 4): np.float32}
 _UNITS: dict[int, Any] = {1: "none", 2: "inch", 3: "cm"}
 _SAMPLES = "samples of 8 or 16 bits or 32-bit floats"
-_PLACEHOLDERS = {EXIF: EXIF - 1, GPS: GPS - 1}  # unused tags that sort alike: tifffile writes no directory tags
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)  # bytes, from which on a BigTIFF is written
 
 
@@ -65,7 +64,8 @@ def read(data: bytes) -> list[Stored]:
         if left_out:
             notes += (f"the file holds {left_out} thumbnails, reduced copies or masks, which are left out",)
         structure = len(full) > 1 and (tif.is_imagej or tif.is_ome)
-        if structure:
+        stack = described(data, tif, full) if structure else None
+        if structure and stack is None:
             notes += ("the description of the stack (ImageJ, OME) is left out",)
         stored = []
         for page in full:
@@ -75,6 +75,7 @@ def read(data: bytes) -> list[Stored]:
             except FileError as error:
                 raise FileError(f"{number}{error}") from error
         stored[0].notes += notes
+        stored[0].metadata = replace(stored[0].metadata, stack=stack)
         return stored
 
 
@@ -82,11 +83,12 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     """Write every page, integers by Deflate unless they come from an uncompressed TIFF; `quality` is not used."""
     total = sum(page.array.nbytes + (page.alpha.nbytes if page.alpha is not None else 0) for page in pages)
     start = file.tell()
+    stack = still_stack(pages[0].metadata.stack, [(*page.array.shape[:2], page.array.dtype.name) for page in pages])
     with _quiet(), tifffile.TiffWriter(file, bigtiff=total > _CLASSIC_LIMIT, byteorder="<") as writer:
         for page in pages:
-            _write_page(writer, page)
+            _write_page(writer, page, stack if page is pages[0] else None)
     if total <= _CLASSIC_LIMIT:
-        _add_directories(file, start, pages)
+        add_directories(file, start, pages)
 
 
 @contextmanager
@@ -128,6 +130,7 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         raise FileError("expected gray or RGB, got CMYK (print colours); export it as RGB, in 16-bit TIFF or PNG")
     if page.imagewidth == 0 or page.imagelength == 0:
         raise ValueError("its size is zero")
+    check_claim(page.imagewidth, page.imagelength, len(data))
     if len(page.dataoffsets) != len(page.databytecounts):
         raise ValueError("its directory makes no sense")
     if any(size == 0 or at + size > len(data) for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)):
@@ -139,8 +142,7 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
         raise ValueError("its JPEG data end too early")
     samples = _samples(data, tif, page)
     metadata = Metadata(
-        exif=_exif(data, tif, page, description=description),
-        icc=bytes(page.tags[_ICC].value) if _ICC in page.tags else None,
+        **tags_of(data, tif, page, description=description),
         resolution=_resolution(page),
         compressed=page.compression != _NONE,
         lossless=True,
@@ -233,26 +235,9 @@ def _resolution(page: tifffile.TiffPage) -> Resolution | None:
     return Resolution(x, y, unit) if x > 0 and y > 0 and not (unit == "none" and x == y == 1) else None
 
 
-def _exif(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, description: bool) -> bytes | None:
-    """An EXIF block of the page's describing tags and its EXIF and GPS directories."""
-    found = read_directory(data, page.offset, tif.byteorder, big=tif.is_bigtiff)
-    wanted = [tag for tag in (*_TEXTS, EXIF, GPS) if tag in found and (tag != _DESCRIPTION or description)]
-    return b"II*\0\x08\0\0\0" + write_directory({tag: found[tag] for tag in wanted}, 8) if wanted else None
-
-
-def _directory_of(exif: bytes | None) -> Directory:
-    if exif is None:
-        return {}
-    order = "<" if exif[:2] == b"II" else ">"
-    return read_directory(exif, struct.unpack_from(order + "I", exif, 4)[0], order)
-
-
-def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
+def _write_page(writer: tifffile.TiffWriter, page: Stored, stack: Stack | None) -> None:
     metadata, samples = page.metadata, page.samples()
-    tags = _directory_of(metadata.exif)
-    texts = {tag: entry.value for tag in _TEXTS if isinstance(entry := tags.get(tag), Entry)}
-    extra: list[Any] = [(tag, 2, 0, value.rstrip(b"\0"), True) for tag, value in texts.items() if tag != _DESCRIPTION]
-    extra += [(_PLACEHOLDERS[tag], 4, 1, 0, True) for tag in (EXIF, GPS) if tag in tags]
+    description, extra = extra_tags(metadata, stack)
     options: dict[str, Any] = {}
     if metadata.resolution is not None:
         usable = metadata.resolution
@@ -270,30 +255,9 @@ def _write_page(writer: tifffile.TiffWriter, page: Stored) -> None:
         samples,
         photometric="rgb" if page.array.ndim == 3 else "minisblack",
         iccprofile=metadata.icc,
-        description=texts[_DESCRIPTION].rstrip(b"\0") if _DESCRIPTION in texts else None,
+        description=description,
         software=False,
         metadata=None,
         extratags=extra,
         **options,
     )
-
-
-def _add_directories(file: BinaryIO, start: int, pages: list[Stored]) -> None:
-    """Put each page's EXIF and GPS directories behind the pixels and their tags in place of the placeholders."""
-    file.seek(start)
-    with tifffile.TiffFile(file) as written:
-        places = [
-            {tag: where.tags[held].offset for tag, held in _PLACEHOLDERS.items() if held in where.tags}
-            for where in (page.aspage() for page in written.pages)
-        ]
-    for page, tags in zip(pages, places, strict=True):
-        height, width = page.array.shape[:2]
-        found = _directory_of(sized_exif(page.metadata.exif, width, height))
-        for tag, at in tags.items():
-            end = file.seek(0, io.SEEK_END)
-            end += file.write(b"\0" * (end % 2))
-            nested = found[tag]
-            file.write(write_directory(nested if isinstance(nested, dict) else {}, end))
-            file.seek(at)
-            file.write(struct.pack("<HHII", tag, 4, 1, end))
-    file.seek(0, io.SEEK_END)

@@ -14,9 +14,10 @@ from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 __all__ = ["matches", "read", "write"]
 
 SUFFIXES = (".webp",)
+HOLDS = ("exif", "icc", "xmp")
+LARGEST = 16383
 
 _QUALITY = 95
-_LARGEST = 16383
 
 
 def matches(data: bytes, name: str) -> bool:
@@ -41,8 +42,6 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     a resolution is lost: WebP knows neither.
     """
     (page,) = pages
-    if (side := max(page.array.shape[:2])) > _LARGEST:
-        raise FileError(f"expected at most {_LARGEST} pixels a side for WebP, got {side}; name the output .png")
     if page.array.ndim == 2:
         page = Stored(array=np.stack([page.array] * 3, axis=2), alpha=page.alpha, metadata=page.metadata)
     lossless = quality == 100 or (quality is None and page.metadata.lossless)
@@ -51,6 +50,8 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     exif = sized_exif(page.metadata.exif, page.array.shape[1], page.array.shape[0])
     if exif is not None:
         options["exif"] = exif
+    if page.metadata.xmp is not None:
+        options["xmp"] = page.metadata.xmp
     if page.metadata.icc is not None:
         options["icc_profile"] = page.metadata.icc
     pillow_image(page).save(file, "WEBP", **options)

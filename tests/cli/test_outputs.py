@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from deblur.cli.outputs import Job, plan
 from deblur.errors import DeblurError, FileError, OptionError
@@ -107,3 +112,42 @@ def test_a_bad_picture_is_left_for_its_turn(folder: Path) -> None:
 
 def test_force_allows_a_file_that_is_there(folder: Path) -> None:
     assert plan(["a.png"], "there.png", exists="overwrite")[0].output == "there.png"
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "scan", "photo.jpg_original", "page.png"])
+def test_an_output_that_is_not_named_has_the_suffix_of_its_picture_and_the_format_of_its_bytes(
+    folder: Path, run: Any, name: str
+) -> None:
+    Image.fromarray(np.full((40, 50), 99, np.uint8)).save(folder / "x.jpg")
+    (folder / "x.jpg").rename(folder / name)
+    run("apply", name, "-k", "gaussian:sigma=1", "--method", "wiener")
+    stem, dot, suffix = name.partition(".")
+    assert Image.open(folder / f"{stem}.deblurred{dot}{suffix}").format == "JPEG"
+
+
+def test_a_name_that_means_another_format_is_told(folder: Path, run: Any) -> None:
+    Image.fromarray(np.full((40, 50), 9999, np.uint16)).save(folder / "x.png")
+    (folder / "x.png").rename(folder / "deep.jpg")
+    told = run("apply", "deep.jpg", "-k", "gaussian:sigma=1", "--method", "wiener").err
+    assert "deep.jpg: its bytes are those of a PNG file, and so will be those of deep.deblurred.jpg" in told
+    assert Image.open(folder / "deep.deblurred.jpg").mode == "I;16"
+
+
+def test_what_an_output_does_not_hold_is_told_before_the_work(folder: Path, run: Any) -> None:
+    Image.fromarray(np.full((40, 50), 9999, np.uint16)).save(folder / "x.png")
+    assert "x.png: 16 bits become 8 in a JPEG" in run("apply", "x.png", "-k", "gaussian:sigma=1", "-o", "x.jpg").err
+
+
+def test_the_size_that_an_output_does_not_hold_is_refused_before_the_work(folder: Path, refuse: Any) -> None:
+    Image.fromarray(np.zeros((4, 16384), np.uint8)).save(folder / "wide.png")
+    words = ["apply", "wide.png", "-k", "gaussian:sigma=1", "-o", "wide.webp"]
+    refuse(*words, message="expected at most 16383 pixels a side for WebP, got 16384")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are those of Linux")
+def test_names_of_any_bytes_are_read_and_written(folder: Path, run: Any) -> None:
+    Image.fromarray(np.full((40, 50), 99, np.uint8)).save(folder / "x.png")
+    name = os.fsdecode(b"caf\xe9 \xff.png")
+    (folder / "x.png").rename(folder / name)
+    assert run("apply", name, "-k", "gaussian:sigma=1", "--method", "wiener").code == 0
+    assert (folder / os.fsdecode(b"caf\xe9 \xff.deblurred.png")).exists()

@@ -263,19 +263,13 @@ def test_a_second_picture_in_a_jpeg_is_reported():
     assert float(frame.pixels.mean()) == pytest.approx(10 / 255, abs=2 / 255)
 
 
-def test_a_tiff_description_survives_unless_it_describes_a_stack():
+def test_a_tiff_description_survives():
     page = np.zeros((4, 5), np.uint8)
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, page, description="a cell, 40x", metadata=None)
     (frame,) = read_frames(buffer.getvalue())
     data = encode([frame], ".tif")
     assert tifffile.TiffFile(io.BytesIO(data)).pages[0].description == "a cell, 40x"
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, np.stack([page] * 3), imagej=True)
-    frames = read_frames(buffer.getvalue())
-    assert len(frames) == 3
-    assert frames[0].notes == ("the description of the stack (ImageJ, OME) is left out",)
-    assert "ImageJ" not in tifffile.TiffFile(io.BytesIO(encode(frames, ".tif"))).pages[0].description
 
 
 def test_uncompressed_tiffs_stay_uncompressed_and_others_are_deflated(make_samples):

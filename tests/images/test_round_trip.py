@@ -181,9 +181,11 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path, f
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_webp_side_has_a_limit(tmp_path):
-    with pytest.raises(FileError, match=r"^expected at most 16383 pixels a side for WebP, got 16384"):
-        write_frames(tmp_path / "wide.webp", [Frame(pixels=torch.zeros(1, 1, 16384))])
+@pytest.mark.parametrize(("suffix", "name", "largest"), [(".webp", "WebP", 16383), (".jpg", "JPEG", 65500)])
+def test_a_side_has_a_limit(tmp_path, suffix, name, largest):
+    with pytest.raises(FileError, match=rf"expected at most {largest} pixels a side for {name}, got {largest + 1}"):
+        write_frames(tmp_path / f"wide{suffix}", [Frame(pixels=torch.zeros(1, 1, largest + 1))])
+    assert encode([Frame(pixels=torch.zeros(1, 1, largest))], suffix)
     assert list(tmp_path.iterdir()) == []
 
 

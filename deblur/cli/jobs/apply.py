@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from deblur import deblurring, masking, psf, restoring
 from deblur.cli import console
-from deblur.cli.jobs import batch
+from deblur.cli.jobs import batch, file
 from deblur.cli.outputs import Exists
 from deblur.errors import OptionError
 from deblur.estimation import Estimate
@@ -26,7 +26,7 @@ __all__ = ["Settings", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(batch.FileOptions, ApplyOptions):
+class Settings(file.FileOptions, ApplyOptions):
     """What a configuration file for `apply` may hold: the options of a restoration and how files are read and written.
 
     Attributes:
@@ -38,7 +38,7 @@ class Settings(batch.FileOptions, ApplyOptions):
     def __post_init__(self) -> None:
         """Check both."""
         ApplyOptions.__post_init__(self)
-        batch.FileOptions.__post_init__(self)
+        file.FileOptions.__post_init__(self)
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
             raise OptionError("--flip-kernel turns a kernel that is read, here one is found; give its file to --kernel")
         settings.fitting(kernel)  # refuses an unknown name before the work
 
-        def begin(whole: Frame, bar: console.Bar) -> batch.Work:
+        def begin(whole: Frame, bar: console.Bar) -> file.Work:
             bar.stage("finding the blur")
             found = deblurring.found(whole, kernel, settings, on_step=bar)
             return _work(found.kernel, settings, whole, found)
@@ -83,10 +83,10 @@ def run(
         known = psf.resolve(str(kernel), flip=settings.flip_kernel)
         files.append(str(kernel))
 
-        def begin(whole: Frame, bar: console.Bar) -> batch.Work:
+        def begin(whole: Frame, bar: console.Bar) -> file.Work:
             return _work(known, settings, whole)
 
-    task = batch.Task(
+    task = file.Task(
         begin=begin,
         result_label="deblurred",
         source_label="blurred",
@@ -108,13 +108,13 @@ def run(
     )
 
 
-def _work(kernel: Kernel, settings: Settings, whole: Frame, found: Estimate | None = None) -> batch.Work:
+def _work(kernel: Kernel, settings: Settings, whole: Frame, found: Estimate | None = None) -> file.Work:
     def process(part: Frame, whole: Frame, on_step: OnStep) -> Restoration:
         return restoring.restore(part, kernel, settings, whole=whole, on_step=on_step)
 
     # a restored pixel depends on all others, less with every kernel width
     rows, columns = (max(3 * side, 48) for side in kernel.shape[-2:])
-    return batch.Work(
+    return file.Work(
         process=process,
         margin=(rows, columns),
         kernel=kernel,

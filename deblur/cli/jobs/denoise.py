@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deblur import denoising
-from deblur.cli.jobs import batch
+from deblur.cli.jobs import batch, file
 from deblur.cli.outputs import Exists
 from deblur.images import Frame
 from deblur.options import DenoiseOptions
@@ -22,13 +22,13 @@ _MARGIN = 64  # pixels: what a denoised one sees reaches less far
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(batch.FileOptions, DenoiseOptions):
+class Settings(file.FileOptions, DenoiseOptions):
     """What a configuration file for `denoise` may hold: how to denoise, and how files are read and written."""
 
     def __post_init__(self) -> None:
         """Check both."""
         DenoiseOptions.__post_init__(self)
-        batch.FileOptions.__post_init__(self)
+        file.FileOptions.__post_init__(self)
 
 
 def run(
@@ -51,8 +51,8 @@ def run(
     def process(part: Frame, _: Frame, on_step: OnStep) -> Restoration:
         return denoising.remove_noise(part, settings, on_step=on_step)
 
-    work = batch.Work(process=process, margin=(_MARGIN, _MARGIN))
-    task = batch.Task(
+    work = file.Work(process=process, margin=(_MARGIN, _MARGIN))
+    task = file.Task(
         begin=lambda *_: work,
         result_label="denoised",
         source_label="noisy",
