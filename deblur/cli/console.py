@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -22,17 +23,18 @@ from deblur.progress import Step
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "skipped"]
+__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "printable", "skipped"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
     """Print one line of a report."""
-    typer.echo(text, err=on_stderr)
+    typer.echo(printable(text), err=on_stderr)
 
 
 def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
     """Print a record as one line of JSON; a number that JSON cannot say (infinite, not a number) becomes null."""
-    typer.echo(json.dumps(finite(record), ensure_ascii=False, allow_nan=False), err=on_stderr)
+    text = json.dumps(finite(record), ensure_ascii=False, allow_nan=False)
+    typer.echo(_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), err=on_stderr)
 
 
 def note(text: str) -> None:
@@ -147,8 +149,25 @@ class Bar:
         self._close()
 
 
+def printable(text: str) -> str:
+    """The text with what no terminal shows, control characters and bytes of a name that are no letters, escaped.
+
+    Example:
+        >>> printable("a\\x1b[2J b\\udcff.png")
+        'a\\\\x1b[2J b\\\\xff.png'
+    """
+    return _HIDDEN.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
+
+
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONG_WORD, _LONG_LINE = re.compile(r"\S{121,}"), 800
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """One line, without what no terminal shows; a value of more than 120 characters keeps 80 of them."""
+    words = _LONG_WORD.sub(lambda found: f"{found[0][:50]}...{found[0][-27:]}", " ".join(text.split()))
+    return printable(words if len(words) <= _LONG_LINE else f"{words[:500]} ... {words[-250:]}")
 
 
 def finite(value: object) -> object:

@@ -137,3 +137,11 @@ def test_the_console_script_is_main() -> None:
     result = subprocess.run([command, "aply"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_a_message_stays_short_and_shows_no_control_characters(run: Any) -> None:
+    told = run("apply", "x" * 5000 + ".png", "-k", "gaussian:sigma=1").err
+    assert len(told) < 400
+    told = run("apply", "a\x1b[2J\x07.png", "-k", "gaussian:sigma=1").err
+    assert "\\x1b[2J\\x07.png" in told
+    assert "\x1b" not in told
