@@ -15,7 +15,7 @@ from deblur.errors import FileError, ShapeError
 from deblur.images.scale import stored_from_frame
 from deblur.masking import like_masked, pictures_with_masks, without_nan
 from deblur.picture import Picture, array_like, check_finite
-from deblur.psf import Kernel
+from deblur.psf import Kernel, Reading, understood
 
 __all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "step_of", "through"]
 
@@ -95,8 +95,12 @@ def _only_page(path: str | os.PathLike[str]) -> images.Frame:
         raise ShapeError(f"{path}: {error}") from error
 
 
-def kernel_of(kernel: KernelLike) -> Kernel:
+def kernel_of(kernel: KernelLike, reading: Reading | None = None) -> Kernel:
     """The kernel that a user means: a record, what holds one, an array, a file or a name.
+
+    Args:
+        kernel: what was given.
+        reading: what the numbers of an array or a file stand for.
 
     Raises:
         KernelError: what was given cannot be a kernel.
@@ -109,8 +113,9 @@ def kernel_of(kernel: KernelLike) -> Kernel:
     if isinstance(kernel, Kernel):
         return kernel
     if isinstance(kernel, str | os.PathLike):
-        return psf.resolve(kernel)
+        return psf.resolve(kernel, reading=reading)
     held = getattr(kernel, "kernel", None)
     if isinstance(held, Kernel):
         return held
-    return Kernel.of(kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else kernel)  # type: ignore[arg-type]
+    array = kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else kernel
+    return understood(array, reading)  # type: ignore[arg-type]

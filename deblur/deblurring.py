@@ -43,6 +43,10 @@ def apply(
     threads: int | None = None,
     device: str = "auto",
     confidence: float | None = None,
+    kernel_transfer: str = "auto",
+    kernel_background: float | str = "auto",
+    kernel_origin: str = "auto",
+    kernel_channels: bool = False,
     prior: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -75,6 +79,8 @@ def apply(
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
         confidence: how far to trust the kernel, in [0, 1]; None: as far as the kernel itself says.
+        kernel_transfer, kernel_background, kernel_origin, kernel_channels: what the numbers of a kernel that is an
+            array or a file stand for (`deblur.psf.Reading`); `auto` recognises what is certain and tells it in a note.
         prior: a checkpoint of `deblur train-prior`.
         settings: further settings of the method, by field name.
 
@@ -109,11 +115,19 @@ def apply(
         threads=threads,
         device=device,
         confidence=confidence,
+        kernel_transfer=kernel_transfer,
+        kernel_background=kernel_background,
+        kernel_origin=kernel_origin,
+        kernel_channels=kernel_channels,
         prior=prior,
         settings=settings or {},
     )
     pictures = pictures_from(image)
-    known = found(pictures, kernel, chosen).kernel if is_unknown(kernel) else kernel_of(cast(KernelLike, kernel))
+    known = (
+        found(pictures, kernel, chosen).kernel
+        if is_unknown(kernel)
+        else kernel_of(cast(KernelLike, kernel), chosen.reading)
+    )
     results = [restore(picture, known, chosen) for picture in pictures]
     if all(result.untouched for result in results) and isinstance(image, np.ndarray | Tensor):
         return image.clone() if isinstance(image, Tensor) else image.copy()  # whatever rounding would make of it

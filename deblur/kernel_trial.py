@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ from deblur.psf import Kernel
 from deblur.psf.array import square
 from deblur.restoration import Problem, RichardsonLucy, coarse
 
-__all__ = ["Trial", "probability", "tried"]
+__all__ = ["Trial", "evidence", "probability", "tried"]
 
 _Taps = NDArray[np.float64]
 
@@ -184,6 +185,14 @@ def tried(picture: Picture, kernel: Kernel, measured: Measurements, options: App
     unseen = 1 - max(_seen(problem, mask, taps, measured) for mask in masks) / EXPECTED
     clipped = 0.0 if problem.clipped is None else float(problem.clipped.float().mean())
     return Trial(mirrored, lessened, math.log(missed / floor), unseen, clipped, spread)
+
+
+def evidence(picture: Picture, kernels: Sequence[Kernel], measured: Measurements, options: ApplyOptions) -> list[float]:
+    """What a whole frame's spectrum says for each kernel beside no blur, in nats a frequency, as `tried` takes them."""
+    window = middle(picture.height, SIDE), middle(picture.width, SIDE)
+    planes = [square(kernel.taps) for kernel in kernels]
+    problem = _gray(pose(picture.window(*window), kernels[0], measured, options), planes[0])
+    return [_seen(problem, problem.mask, taps, measured) for taps in planes]
 
 
 def _share(value: float) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 from deblur.config import number
 from deblur.errors import OptionError
+from deblur.psf.reading import Reading
 
 __all__ = ["DEVICES", "ApplyOptions", "DenoiseOptions", "FitOptions"]
 
@@ -51,6 +52,8 @@ class ApplyOptions:
         threads: number of processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
         confidence: how far to trust the kernel, in [0, 1], in place of what the kernel itself says; None leaves it.
+        kernel_transfer, kernel_background, kernel_origin, kernel_channels: what the numbers of a kernel that comes as
+            an array or a file stand for, as `deblur.psf.Reading` has them.
         prior: a checkpoint of `deblur train-prior`, in place of the learned prior that comes with the package; `auto`
             is then a method that takes one.
         settings: further settings of the method, by field name.
@@ -73,6 +76,10 @@ class ApplyOptions:
     threads: int | None = None
     device: str = "auto"
     confidence: float | None = None
+    kernel_transfer: str = "auto"
+    kernel_background: float | str = "auto"
+    kernel_origin: str = "auto"
+    kernel_channels: bool = False
     prior: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -103,6 +110,18 @@ class ApplyOptions:
         _of_kind("confidence", self.confidence, *_REAL, type(None))
         if self.confidence is not None and not 0 <= self.confidence <= 1:
             raise OptionError(f"expected a confidence in [0, 1], got {self.confidence:g}")
+        _of_kind("kernel_channels", self.kernel_channels, bool)
+        self.reading  # noqa: B018 - refuses what is none
+
+    @property
+    def reading(self) -> Reading:
+        """What these options say of a kernel's numbers."""
+        return Reading(
+            transfer=self.kernel_transfer,
+            background=self.kernel_background,
+            origin=self.kernel_origin,
+            channels=self.kernel_channels,
+        )
 
     def fitting(self, parametric: str | None = None) -> FitOptions:
         """What these options say of the search for the kernel, of whatever blur or of one with a name."""
@@ -256,7 +275,7 @@ def _check_computer(options: Any) -> None:
 
 
 def _of_kind(name: str, value: object, *kinds: type) -> None:
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise OptionError(f"expected {name} to be {' or '.join(kind.__name__ for kind in kinds)}, got {value!r}")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deblur import psf, trusting
+from deblur import kernel_trial, psf, trusting
 from deblur.conversion import KernelLike, kernel_of
 from deblur.device import device_named, using_threads
 from deblur.dithering import dithered
@@ -35,7 +35,7 @@ from deblur.psf.operator import each_channel
 from deblur.restoration import Restoration, Restorer, auto
 from deblur.restoration.tiles import Tile, cut
 
-__all__ = ["restore", "restored"]
+__all__ = ["restore", "restored", "settled"]
 
 _PictureT = TypeVar("_PictureT", bound=Picture)
 
@@ -50,6 +50,12 @@ OVERLAP = 64
 
 REACH = 16
 """How far, in kernel sizes, the guess of what lies outside a tile may still be seen inside its border."""
+
+CLEAR = 0.002
+"""By how many nats a frequency a frame speaks for a reading of the kernel, at least."""
+
+NEGLIGIBLE = 1e-6
+"""The share of a kernel's light that its margins may hold and be left out."""
 
 FURTHEST = 400
 """The reach in pixels that is enough for large kernels, as long as it is four times their size."""
@@ -93,12 +99,14 @@ def restore(
     given = masked(picture, whole, options.mask)
     picture, notes = dataclasses.replace(given.picture, pixels=given.picture.pixels.detach()), [*given.notes]
     pixels, alpha = picture.pixels, picture.alpha
-    kernel = _fitting(kernel_of(kernel), pixels, options)
+    kernel = _fitting(kernel_of(kernel, options.reading), pixels, options)
     device = device_named(options.device)
     if kernel.still and options.trust == "auto":
         return _left(given.stored, time.perf_counter() - start)
     with using_threads(options.threads, picture.height * picture.width):
         frame = picture if whole is None else given.frame
+        kernel = settled(kernel, frame, options)
+        notes += kernel.notes
         measured = trusting.tried(measured or measure(frame, kernel, options), frame, kernel, options)
         method, restorer = auto.choose(
             tuple(frame.pixels.shape),
@@ -144,6 +152,27 @@ def restore(
     return _summary(records, image, method, measured, seconds, notes, drawn.trusted)
 
 
+def settled(kernel: Kernel, picture: Picture, options: ApplyOptions) -> Kernel:
+    """The kernel as light, where only a whole frame can tell whether its picture is coded; itself where it is settled.
+
+    Its notes say what was decided, and on what it could not be.
+    """
+    coded = kernel.otherwise
+    if coded is None:
+        return kernel
+    measured = measure(picture, kernel, options)
+    plain, other = kernel_trial.evidence(picture, (kernel, coded), measured, options)
+    if other > plain + CLEAR:
+        note = (
+            "the frame shows that the kernel's picture is sRGB-coded: it is decoded (--kernel-transfer linear keeps it)"
+        )
+        return kernel.replaced(taps=psf.trim(coded.taps, NEGLIGIBLE), notes=(*kernel.notes, note), otherwise=None)
+    if other < plain - CLEAR:
+        return kernel.replaced(otherwise=None)
+    note = "the frame does not show whether its kernel's picture is sRGB-coded: taken as light (--kernel-transfer srgb)"
+    return kernel.replaced(notes=(*kernel.notes, note), otherwise=None)
+
+
 def restored(
     picture: _PictureT,
     result: Restoration,
@@ -181,6 +210,9 @@ def _fitting(kernel: Kernel, pixels: Tensor, options: ApplyOptions) -> Kernel:
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise ShapeError(f"expected pixels (C, H, W), got {tuple(pixels.shape)}")
     psf.fits(kernel, tuple(pixels.shape))
+    taps = psf.trim(kernel.taps, NEGLIGIBLE)
+    if taps.shape != kernel.shape:
+        kernel = kernel.replaced(taps=taps)
     return kernel if options.confidence is None else kernel.replaced(confidence=options.confidence)
 
 

@@ -15,6 +15,10 @@ from deblur.cli.options import (
     FlipKernel,
     Force,
     Json,
+    KernelBackground,
+    KernelChannels,
+    KernelOrigin,
+    KernelTransfer,
     Mask,
     Noise,
     OnExists,
@@ -49,6 +53,10 @@ def apply(
         ),
     ] = None,
     flip_kernel: FlipKernel = None,
+    kernel_transfer: KernelTransfer = None,
+    kernel_background: KernelBackground = None,
+    kernel_origin: KernelOrigin = None,
+    kernel_channels: KernelChannels = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +148,10 @@ def apply(
     """
     flags = {
         "flip_kernel": flip_kernel,
+        "kernel_transfer": kernel_transfer,
+        "kernel_background": real_or(kernel_background, "--kernel-background", "auto"),
+        "kernel_origin": kernel_origin,
+        "kernel_channels": kernel_channels,
         "method": method,
         "noise": real_or(noise, "--noise", "auto"),
         "strength": real(strength, "--strength"),

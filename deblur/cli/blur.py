@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 import typer
 
 from deblur.cli import console
-from deblur.cli.options import Color, FlipKernel, Force, Kernel, real
+from deblur.cli.options import (
+    Color,
+    FlipKernel,
+    Force,
+    Kernel,
+    KernelBackground,
+    KernelChannels,
+    KernelOrigin,
+    KernelTransfer,
+    reading,
+    real,
+)
 
 __all__ = ["blur"]
 
@@ -17,6 +28,10 @@ def blur(
     kernel: Kernel,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The blurred picture; - is stdout.")],
     flip_kernel: FlipKernel = None,
+    kernel_transfer: KernelTransfer = None,
+    kernel_background: KernelBackground = None,
+    kernel_origin: KernelOrigin = None,
+    kernel_channels: KernelChannels = None,
     boundary: Annotated[
         Literal["valid", "zero", "reflect", "replicate", "circular"],
         typer.Option(help="What lies outside the picture. valid: nothing is made up, the frame shrinks by k - 1."),
@@ -54,6 +69,7 @@ def blur(
         kernel,
         output,
         flip=bool(flip_kernel),
+        reading=reading(kernel_transfer, kernel_background, kernel_origin, kernel_channels),
         boundary=boundary,
         noise=real(noise, "--noise") or 0.0,
         seed=seed,

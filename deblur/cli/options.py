@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from deblur.config import number
 from deblur.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deblur.psf import Reading
 
 __all__ = [
     "Black",
@@ -18,6 +21,10 @@ __all__ = [
     "Force",
     "Json",
     "Kernel",
+    "KernelBackground",
+    "KernelChannels",
+    "KernelOrigin",
+    "KernelTransfer",
     "Mask",
     "Noise",
     "OnExists",
@@ -29,6 +36,7 @@ __all__ = [
     "Threads",
     "Truth",
     "White",
+    "reading",
     "real",
     "real_or",
     "region",
@@ -48,6 +56,32 @@ FlipKernel = Annotated[
     bool | None,
     typer.Option(
         "--flip-kernel/--no-flip-kernel", help="Turn the kernel by 180 degrees: its file stores a correlation kernel."
+    ),
+]
+KernelTransfer = Annotated[
+    Literal["auto", "linear", "srgb"] | None,
+    typer.Option(
+        help="What a kernel's picture holds: linear, light; srgb, values coded like a photograph's. Default: auto, "
+        "light unless the frame shows otherwise."
+    ),
+]
+KernelBackground = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE", help="The stored value of a kernel file that stands for no light. Default: auto, by its rim."
+    ),
+]
+KernelOrigin = Annotated[
+    Literal["auto", "centre", "mass", "corner"] | None,
+    typer.Option(
+        help="The tap of a kernel file that is its origin: the middle one, the one at the centre of mass, or the "
+        "first, as an FFT has it. Default: auto, centre unless all light lies around the corner."
+    ),
+]
+KernelChannels = Annotated[
+    bool | None,
+    typer.Option(
+        "--kernel-channels/--no-kernel-channels", help="The planes of a kernel file are one for each channel."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that exist already.")]
@@ -124,6 +158,19 @@ Config = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="A YAML file with options; what is given on the command line comes before it."),
 ]
+
+
+def reading(transfer: str | None, background: str | None, origin: str | None, channels: bool | None) -> Reading:
+    """How a kernel file is to be read, from the four options that say so; else a usage error."""
+    from deblur.psf import Reading
+
+    level = real_or(background, "--kernel-background", "auto")
+    return Reading(
+        transfer=transfer or "auto",
+        background="auto" if level is None else level,
+        origin=origin or "auto",
+        channels=bool(channels),
+    )
 
 
 def real(text: str | None, option: str) -> float | None:

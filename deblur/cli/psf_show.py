@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deblur.cli import console
-from deblur.cli.options import FlipKernel, Force, Json
+from deblur.cli.options import (
+    FlipKernel,
+    Force,
+    Json,
+    KernelBackground,
+    KernelChannels,
+    KernelOrigin,
+    KernelTransfer,
+    reading,
+)
 
 if TYPE_CHECKING:
     from deblur.psf import Description
@@ -19,6 +28,10 @@ __all__ = ["show"]
 def show(
     kernel: Annotated[str, typer.Argument(metavar="KERNEL", help="A kernel file, or one by name: motion:length=15.")],
     flip_kernel: FlipKernel = None,
+    kernel_transfer: KernelTransfer = None,
+    kernel_background: KernelBackground = None,
+    kernel_origin: KernelOrigin = None,
+    kernel_channels: KernelChannels = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="PNG", help="Also write a picture of the kernel.")
     ] = None,
@@ -36,16 +49,19 @@ def show(
     if output is not None:
         images.output_format(output)
         images.check_writable(output, force, sources=[kernel])
-    array = psf.resolve(kernel, flip=bool(flip_kernel))
-    description = psf.describe(array)
+    read = reading(kernel_transfer, kernel_background, kernel_origin, kernel_channels)
+    array = psf.resolve(kernel, flip=bool(flip_kernel), reading=read)
+    description, notes = psf.describe(array), psf.remarks(array)
     if output is not None:
         picture = torch.from_numpy(psf.draw(array)).float()[None] / 255
         images.write_frames(output, [images.Frame(pixels=picture)], force=force)
     if as_json:
-        console.json_line({"kernel": kernel, **dataclasses.asdict(description)})
+        console.json_line({"kernel": kernel, **dataclasses.asdict(description), "notes": notes})
         return
     for name, text in _lines(description).items():
         console.line(f"{name:15} {text}")
+    for note in notes:
+        console.note(note)
 
 
 def _lines(figures: Description) -> dict[str, str]:

@@ -12,6 +12,7 @@ as one sees the picture.
     Kernel      the record: taps, and what is known about them
     make        the taps of a kernel from a text: "motion:length=15,angle=30"; SHAPES lists the makers
     read, save  kernels in files, with what is known about them; resolve takes either a file or a text
+    Reading, understood, remarks        what the numbers of a kernel stand for
     check, fits, flip, trim, origin     the array itself
     describe, draw                      what one wants to know of a kernel, and see
     masked_form                         the blur as a masked convolution, where it is one
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,7 @@ from deblur.psf.kernel import Kernel
 from deblur.psf.laplace import laplace
 from deblur.psf.motion import motion
 from deblur.psf.quadrant import MaskedForm, masked_form
+from deblur.psf.reading import Reading, remarks, understood
 from deblur.psf.shake import shake
 from deblur.psf.shape import make_from
 
@@ -54,6 +57,7 @@ __all__ = [
     "Factors",
     "Kernel",
     "MaskedForm",
+    "Reading",
     "airy",
     "box",
     "check",
@@ -73,10 +77,12 @@ __all__ = [
     "motion",
     "origin",
     "read",
+    "remarks",
     "resolve",
     "save",
     "shake",
     "trim",
+    "understood",
 ]
 
 SHAPES: dict[str, Callable[..., NDArray[np.float64]]] = {
@@ -117,18 +123,19 @@ def make(spec: str) -> NDArray[np.float64]:
     return make_from(SHAPES, spec)
 
 
-def resolve(text: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
+def resolve(text: str | os.PathLike[str], *, flip: bool = False, reading: Reading | None = None) -> Kernel:
     """The kernel that a user asks for: a file where the text names one (by a suffix or a folder), else a made one.
 
     Args:
         text: a path, or ``name:parameter=value,...``.
         flip: the file stores a correlation kernel (a made one is turned round just the same).
+        reading: what the numbers of a file stand for; a made kernel needs none.
 
     Raises:
         FileError, KernelError, OptionError: as `read` and `make` do.
     """
     if isinstance(text, os.PathLike) or _names_a_file(text):
-        return read(text, flip=flip)
+        return read(text, flip=flip, **asdict(reading or Reading()))
     kernel = Kernel(make(text), source=text)
     return kernel.flipped() if flip else kernel
 

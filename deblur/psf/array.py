@@ -119,12 +119,17 @@ def fits(kernel: Array, frame_shape: Sequence[int]) -> None:
     rows, columns = frame_shape[-2:]
     if kernel.shape[-2] > rows or kernel.shape[-1] > columns:
         got = f"{kernel.shape[-2]} x {kernel.shape[-1]} taps for {rows} x {columns} pixels"
-        raise KernelError(f"expected a kernel no larger than the frame, got {got}; crop the kernel")
+        raise KernelError(f"expected a kernel no larger than the frame, got {got}; crop it about its origin")
     channels = frame_shape[-3] if len(frame_shape) > 2 else 1
     if kernel.ndim == 3 and kernel.shape[0] not in (1, channels):
         raise KernelError(
             f"expected one kernel per channel, got {kernel.shape[0]} kernels for {channels} channel(s); "
             "give one kernel for all or one for each"
+        )
+    if getattr(kernel, "stack", False) and channels > 1:
+        raise KernelError(
+            f"expected one kernel for all channels, got a stack of {kernel.shape[0]} planes, which may be a volume's; "
+            "--kernel-channels (kernel_channels=True) takes one for each channel"
         )
 
 
@@ -143,8 +148,12 @@ def flip(kernel: Array) -> Array:
     return np.ascontiguousarray(np.pad(kernel, even)[..., ::-1, ::-1])
 
 
-def trim(kernel: Array) -> Array:
+def trim(kernel: Array, loss: float = 0.0) -> Array:
     """Cut the zero margins off, as far as the origin tap stays the origin tap: less work, the same blur.
+
+    Args:
+        kernel: (kh, kw) or (C, kh, kw).
+        loss: the share of the magnitudes that may go with the margins of either axis.
 
     Example:
         >>> trim(np.array([[0.0, 0.5, 0.5, 0.0, 0.0]]))
@@ -154,7 +163,8 @@ def trim(kernel: Array) -> Array:
     for axis in (-2, -1):
         centre = kernel.shape[axis] // 2
         others = tuple(a for a in range(-kernel.ndim, 0) if a != axis)
-        (used,) = np.nonzero(np.any(kernel != 0, axis=others))
-        reach = int(np.abs(used - centre).max())
+        profile, away = np.abs(kernel).sum(others), np.abs(np.arange(kernel.shape[axis]) - centre)
+        beyond = np.cumsum(np.bincount(away, profile)[::-1])[::-1]  # what lies at every distance or farther
+        reach = int(np.flatnonzero(beyond > loss * profile.sum()).max())
         cuts.append(slice(max(centre - reach, 0), centre + reach + 1))
     return np.ascontiguousarray(kernel[..., cuts[0], cuts[1]])

@@ -18,14 +18,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from deblur.errors import FileError, KernelError
 from deblur.psf.kernel import Kernel
+from deblur.psf.reading import Reading, understood
 from deblur.psf.sidecar import decode_factors, encode_factors, json_text, known_of, record_of
 
 __all__ = ["READERS", "check_name", "encode", "read", "save"]
 
+_PICTURES = (".png", ".tif", ".tiff")
 _KEYS = ("kernel", "psf")  # the array that is meant where a file holds several
 
 
-def read(path: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    flip: bool = False,
+    transfer: str = "auto",
+    background: float | str = "auto",
+    origin: str = "auto",
+    channels: bool = False,
+) -> Kernel:
     """Read a blur kernel with what is known about it, and normalise its taps to sum 1.
 
     Args:
@@ -34,14 +44,17 @@ def read(path: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
             or .npz file the JSON file beside it is read too, where there is one, and the masked convolutions in it
             (see `deblur.psf.sidecar`).
         flip: the file stores a correlation kernel; reverse both axes about the origin tap.
+        transfer, background, origin, channels: what its numbers stand for, as `deblur.psf.Reading` has them.
 
     Returns:
-        The kernel, (kh, kw), or (C, kh, kw) where the file holds one per channel; origin tap (kh // 2, kw // 2).
+        The kernel, (kh, kw), or (C, kh, kw) where the file holds one per channel; origin tap (kh // 2, kw // 2); its
+        notes say what was recognised.
 
     Raises:
         FileError: missing, unreadable, of an unknown format, holding pickled objects or several arrays.
         KernelError: what it holds cannot be a blur kernel (see `check`).
     """
+    reading = Reading(transfer=transfer, background=background, origin=origin, channels=channels)
     file = Path(path)
     suffix = file.suffix.lower()
     reader = READERS.get(suffix)
@@ -60,7 +73,13 @@ def read(path: str | os.PathLike[str], *, flip: bool = False) -> Kernel:
         raise FileError(f"{file}: the kernel file is empty")
     try:
         factors = decode_factors(data) if suffix == ".npz" and zipfile.is_zipfile(io.BytesIO(data)) else ()
-        kernel = Kernel(reader(data), source=str(file), factors=factors, **_beside(file))
+        values, known = reader(data), _beside(file)
+        if values.ndim == 3 and suffix in _PICTURES:
+            values = _planes_of(values, channels)
+        stack = values.ndim == 3 and len(values) > 1 and not (channels or known)
+        known = {"stack": stack, **known, "source": str(file), "factors": factors}
+        ours = factors or "misfit" in known or "confidence" in known
+        kernel = Kernel(values, **known) if ours and reading == Reading() else understood(values, reading, **known)
     except (FileError, KernelError) as error:
         raise type(error)(f"{file}: {error}") from None
     return kernel.flipped() if flip else kernel
@@ -94,7 +113,8 @@ def encode(
     """The files that `save` writes and their contents, the kernel last: once it is there, all is."""
     file, kernel = Path(path), Kernel.of(kernel)
     check_name(file, factored=bool(kernel.factors))
-    record = {**(about or {}), **record_of(kernel)}
+    channels = {"channels": len(kernel)} if kernel.ndim == 3 and not kernel.stack else {}
+    record = {**(about or {}), **record_of(kernel), **channels}
     if not record and _beside(file):
         record = {"confidence": None}  # of another kernel that stood here
     buffer = io.BytesIO()
@@ -179,7 +199,7 @@ def _picture(data: bytes) -> NDArray[Any]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise FileError("this is no readable PNG picture; save the kernel again, or as .npy")
-    return _gray(np.asarray(image))
+    return np.asarray(image)[..., [2, 1, 0, *range(3, image.shape[-1])]] if image.ndim == 3 else np.asarray(image)
 
 
 def _tiff(data: bytes) -> NDArray[Any]:
@@ -194,19 +214,20 @@ def _tiff(data: bytes) -> NDArray[Any]:
         raise FileError("this is no readable TIFF picture; save the kernel again, or as .npy") from None
     if pages > 1:
         raise FileError(f"expected one picture, got a TIFF of {pages} pages; store a stack of kernels as .npy")
-    return _gray(image)
+    return image
 
 
-def _gray(image: NDArray[Any]) -> NDArray[Any]:
-    """The one plane of a picture whose colours, if any, are equal and whose alpha, if any, is opaque."""
-    if image.ndim == 2:
-        return image
+def _planes_of(image: NDArray[Any], channels: bool) -> NDArray[Any]:
+    """The one plane of a picture (H, W, S) whose colours are equal, or one a channel; alpha, if any, is opaque."""
     colours, alpha = (image[..., :-1], image[..., -1:]) if image.shape[-1] in (2, 4) else (image, image[..., :0])
-    if (colours != colours[..., :1]).any():
-        raise FileError("expected a gray picture of a kernel, got a coloured one; convert it to gray")
+    if (colours != colours[..., :1]).any() and not channels:
+        raise FileError(
+            "expected a gray picture of a kernel, got a coloured one; convert it to gray, or --kernel-channels "
+            "(channels=True) takes a kernel for each channel"
+        )
     if alpha.size and (alpha != alpha.max()).any():
         raise FileError("expected an opaque picture of a kernel, got a transparent one; flatten it")
-    return np.asarray(colours[..., 0])
+    return np.ascontiguousarray(np.moveaxis(colours, -1, 0)) if channels else np.asarray(colours[..., 0])
 
 
 def _table(data: bytes) -> NDArray[Any]:

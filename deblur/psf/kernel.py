@@ -38,6 +38,9 @@ def misfit_of(confidence: float | None) -> float:
     return float(MISFIT * 2 ** (1 - 2 * confidence))
 
 
+_RECORD = ("confidence", "misfit", "factors", "alternatives", "source", "notes", "otherwise", "stack")
+
+
 class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
     """A blur kernel and what is known about it: a read-only array of its taps that carries a record.
 
@@ -54,6 +57,9 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         factors: the masked convolutions whose product the blur is, in the order in which they are applied; or none.
         alternatives: further kernels that explain the frame nearly as well, the likeliest first.
         source: the file or the text that it comes from, or the method that found it; for messages.
+        notes: lines that a user should see: how its numbers were read.
+        otherwise: the kernel that it is if its picture is coded like a photograph, where only a frame can tell.
+        stack: whether it comes from a file of several planes that does not say that they are one a channel.
 
     Raises:
         KernelError: the taps cannot be a kernel (see `deblur.psf.check`).
@@ -70,6 +76,9 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
     factors: tuple[MaskedForm, ...]
     alternatives: tuple[Kernel, ...]
     source: str
+    notes: tuple[str, ...]
+    otherwise: Kernel | None
+    stack: bool
 
     def __new__(
         cls,
@@ -80,9 +89,13 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         factors: tuple[MaskedForm, ...] = (),
         alternatives: tuple[Kernel, ...] = (),
         source: str = "",
+        notes: tuple[str, ...] = (),
+        otherwise: Kernel | None = None,
+        stack: bool = False,
     ) -> Kernel:
         """Check and normalise the taps."""
-        if isinstance(taps, Kernel) and (confidence, misfit, factors, alternatives, source) == (None, None, (), (), ""):
+        said = (confidence, misfit, factors, alternatives, source, notes, otherwise, stack)
+        if isinstance(taps, Kernel) and said == (None, None, (), (), "", (), None, False):
             return taps
         self = check(taps).view(cls)
         self.confidence = confidence
@@ -92,6 +105,7 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         if confidence is not None:
             misfit_of(confidence)  # refuses what is none
         self.factors, self.alternatives, self.source = tuple(factors), tuple(alternatives), source
+        self.notes, self.otherwise, self.stack = tuple(notes), otherwise, stack
         self.flags.writeable = False
         return self
 
@@ -135,7 +149,7 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
 
     def of_channels(self, channels: slice) -> Kernel:
         """The kernel of some of the channels: itself where there is one for all."""
-        return self if self.ndim == 2 or len(self) == 1 else self.replaced(taps=self.taps[channels])
+        return self if self.ndim == 2 or len(self) == 1 else self.replaced(taps=self.taps[channels], otherwise=None)
 
     def replaced(self, **changes: Any) -> Kernel:
         """A copy with other taps or other things known about them; the misfit follows a new confidence.
@@ -153,10 +167,11 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         """The kernel turned by 180 degrees about its origin, with its factors: from correlation to convolution."""
         factors = tuple(MaskedForm(OPPOSITE[form.orientation], form.weight) for form in self.factors)
         others = tuple(other.flipped() for other in self.alternatives)
-        return self.replaced(taps=flip(self.taps), factors=factors, alternatives=others)
+        coded = None if self.otherwise is None else self.otherwise.flipped()
+        return self.replaced(taps=flip(self.taps), factors=factors, alternatives=others, otherwise=coded)
 
     def _record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("confidence", "misfit", "factors", "alternatives", "source")}
+        return {name: getattr(self, name) for name in _RECORD}
 
     def __repr__(self) -> str:
         """Size and what is known, in a line."""

@@ -5,6 +5,7 @@
     confidence      a number from 0 to 1, or null
     misfit          a number of 0 or more; it follows from the confidence where it is missing
     source          text: what the kernel came from
+    channels        how many kernels it holds, one for each channel of a picture
     alternatives    a list of objects with `taps` (lists of numbers) and the entries above
 
 and whatever else its writer wants to tell. A `.npz` file may hold the blur as masked convolutions, applied one after
@@ -82,6 +83,8 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
         known["confidence"] = float(values["confidence"])
     if _number(values.get("misfit"), math.inf):
         known["misfit"] = float(values["misfit"])
+    if "channels" in values:
+        known["stack"] = False
     others = values.get("alternatives")
     try:
         kernels = [Kernel(other["taps"], **_known(other)) for other in others or ()]

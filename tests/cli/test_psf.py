@@ -101,6 +101,21 @@ def test_show_speaks_json(run: Any) -> None:
     assert isinstance(json.loads(line), dict)
 
 
+def test_show_says_how_the_file_was_read(run: Any, folder: Path) -> None:
+    taps = np.pad(psf.make("gaussian:sigma=2"), 6)
+    assert cv2.imwrite(str(folder / "k.png"), np.rint(2 + taps / taps.max() * 253).astype(np.uint8))
+    np.save(folder / "k.npy", np.fft.ifftshift(taps))
+    shown = run("psf", "show", "k.png")
+    assert "note: the kernel stands on a background of 2" in shown.err
+    assert "--kernel-transfer srgb" in shown.err
+    notes = json.loads(run("psf", "show", "k.npy", "--json").out)["notes"]
+    assert "--kernel-origin centre" in notes[0]
+    told = run("psf", "show", "k.png", "--kernel-background", "2", "--kernel-transfer", "linear")
+    assert not told.err
+    kept = json.loads(run("psf", "show", "k.npy", "--kernel-origin", "centre", "--json").out)
+    assert kept["centroid"] != [0, 0]
+
+
 def test_show_draws_the_kernel(run: Any, refuse: Any, folder: Path) -> None:
     assert run("psf", "show", "box:size=3", "-o", "k.png").code == 0
     drawn = cv2.imread(str(folder / "k.png"), cv2.IMREAD_UNCHANGED)

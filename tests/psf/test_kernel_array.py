@@ -11,7 +11,7 @@ from deblur.errors import KernelError
 
 def test_kernel_larger_than_the_frame_does_not_fit() -> None:
     psf.fits(np.ones((5, 7)), (5, 7))
-    message = "expected a kernel no larger than the frame, got 5 x 7 taps for 5 x 6 pixels; crop the kernel"
+    message = "expected a kernel no larger than the frame, got 5 x 7 taps for 5 x 6 pixels; crop it about its origin"
     with pytest.raises(KernelError) as caught:
         psf.fits(np.ones((5, 7)), (3, 5, 6))
     assert str(caught.value) == message

@@ -68,6 +68,8 @@ def run(
     if deblurring.is_unknown(kernel):
         if settings.flip_kernel:
             raise OptionError("--flip-kernel turns a kernel that is read, here one is found; give its file to --kernel")
+        if settings.reading != psf.Reading():
+            raise OptionError("--kernel-... options are about a kernel that is read, here one is found; leave them out")
         settings.fitting(kernel)  # refuses an unknown name before the work
 
         def begin(whole: Frame, bar: console.Bar) -> file.Work:
@@ -80,11 +82,11 @@ def run(
             raise OptionError(
                 f"--kernel-out writes a kernel that is found, here {kernel} is given; leave one of them out"
             )
-        known = psf.resolve(str(kernel), flip=settings.flip_kernel)
+        known = psf.resolve(str(kernel), flip=settings.flip_kernel, reading=settings.reading)
         files.append(str(kernel))
 
         def begin(whole: Frame, bar: console.Bar) -> file.Work:
-            return _work(known, settings, whole)
+            return _work(restoring.settled(known, whole, settings), settings, whole)
 
     task = file.Task(
         begin=begin,

@@ -35,6 +35,7 @@ def run(
     output: str,
     *,
     flip: bool = False,
+    reading: psf.Reading | None = None,
     boundary: str = "valid",
     noise: float = 0.0,
     seed: int = 0,
@@ -45,7 +46,9 @@ def run(
     """Blur the picture in one file into another and return the line to report; errors as `images` and `psf` raise."""
     options = ApplyOptions(noise=noise, transfer=transfer or "auto")  # refuses what is out of range
     plan([source], output, exists="overwrite" if force else "error", read=[kernel])
-    known = psf.resolve(kernel, flip=flip)
+    known = psf.resolve(kernel, flip=flip, reading=reading)
+    for note in psf.remarks(known):
+        console.note(f"{kernel}: {note}")
     frames = images.read_frames(source)
     generator = torch.Generator().manual_seed(seed)
     exposed = []
