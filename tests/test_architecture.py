@@ -72,6 +72,7 @@ PUBLIC = {
         "check_storable",
         "check_writable",
         "encode",
+        "format_named",
         "losses",
         "output_format",
         "read_bytes",

@@ -99,9 +99,9 @@ def _is_picture(word: str) -> bool:
         return True
     if not os.path.splitext(word)[1]:
         return False
-    from deblur.images import FORMATS
+    from deblur.images import format_named
 
-    return word.lower().endswith(tuple(suffix for known in FORMATS.values() for suffix in known.suffixes))
+    return format_named(word) is not None
 
 
 def _keep_memory() -> None:

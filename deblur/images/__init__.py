@@ -29,7 +29,7 @@ from pathlib import Path
 from deblur.coding import Coding
 from deblur.errors import DeblurError, FileError
 from deblur.files import atomic_write, check_writable
-from deblur.images.formats import FORMATS, LOSSY, Format, output_format
+from deblur.images.formats import FORMATS, LOSSY, Format, format_named, output_format
 from deblur.images.frame import Frame
 from deblur.images.losses import check_storable, losses
 from deblur.images.recognise import recognise
@@ -47,6 +47,7 @@ __all__ = [
     "check_storable",
     "check_writable",
     "encode",
+    "format_named",
     "losses",
     "output_format",
     "read_bytes",

@@ -1,7 +1,7 @@
 """The formats of picture files: what a format is, and the list of those that are read and written.
 
-A new format is one module with `SUFFIXES`, `matches`, `read` and `write`, and one line in `FORMATS`: reading, writing,
-the command line and training find it there.
+A new format is one module with `SUFFIXES`, `HOLDS`, `matches`, `read` and `write` (and `LARGEST` and `ROOM`, where
+there are limits), and one line in `FORMATS`: reading, writing, the command line and training find it there.
 
 Example:
     >>> output_format("holiday.JPG")
@@ -10,15 +10,16 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 from deblur.errors import FileError
 from deblur.images import bmp, jpeg, png, tiff, webp
 from deblur.images.stored import Stored
 
-__all__ = ["FORMATS", "LOSSY", "Format", "output_format"]
+__all__ = ["FORMATS", "LOSSY", "Format", "format_named", "output_format"]
 
 
 class Format(NamedTuple):
@@ -33,6 +34,7 @@ class Format(NamedTuple):
         alpha: whether it holds an alpha channel.
         holds: the fields of `Metadata` that it keeps.
         largest: pixels a side.
+        room: bytes at most of a field of `Metadata`, by its name, where there is a limit.
         pages: whether it holds several pictures.
     """
 
@@ -44,44 +46,32 @@ class Format(NamedTuple):
     alpha: bool
     holds: frozenset[str] = frozenset()
     largest: int = 2**31 - 1
+    room: Mapping[str, int] = MappingProxyType({})
     pages: bool = False
 
 
+def _of(module: Any, *depths: str, alpha: bool = False, pages: bool = False) -> Format:
+    """The format that a module of this folder reads and writes."""
+    limits = {name.lower(): getattr(module, name) for name in ("LARGEST", "ROOM") if hasattr(module, name)}
+    return Format(
+        module.SUFFIXES,
+        module.matches,
+        module.read,
+        module.write,
+        depths,
+        alpha=alpha,
+        holds=frozenset(module.HOLDS),
+        pages=pages,
+        **limits,
+    )
+
+
 FORMATS: dict[str, Format] = {
-    "PNG": Format(
-        png.SUFFIXES, png.matches, png.read, png.write, ("uint8", "uint16"), alpha=True, holds=frozenset(png.HOLDS)
-    ),
-    "TIFF": Format(
-        tiff.SUFFIXES,
-        tiff.matches,
-        tiff.read,
-        tiff.write,
-        ("uint8", "uint16", "float32"),
-        alpha=True,
-        holds=frozenset(tiff.HOLDS),
-        pages=True,
-    ),
-    "JPEG": Format(
-        jpeg.SUFFIXES,
-        jpeg.matches,
-        jpeg.read,
-        jpeg.write,
-        ("uint8",),
-        alpha=False,
-        holds=frozenset(jpeg.HOLDS),
-        largest=jpeg.LARGEST,
-    ),
-    "WebP": Format(
-        webp.SUFFIXES,
-        webp.matches,
-        webp.read,
-        webp.write,
-        ("uint8",),
-        alpha=True,
-        holds=frozenset(webp.HOLDS),
-        largest=webp.LARGEST,
-    ),
-    "BMP": Format(bmp.SUFFIXES, bmp.matches, bmp.read, bmp.write, ("uint8",), alpha=True, holds=frozenset(bmp.HOLDS)),
+    "PNG": _of(png, "uint8", "uint16", alpha=True),
+    "TIFF": _of(tiff, "uint8", "uint16", "float32", alpha=True, pages=True),
+    "JPEG": _of(jpeg, "uint8"),
+    "WebP": _of(webp, "uint8", alpha=True),
+    "BMP": _of(bmp, "uint8", alpha=True),
 }
 """The formats that are read and written, by name; a file belongs to the first that it matches."""
 
@@ -90,15 +80,24 @@ LOSSY = ("JPEG", "WebP")
 """Those that round what is written to them as they see fit."""
 
 
+def format_named(path: str | Path) -> str | None:
+    """The format that a file name's suffix stands for; None for an unknown one, or none.
+
+    Example:
+        >>> format_named("a.tiff"), format_named("a.heic")
+        ('TIFF', None)
+    """
+    suffix = Path(path).suffix.lower()
+    return next((name for name, format in FORMATS.items() if suffix in format.suffixes), None)
+
+
 def output_format(path: str | Path) -> str:
     """The format that a file name's suffix stands for.
 
     Raises:
         FileError: an unknown suffix, or none.
     """
-    suffix = Path(path).suffix.lower()
-    for name, format in FORMATS.items():
-        if suffix in format.suffixes:
-            return name
+    if (name := format_named(path)) is not None:
+        return name
     known = " ".join(format.suffixes[0] for format in FORMATS.values())
-    raise FileError(f"{path}: expected a suffix like {known}, got '{suffix}'; rename the output")
+    raise FileError(f"{path}: expected a suffix like {known}, got '{Path(path).suffix.lower()}'; rename the output")

@@ -9,11 +9,11 @@ import numpy as np
 
 from deblur.coding import BLOCK, Coding
 from deblur.images.exif import sized_exif
-from deblur.images.jpeg_segments import segments_of, with_segments
+from deblur.images.jpeg_segments import ROOM, segments_of, with_segments
 from deblur.images.stored import Metadata, Stored
 from deblur.images.through_pillow import open_pillow, pillow_image, stored_of
 
-__all__ = ["matches", "read", "write"]
+__all__ = ["ROOM", "matches", "read", "write"]
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 HOLDS = ("exif", "icc", "resolution", "xmp", "photoshop", "comment")
@@ -21,7 +21,6 @@ LARGEST = 65500  # libjpeg's own limit, below that of the format
 
 _QUALITY = 95
 _FULL_COLOUR = 90  # from this quality on colour is stored at full size (4:4:4), below at half (4:2:0)
-_MOST_EXIF = 65533 - 6
 
 
 def matches(data: bytes, name: str) -> bool:
@@ -51,7 +50,7 @@ def write(file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
     if segments := segments_of(metadata):
         options["extra"] = segments
     exif = sized_exif(metadata.exif, page.array.shape[1], page.array.shape[0])
-    if exif is not None and len(exif) <= _MOST_EXIF:
+    if exif is not None and len(exif) <= ROOM["exif"]:
         options["exif"] = b"Exif\0\0" + exif
     if metadata.icc is not None:
         options["icc_profile"] = metadata.icc

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from deblur.images.stored import Metadata
 
-__all__ = ["LONGEST", "segments_of", "with_segments"]
+__all__ = ["ROOM", "segments_of", "with_segments"]
 
-LONGEST = 65533
-"""The bytes that one segment holds."""
-
+_LONGEST = 65533  # bytes of one segment
 _APP1, _APP13, _COMMENT, _SCAN = 0xE1, 0xED, 0xFE, 0xDA
 _XMP, _PHOTOSHOP = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
+ROOM = {"exif": _LONGEST - len(b"Exif\0\0"), "xmp": _LONGEST - len(_XMP), "comment": _LONGEST}
+"""Bytes at most of what one segment has to hold, by the fields of `Metadata`."""
+
 _OTHERS = ((0xE0, b""), (0xE1, b"Exif\0"), (0xE2, b"ICC_PROFILE\0"), (0xE2, b"MPF\0"), (0xEE, b"Adobe"))
 """Segments that are written anew, or speak of what is not written: JFIF, EXIF, profile, more pictures, colour."""
 
@@ -49,12 +50,12 @@ def segments_of(metadata: Metadata) -> bytes:
     if metadata.segments:
         return b"".join(metadata.segments)
     made = []
-    if metadata.xmp is not None and len(metadata.xmp) <= LONGEST - len(_XMP):
+    if metadata.xmp is not None and len(metadata.xmp) <= ROOM["xmp"]:
         made.append(_segment(_APP1, _XMP + metadata.xmp))
-    room = LONGEST - len(_PHOTOSHOP)
+    room = _LONGEST - len(_PHOTOSHOP)
     for start in range(0, len(metadata.photoshop or b""), room):
         made.append(_segment(_APP13, _PHOTOSHOP + (metadata.photoshop or b"")[start : start + room]))
-    if metadata.comment is not None and len(metadata.comment) <= LONGEST:
+    if metadata.comment is not None and len(metadata.comment) <= ROOM["comment"]:
         made.append(_segment(_COMMENT, metadata.comment))
     return b"".join(made)
 

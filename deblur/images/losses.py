@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from deblur.errors import FileError, OptionError
 from deblur.images.formats import FORMATS
 from deblur.images.frame import Frame
-from deblur.images.jpeg_segments import LONGEST
 from deblur.images.tiff_tags import still_stack
 
 __all__ = ["check_storable", "losses"]
@@ -87,11 +86,5 @@ def _lost(frame: Frame, frames: Sequence[Frame], field: str, name: str) -> bool:
         return False
     if field == "stack":
         return name != "TIFF" or still_stack(value, [(each.height, each.width, each.dtype) for each in frames]) is None
-    if field not in FORMATS[name].holds:
-        return True
-    return (
-        name == "JPEG"
-        and field in ("exif", "xmp", "comment")
-        and not frame.metadata.segments
-        and len(value) > LONGEST - 64
-    )
+    format = FORMATS[name]
+    return field not in format.holds or (field in format.room and len(value) > format.room[field])

@@ -16,12 +16,9 @@ from deblur.images.exif import sized_exif
 from deblur.images.ifd import EXIF, GPS, Directory, Entry, read_directory, write_directory
 from deblur.images.stored import Metadata, Stack, Stored
 
-__all__ = ["ICC", "add_directories", "described", "extra_tags", "still_stack", "tags_of"]
+__all__ = ["add_directories", "described", "extra_tags", "still_stack", "tags_of"]
 
-ICC = 34675
-"""The tag of the profile."""
-
-_DESCRIPTION, _XMP, _PHOTOSHOP = 270, 700, 34377
+_DESCRIPTION, _XMP, _PHOTOSHOP, _ICC = 270, 700, 34377, 34675
 _TEXTS = (_DESCRIPTION, 269, 271, 272, 285, 305, 306, 315, 316, 33432)
 """Description, document, maker, model, page, software, date, artist, computer, copyright."""
 
@@ -30,7 +27,7 @@ _PRIVATE = 32768
 
 _IMAGEJ = (50838, 50839)
 _NOT_KEPT = (
-    *(ICC, EXIF, GPS, _PHOTOSHOP, *_IMAGEJ, 37724),  # kept in another way; Photoshop's layers, which are blurred still
+    *(_ICC, EXIF, GPS, _PHOTOSHOP, *_IMAGEJ, 37724),  # kept in another way; Photoshop's layers, which are blurred still
     *(32953, 32954, 32955, 32956, 32995, 32996, 32997, 32998, 33421, 33422, 34016, 34017, 34018, 34019, 34020, 34022),
     *range(34024, 34031),  # these and those above: how samples lie in the file
     *range(50706, 50780),  # of a digital negative
@@ -54,7 +51,7 @@ def tags_of(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, des
     plain = {tag: entry for tag, entry in found.items() if isinstance(entry, Entry)}
     return {
         "exif": exif,
-        "icc": bytes(page.tags[ICC].value) if ICC in page.tags else None,
+        "icc": bytes(page.tags[_ICC].value) if _ICC in page.tags else None,
         "xmp": plain[_XMP].value if _XMP in plain else None,
         "photoshop": plain[_PHOTOSHOP].value if _PHOTOSHOP in plain else None,
         "tags": tuple(

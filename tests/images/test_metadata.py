@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from deblur.errors import FileError
-from deblur.images import encode, losses, read_frames
+from deblur.images import FORMATS, Metadata, encode, losses, read_frames
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 IPTC = b"8BIM\x04\x04\0\0" + struct.pack(">I", 14) + b"\x1c\x02\x78\0\x09A caption"
@@ -180,3 +181,14 @@ def test_a_picture_that_a_small_file_claims_is_refused_by_its_header(rgb):
         claimed = data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
         with pytest.raises(FileError, match="that claim"):
             read_frames(claimed)
+
+
+@pytest.mark.parametrize("field", ["xmp", "comment", "exif"])
+def test_what_is_too_long_for_a_segment_is_told_and_what_just_fits_is_kept(rgb, field):
+    (frame,) = read_frames(jpeg(rgb))
+    room, start = FORMATS["JPEG"].room[field], b"II*\0\x08\0\0\0\0\0" if field == "exif" else b""
+    for longer in (0, 1):
+        value = start + b"x" * (room - len(start) + longer)
+        held = replace(frame, metadata=Metadata(**{field: value}))
+        assert bool(losses([held], "JPEG")) == bool(longer)
+        assert (value in encode([held], "JPEG")) == (not longer)

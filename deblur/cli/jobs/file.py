@@ -167,9 +167,7 @@ def process_file(
 
 def _disguised(job: Job, file_format: str) -> tuple[str, ...]:
     """The line that says that a file's name stands for another format than its bytes, which the output keeps."""
-    suffix = Path(job.output).suffix.lower()
-    named = next((name for name, known in images.FORMATS.items() if suffix in known.suffixes), None)
-    if job.output == STREAM or named in (None, file_format):
+    if job.output == STREAM or images.format_named(job.output) in (None, file_format):
         return ()
     return (f"its bytes are those of a {file_format} file, and so will be those of {job.output}",)
 
