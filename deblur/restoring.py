@@ -160,8 +160,9 @@ def settled(kernel: Kernel, picture: Picture, options: ApplyOptions) -> Kernel:
     coded = kernel.otherwise
     if coded is None:
         return kernel
-    measured = measure(picture, kernel, options)
-    plain, other = kernel_trial.evidence(picture, (kernel, coded), measured, options)
+    with using_threads(options.threads, picture.height * picture.width):
+        measured = measure(picture, kernel, options)
+        plain, other = kernel_trial.evidence(picture, (kernel, coded), measured, options)
     if other > plain + CLEAR:
         note = (
             "the frame shows that the kernel's picture is sRGB-coded: it is decoded (--kernel-transfer linear keeps it)"
