@@ -23,12 +23,12 @@ from deblur.progress import Step
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "printable", "skipped"]
+__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "skipped"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
     """Print one line of a report."""
-    typer.echo(printable(text), err=on_stderr)
+    typer.echo(_printable(text), err=on_stderr)
 
 
 def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
@@ -149,11 +149,11 @@ class Bar:
         self._close()
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """The text with what no terminal shows, control characters and bytes of a name that are no letters, escaped.
 
     Example:
-        >>> printable("a\\x1b[2J b\\udcff.png")
+        >>> _printable("a\\x1b[2J b\\udcff.png")
         'a\\\\x1b[2J b\\\\xff.png'
     """
     return _HIDDEN.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
@@ -167,7 +167,7 @@ _LONG_WORD, _LONG_LINE = re.compile(r"\S{121,}"), 800
 def _one_line(text: str) -> str:
     """One line, without what no terminal shows; a value of more than 120 characters keeps 80 of them."""
     words = _LONG_WORD.sub(lambda found: f"{found[0][:50]}...{found[0][-27:]}", " ".join(text.split()))
-    return printable(words if len(words) <= _LONG_LINE else f"{words[:500]} ... {words[-250:]}")
+    return _printable(words if len(words) <= _LONG_LINE else f"{words[:500]} ... {words[-250:]}")
 
 
 def finite(value: object) -> object:
