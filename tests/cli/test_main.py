@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import deblur
-from deblur.cli import COMMANDS, main
+from deblur.cli import COMMANDS, interrupt, main
 from deblur.errors import DeblurError
 
 HEAVY = ("torch", "numpy", "cv2", "scipy", "skimage", "tqdm", "rich")
@@ -145,3 +145,18 @@ def test_a_message_stays_short_and_shows_no_control_characters(run: Any) -> None
     told = run("apply", "a\x1b[2J\x07.png", "-k", "gaussian:sigma=1").err
     assert "\\x1b[2J\\x07.png" in told
     assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(("own", "count"), [(None, "10000"), ("7", "7")])
+def test_threads_that_wait_sleep_soon_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, count: str
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "restored afterwards")
+        monkeypatch.delenv(name)
+    if own is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
+    monkeypatch.setattr(interrupt, "watch", lambda: None)
+    monkeypatch.setattr("sys.argv", ["deblur", "--version"])
+    assert main() == 0
+    assert os.environ["GOMP_SPINCOUNT"] == count
