@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from deblur import psf
-from deblur.conversion import KernelLike, kernel_of, through
+from deblur.arrays import Samples
+from deblur.conversion import KernelLike, kernel_of, through, told
 from deblur.errors import OptionError, ShapeError
 from deblur.light import curve_of
 from deblur.options import ApplyOptions
@@ -30,6 +31,9 @@ def blur(
     noise: float = 0.0,
     seed: int = 0,
     transfer: str = "auto",
+    alpha: bool = False,
+    black: float | None = None,
+    white: float | None = None,
 ) -> Any:
     """Blur a sharp picture.
 
@@ -43,6 +47,7 @@ def blur(
         seed: of the noise; pictures of a batch get noise of their own.
         transfer: `auto` blurs in light, where a camera does, and finds the curve as `deblur.apply` does, `srgb` takes
             the picture as sRGB; `linear` blurs the stored values as they are.
+        alpha, black, white: what the numbers of an array are, as `deblur.apply` takes them.
 
     Returns:
         The blurred picture: of the kind, dtype and device of `image`. Integers are rounded and clipped, floats not.
@@ -60,6 +65,7 @@ def blur(
     if isinstance(level, str):
         raise OptionError(f"expected noise as a number in [0, 1), got {noise!r}; 0 adds none")
     known, generator = kernel_of(kernel), torch.Generator().manual_seed(seed)
+    told(psf.remarks(known), depth=3)
 
     def exposed(picture: Picture) -> Picture:
         return expose(
@@ -71,7 +77,7 @@ def blur(
             curve=curve_of(picture, transfer)[0],
         )
 
-    return through(image, exposed)
+    return through(image, exposed, Samples(alpha=alpha, black=black, white=white))
 
 
 def expose(

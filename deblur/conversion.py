@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,13 +12,14 @@ import numpy.typing as npt
 from torch import Tensor
 
 from deblur import images, psf
-from deblur.errors import FileError, ShapeError
+from deblur.arrays import Samples, array_like
+from deblur.errors import DeblurWarning, FileError, OptionError, ShapeError
 from deblur.images.scale import stored_from_frame
 from deblur.masking import like_masked, pictures_with_masks, without_nan
-from deblur.picture import Picture, array_like, check_finite
+from deblur.picture import Picture, check_finite
 from deblur.psf import Kernel, Reading, understood
 
-__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "step_of", "through"]
+__all__ = ["KernelLike", "kernel_of", "made_like", "pictures_from", "step_of", "through", "told"]
 
 
 class HasKernel(Protocol):
@@ -32,21 +34,25 @@ KernelLike = npt.ArrayLike | HasKernel | str | os.PathLike[str]
 """A `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name."""
 
 
-def pictures_from(image: Any) -> list[Picture]:
+def pictures_from(image: Any, samples: Samples | None = None) -> list[Picture]:
     """The pictures that an image holds: one, or those of a batch (B, C, H, W).
 
     Args:
         image: an array, a tensor, a `Picture` or the name of a picture file. What is NaN or infinite in it, or masked
             in a `numpy.ma` array, is left out by the picture's mask.
+        samples: what the numbers of an array or a file are; a file says itself which channel is alpha.
 
     Raises:
+        OptionError: black is not below white, or is told of a `Picture`, which has its scale.
         ShapeError, DtypeError: an array or tensor of another layout or type, or with NaN or infinity in alpha or in
             more than half of its pixels.
         FileError: a file that cannot be read, or holds several pages.
     """
     if isinstance(image, str | os.PathLike):
-        return [_only_page(image)]
-    pictures = [image] if isinstance(image, Picture) else pictures_with_masks(image)
+        return [_only_page(image, samples or Samples())]
+    if isinstance(image, Picture) and samples is not None and not samples.plain:
+        raise OptionError("expected alpha, black and white of an array or a file, got a Picture, which has its own")
+    pictures = [image] if isinstance(image, Picture) else pictures_with_masks(image, samples)
     pictures = [without_nan(picture).filled() for picture in pictures]
     for picture in pictures:
         check_finite(picture.pixels, picture.alpha)
@@ -75,16 +81,33 @@ def step_of(image: Any, picture: Picture) -> float | None:
         return None
     if isinstance(picture, images.Frame):
         return 1 / (picture.white - picture.black) if picture.dtype == "uint8" else None
-    return 1 / 255 if str(getattr(image, "dtype", "")).endswith("uint8") else None
+    black, white = picture.levels or (0.0, 255.0)
+    return 1 / (white - black) if str(getattr(image, "dtype", "")).endswith("uint8") else None
 
 
-def through(image: Any, work: Callable[[Picture], Picture]) -> Any:
-    """An image with some work done on each of its pictures."""
-    return made_like(image, [work(picture) for picture in pictures_from(image)])
+def through(image: Any, work: Callable[[Picture], Picture], samples: Samples | None = None) -> Any:
+    """An image with some work done on each of its pictures, whose notes become warnings."""
+    pictures = pictures_from(image, samples)
+    told(note for picture in pictures for note in picture.notes)
+    return made_like(image, [work(picture) for picture in pictures])
 
 
-def _only_page(path: str | os.PathLike[str]) -> images.Frame:
-    frames = images.read_frames(Path(path), missing=True)
+def told(notes: Iterable[str], depth: int = 4) -> None:
+    """Notes as warnings of the caller so many calls up: lines with what to type, which code can act on or filter.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as seen:
+        ...     told(["one", "two", "one"])
+        >>> [str(warning.message) for warning in seen]
+        ['one', 'two']
+    """
+    for note in dict.fromkeys(notes):
+        warnings.warn(note, DeblurWarning, stacklevel=depth)
+
+
+def _only_page(path: str | os.PathLike[str], samples: Samples) -> images.Frame:
+    frames = images.read_frames(Path(path), black=samples.black, white=samples.white, missing=True, fewer_bits=True)
     if len(frames) > 1:
         raise FileError(
             f"{path}: expected one picture, got {len(frames)} pages; read them with deblur.images.read_frames"

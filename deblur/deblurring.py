@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard, cast
 
@@ -15,7 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from deblur import fitting
-from deblur.conversion import KernelLike, kernel_of, made_like, pictures_from, step_of
+from deblur.arrays import Samples
+from deblur.conversion import KernelLike, kernel_of, made_like, pictures_from, step_of, told
 from deblur.estimation import Estimate, families
 from deblur.options import ApplyOptions
 from deblur.picture import Picture
@@ -49,6 +51,10 @@ def apply(
     kernel_channels: bool = False,
     prior: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    alpha: bool = False,
+    black: float | None = None,
+    white: float | None = None,
+    full_output: bool = False,
 ) -> Any:
     """Restore a blurred picture, by a kernel that is given or found from the picture alone.
 
@@ -57,9 +63,9 @@ def apply(
 
     Args:
         image: an array (H, W) or (H, W, C); a tensor (H, W), (C, H, W) or (B, C, H, W), on any device; unsigned
-            integers with their full scale, or floats with white at 1; C = 1 to 4 (2 and 4: the last channel is alpha,
-            and kept). Or a `Picture`, or the name of a picture file. NaN, infinities and what a `numpy.ma` array masks
-            are not believed.
+            integers with their full scale, or floats with white at 1. Every channel is restored, however many there
+            are, unless `alpha=True` says that the last one is alpha. Or a `Picture`, or the name of a picture file.
+            NaN, infinities and what a `numpy.ma` array masks are not believed.
         kernel: a `Kernel`, an `Estimate`, an array (kh, kw) or (C, kh, kw), a file, or a made kernel by name
             (`motion:length=15,angle=30`). None, the default: it is found first, which takes longer than the
             restoration; of a batch one for all. A name without numbers (`motion`, `defocus`, `gaussian`): so are they.
@@ -83,12 +89,22 @@ def apply(
             array or a file stand for (`deblur.psf.Reading`); `auto` recognises what is certain and tells it in a note.
         prior: a checkpoint of `deblur train-prior`.
         settings: further settings of the method, by field name.
+        alpha: whether the last channel of an array or a tensor is alpha, which is then kept to the bit; it is data like
+            the others else. A file says so itself.
+        black, white: the stored values that are black and white; None: 0 and 1, or of integers the type's largest,
+            where they do not show that they have 8, 10, 12 or 14 bits.
+        full_output: also return the record of the restoration (a list of them of a batch): what was found and
+            guessed is in its `notes`, and no warning is given.
 
     Returns:
         The restored picture: of the kind, shape, dtype, device (and, of `numpy.ma`, mask) of `image`; for a file
         an array of its sample type, (H, W) or (H, W, C). Integers are rounded and clipped (those of 8 bits dithered
         where the restoration is smoother than their steps), floats not; NaN gives way to an estimate. Where there is
-        no blur that could be removed (a kernel of one tap), a copy of `image`. No gradient flows through it.
+        no blur that could be removed (a kernel of one tap), a copy of `image`. No gradient flows through it. With
+        `full_output` a tuple of that and the `deblur.restoration.Restoration`.
+
+    Warns:
+        DeblurWarning: what was guessed or left out, a line each, with what to type; not with `full_output`.
 
     Raises:
         DivergedError: the method diverged.
@@ -122,17 +138,27 @@ def apply(
         prior=prior,
         settings=settings or {},
     )
-    pictures = pictures_from(image)
-    known = (
-        found(pictures, kernel, chosen).kernel
-        if is_unknown(kernel)
-        else kernel_of(cast(KernelLike, kernel), chosen.reading)
-    )
-    results = [restore(picture, known, chosen) for picture in pictures]
+    pictures = pictures_from(image, Samples(alpha=alpha, black=black, white=white))
+    before: tuple[str, ...] = ()
+    if is_unknown(kernel):
+        estimate = found(pictures, kernel, chosen)
+        known, before = estimate.kernel, (*estimate.notes, *estimate.warnings)
+    else:
+        known = kernel_of(cast(KernelLike, kernel), chosen.reading)
+    results = []
+    for picture in pictures:
+        result = restore(picture, known, chosen)
+        notes = tuple(dict.fromkeys((*picture.notes, *before, *result.notes)))
+        results.append(dataclasses.replace(result, notes=notes))
     if all(result.untouched for result in results) and isinstance(image, np.ndarray | Tensor):
-        return image.clone() if isinstance(image, Tensor) else image.copy()  # whatever rounding would make of it
-    each = zip(pictures, results, strict=True)
-    return made_like(image, [restored(picture, result, step=step_of(image, picture)) for picture, result in each])
+        done = image.clone() if isinstance(image, Tensor) else image.copy()  # whatever rounding would make of it
+    else:
+        each = zip(pictures, results, strict=True)
+        done = made_like(image, [restored(picture, result, step=step_of(image, picture)) for picture, result in each])
+    if full_output:
+        return done, (results if getattr(image, "ndim", 0) == 4 else results[0])
+    told((note for result in results for note in result.notes), depth=3)
+    return done
 
 
 def is_unknown(kernel: Any) -> TypeGuard[str | None]:

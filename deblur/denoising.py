@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deblur.arrays import Samples
 from deblur.conversion import through
 from deblur.device import device_named, using_threads
 from deblur.errors import ShapeError
@@ -104,6 +105,9 @@ def denoise(
     prior: str | None = None,
     threads: int | None = None,
     device: str = "auto",
+    alpha: bool = False,
+    black: float | None = None,
+    white: float | None = None,
 ) -> Any:
     """Remove white noise from a picture.
 
@@ -115,6 +119,7 @@ def denoise(
         prior: a checkpoint of `deblur train-prior`, in place of the one that comes with the package.
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`: where to compute.
+        alpha, black, white: what the numbers of an array are, as `deblur.apply` takes them.
 
     Returns:
         The picture without the noise: of the kind, shape, dtype and device of `image`; for a file an array. Integers
@@ -130,7 +135,8 @@ def denoise(
         True
     """
     chosen = DenoiseOptions(noise=noise, strength=strength, prior=prior, threads=threads, device=device)
-    return through(image, lambda picture: restored(picture, remove_noise(picture, chosen), "another prior"))
+    samples = Samples(alpha=alpha, black=black, white=white)
+    return through(image, lambda picture: restored(picture, remove_noise(picture, chosen), "another prior"), samples)
 
 
 def _white(pixels: Tensor, ceiling: float | None) -> float:

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 __all__ = [
     "ConfigError",
     "DeblurError",
+    "DeblurWarning",
     "DivergedError",
     "DtypeError",
     "FileError",
@@ -33,6 +34,10 @@ __all__ = [
 
 class DeblurError(Exception):
     """Whatever the package refuses to do, with the reason in one line."""
+
+
+class DeblurWarning(UserWarning):
+    """What a function of the package had to guess or left out, in one line with what to type if it is wrong."""
 
 
 class ShapeError(DeblurError, ValueError):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deblur.arrays import Samples
 from deblur.conversion import pictures_from
 from deblur.device import device_named, using_threads
 from deblur.errors import OptionError, ShapeError
@@ -148,6 +149,9 @@ def fit(
     threads: int | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
+    alpha: bool = False,
+    black: float | None = None,
+    white: float | None = None,
     on_step: OnStep | None = None,
 ) -> Estimate:
     """Find the blur kernel of a picture.
@@ -172,6 +176,7 @@ def fit(
         threads: processor threads, or None for torch's own number.
         device: `auto`, `cpu` or `cuda`.
         settings: further settings of the estimator, by field name.
+        alpha, black, white: what the numbers of an array are, as `deblur.apply` takes them.
         on_step: told of the progress.
 
     Returns:
@@ -205,13 +210,17 @@ def fit(
         device=device,
         settings=settings or {},
     )
-    return estimate(_pictures(image), chosen, sharp=[] if sharp is None else _pictures(sharp), on_step=on_step)
+    samples = Samples(alpha=alpha, black=black, white=white)
+    pictures, scenes = _pictures(image, samples), [] if sharp is None else _pictures(sharp, samples)
+    result = estimate(pictures, chosen, sharp=scenes, on_step=on_step)
+    notes = (note for picture in pictures for note in picture.notes)
+    return dataclasses.replace(result, notes=tuple(dict.fromkeys((*notes, *result.notes))))
 
 
-def _pictures(image: Any) -> list[Picture]:
+def _pictures(image: Any, samples: Samples) -> list[Picture]:
     """The pictures of an image, or of a list of several."""
     several = image if isinstance(image, list | tuple) else [image]
-    return [picture for each in several for picture in pictures_from(each)]
+    return [picture for each in several for picture in pictures_from(each, samples)]
 
 
 @dataclass(frozen=True)
@@ -257,9 +266,8 @@ def _seen(blurred: _Frame, sharp: _Frame) -> Tensor | None:
     if rows < 0 or columns < 0:
         return blurred.mask
     clipped = (~sharp.mask).float().amax(0, keepdim=True)[None]
-    near = torch.nn.functional.max_pool2d(clipped, 31, stride=1, padding=15)[
-        0
-    ]  # a clipped pixel spoils what it reaches
+    # a clipped pixel spoils what it reaches
+    near = torch.nn.functional.max_pool2d(clipped, 31, stride=1, padding=15)[0]
     good = near[:, rows // 2 : rows // 2 + height, columns // 2 : columns // 2 + width] < 0.5
     if float(good.float().mean()) < 0.3:  # too little would be left
         return blurred.mask

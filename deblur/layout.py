@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a command's options are checked without them
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["as_batch", "as_given", "as_planes", "channels_first", "middle"]
+__all__ = ["as_batch", "as_given", "as_planes", "channels_first", "middle", "rows_first"]
 
 _MOST_CHANNELS = 4
 
@@ -46,6 +46,25 @@ def channels_first(tensor: Tensor) -> None:
     if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS < shape[-3]:
         wanted, found, to = ("(C, H, W)", "(H, W, C)", 0) if len(shape) == 3 else ("(B, C, H, W)", "(B, H, W, C)", 1)
         raise ShapeError(f"expected a tensor {wanted}, got {shape}, which looks like {found}; use .movedim(-1, {to})")
+
+
+def rows_first(array: NDArray[Any]) -> None:
+    """Check that an array of three axes is no picture with its channels first.
+
+    Raises:
+        ShapeError: a first axis of at most 4 and a last one of more.
+
+    Example:
+        >>> import numpy as np
+        >>> rows_first(np.zeros((3, 40, 50)))
+        Traceback (most recent call last):
+        deblur.errors.ShapeError: expected an array (H, W, C), got (3, 40, 50), which looks like (C, H, W); use ...
+    """
+    shape = tuple(array.shape)
+    if len(shape) == 3 and shape[0] <= _MOST_CHANNELS < shape[-1]:
+        raise ShapeError(
+            f"expected an array (H, W, C), got {shape}, which looks like (C, H, W); use np.moveaxis(array, 0, -1)"
+        )
 
 
 def as_batch(tensor: Tensor) -> Tensor:

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from deblur import images
+from deblur.arrays import Samples, pictures_of
 from deblur.errors import FileError, OptionError, ShapeError
-from deblur.picture import Picture, check_finite, pictures_of
+from deblur.picture import Picture, check_finite
 from deblur.unexposed import Unexposed, unexposed
 
 __all__ = [
@@ -176,11 +177,12 @@ def without_nan(picture: _PictureT) -> _PictureT:
     return dataclasses.replace(picture, mask=mask, notes=(*picture.notes, note)).filled()
 
 
-def pictures_with_masks(image: Any) -> list[Picture]:
-    """The pictures of an array or a tensor (`deblur.picture.pictures_of`), with what is not a number in it, or masked.
+def pictures_with_masks(image: Any, samples: Samples | None = None) -> list[Picture]:
+    """The pictures of an array or a tensor (`deblur.arrays.pictures_of`), with what is not a number in it, or masked.
 
     Args:
         image: as there; or a `numpy.ma` array, whose masked values are not believed.
+        samples: as there.
 
     Raises:
         ShapeError, DtypeError: as there; an array that is masked everywhere.
@@ -195,16 +197,20 @@ def pictures_with_masks(image: Any) -> list[Picture]:
     hidden = np.ma.getmask(image) if isinstance(image, np.ma.MaskedArray) else np.ma.nomask
     if hidden is not np.ma.nomask:
         image, covered = image.filled(0), hidden.astype(np.float32)
-        pictures, covers = pictures_of(image), pictures_of(covered)
+        pictures, covers = (
+            pictures_of(image, samples),
+            pictures_of(covered, Samples(alpha=bool(samples and samples.alpha))),
+        )
         return [_covered(picture, cover) for picture, cover in zip(pictures, covers, strict=True)]
     values = image if isinstance(image, Tensor) else np.asarray(image)
     finite = _finite(values)
     if finite is None:
-        return pictures_of(image)
-    numbers = pictures_of(torch.where(finite, values, 0) if isinstance(values, Tensor) else np.where(finite, values, 0))
+        return pictures_of(image, samples)
+    known = torch.where(finite, values, 0) if isinstance(values, Tensor) else np.where(finite, values, 0)
+    numbers = pictures_of(known, samples)
     return [  # a ceiling is looked for among the numbers
         without_nan(dataclasses.replace(picture, ceiling=number.ceiling))
-        for picture, number in zip(pictures_of(image), numbers, strict=True)
+        for picture, number in zip(pictures_of(image, samples), numbers, strict=True)
     ]
 
 

@@ -236,6 +236,9 @@ def _with_levels(record: Measurements, picture: Picture, kernel: Kernel, options
     seen = torch.ones_like(stored, dtype=torch.bool) if problem.mask is None else problem.mask.expand_as(stored)
     for bound in (problem.clipped, problem.crushed):
         seen = seen if bound is None else seen & ~bound
+    alive = stored.amax((1, 2)) > stored.amin((1, 2))  # a channel that holds nothing misses nothing, and says nothing
+    if bool(alive.any()) and not bool(alive.all()):
+        misses, stored, seen, predicted = misses[alive], stored[alive], seen[alive], predicted[alive]
     luma = misses.sum(0) / math.sqrt(len(misses))
     together = deviation_of(luma[seen.all(0)], FEW)
     apart = max(deviation_of(misses[seen], FEW), 1e-5 * record.scale)

@@ -8,7 +8,6 @@ belongs to the file. One layout holds for arrays and tensors (`deblur.layout`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,26 +17,18 @@ import torch
 from torch import Tensor
 
 from deblur.coding import Coding
-from deblur.errors import DtypeError, OptionError, ShapeError
-from deblur.layout import channels_first
+from deblur.errors import OptionError, ShapeError
 from deblur.origin import Origin
 from deblur.transfer import Transfer
 
 __all__ = [
-    "ArrayT",
     "Picture",
-    "array_like",
     "ceiling_level",
     "check_finite",
     "check_picture",
-    "full_scale",
-    "picture_of",
-    "pictures_of",
     "with_hidden",
     "without_hidden",
 ]
-
-ArrayT = TypeVar("ArrayT", npt.NDArray[Any], Tensor)
 
 _PictureT = TypeVar("_PictureT", bound="Picture")
 
@@ -59,6 +50,7 @@ class Picture:
         coding: how the file coded the pixels, where that loses something (JPEG); None where it does not.
         origin: how the file stores them and who wrote it; None for an array.
         place: row and column of its top left pixel in the frame that it is a part of.
+        levels: the stored values of an array that are its pixel values 0 and 1; None for no array.
 
     Raises:
         ShapeError: a mask or weights of another shape.
@@ -75,6 +67,7 @@ class Picture:
     coding: Coding | None = None
     origin: Origin | None = None
     place: tuple[int, int] = (0, 0)
+    levels: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("mask", "weights"):
@@ -136,107 +129,6 @@ class Picture:
         pixels = self.pixels
         kept = [(plane > 0).expand_as(pixels) for plane in (self.mask, self.weights) if plane is not None]
         return dataclasses.replace(self, pixels=_with_mean(pixels, torch.stack(kept).all(0))) if kept else self
-
-
-def full_scale(array: npt.NDArray[Any]) -> float:
-    """The value that is white in an array of this dtype.
-
-    Raises:
-        DtypeError: neither unsigned integers nor floats.
-    """
-    if array.dtype.kind == "u":
-        return float(np.iinfo(array.dtype).max)
-    if array.dtype.kind == "f":
-        return 1.0
-    raise DtypeError(f"expected unsigned integers or floats, got {array.dtype}; convert the picture first")
-
-
-def picture_of(image: npt.ArrayLike | Tensor) -> Picture:
-    """An array or a tensor as a picture.
-
-    Args:
-        image: an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W), with C = 1 to 4 (2 and 4: the last channel
-            is alpha); unsigned integers with their full scale, or floats with white at 1.
-
-    Raises:
-        DtypeError: neither unsigned integers nor floats.
-        ShapeError: another layout.
-
-    Example:
-        >>> picture_of(np.full((8, 9, 4), 255, np.uint8)).pixels.shape
-        torch.Size([3, 8, 9])
-        >>> picture_of(torch.ones(4, 8, 9)).alpha.shape
-        torch.Size([8, 9])
-    """
-    array, planes = _planes(image)
-    white = full_scale(array)
-    colours = len(planes) - (len(planes) in (2, 4))
-    dtype: type[np.floating] = np.float64 if array.dtype == np.float64 else np.float32
-    stored = torch.from_numpy(np.ascontiguousarray(planes, dtype=dtype) / white)
-    level = ceiling_level(planes[:colours], white)
-    return Picture(
-        pixels=stored[:colours],
-        alpha=stored[-1] if colours < len(stored) else None,
-        ceiling=None if level is None else level / white,
-    )
-
-
-def pictures_of(image: npt.ArrayLike | Tensor) -> list[Picture]:
-    """The pictures of a batch (B, C, H, W), which only a tensor can be, or the one of anything else."""
-    if not isinstance(image, Tensor) or image.ndim != 4 or not len(image):
-        return [picture_of(image)]
-    channels_first(image)
-    return [picture_of(one) for one in image]
-
-
-def array_like(image: ArrayT, pictures: Sequence[Picture]) -> ArrayT:
-    """Pictures as an array or a tensor of the layout, dtype and device of the image that they came from.
-
-    Integers are rounded and clipped, floats not.
-
-    Example:
-        >>> int(array_like(np.zeros((8, 9), np.uint8), [Picture(pixels=torch.full((1, 8, 9), 0.5))])[0, 0])
-        128
-    """
-    array = _as_numpy(image)
-    white = full_scale(array)
-    parts = [
-        picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha[None]])
-        for picture in pictures
-    ]
-    values = (
-        torch.stack(parts) if array.ndim == 4 else parts[0] if isinstance(image, Tensor) else parts[0].movedim(0, -1)
-    )
-    stored = values.mul(white).numpy()
-    if array.ndim == 2:
-        stored = stored[0] if isinstance(image, Tensor) else stored[..., 0]
-    if array.dtype.kind == "u":
-        stored = np.clip(np.rint(stored), 0, white)
-    typed = stored.astype(array.dtype)
-    return torch.from_numpy(typed).to(image.device, image.dtype) if isinstance(image, Tensor) else typed
-
-
-def _planes(image: npt.ArrayLike | Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """An image as an array in its own layout, and as planes (C, H, W)."""
-    array = _as_numpy(image)
-    if isinstance(image, Tensor):
-        channels_first(image)
-        planes, layout = array[None] if array.ndim == 2 else array, "(H, W) or (C, H, W)"
-    else:
-        planes, layout = array[..., None] if array.ndim == 2 else array, "(H, W) or (H, W, C)"
-        planes = np.moveaxis(planes, -1, 0) if planes.ndim == 3 else planes
-    if planes.ndim != 3 or not 1 <= planes.shape[0] <= 4 or 0 in planes.shape:
-        kind = "tensor" if isinstance(image, Tensor) else "picture"
-        raise ShapeError(f"expected a {kind} {layout} with C = 1 to 4, got {array.shape}; reorder its axes")
-    return array, planes
-
-
-def _as_numpy(image: npt.ArrayLike | Tensor) -> npt.NDArray[Any]:
-    """A tensor or array as an array; bfloat16, which NumPy has not, as float32."""
-    if not isinstance(image, Tensor):
-        return np.asarray(image)
-    image = image.detach().cpu()
-    return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
 
 
 def without_hidden(pixels: Tensor, alpha: Tensor | None) -> Tensor:

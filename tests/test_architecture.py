@@ -37,6 +37,7 @@ PUBLIC = {
     "deblur.errors": [
         "ConfigError",
         "DeblurError",
+        "DeblurWarning",
         "DivergedError",
         "DtypeError",
         "FileError",
@@ -101,7 +102,7 @@ PUBLIC = {
         "UniformDequantisation",
         "VariationalDequantisation",
     ],
-    "deblur.layout": ["as_batch", "as_given", "as_planes", "channels_first", "middle"],
+    "deblur.layout": ["as_batch", "as_given", "as_planes", "channels_first", "middle", "rows_first"],
     "deblur.metrics": ["METRICS", "common_part", "psnr", "shift_tolerant_psnr", "ssim"],
     "deblur.ops": ["StabilityReport", "log_abs_det", "masked_conv2d", "masked_conv2d_solve", "stability", "warmup"],
     "deblur.psf": [

@@ -13,12 +13,13 @@ from skimage import data
 
 import deblur
 from deblur import images
+from deblur.arrays import picture_of
 from deblur.jpeg_error import jpeg_sigma
 from deblur.lattice import blocks_of
 from deblur.metrics import psnr
 from deblur.noise import estimate_sigma
 from deblur.options import ApplyOptions
-from deblur.picture import Picture, picture_of
+from deblur.picture import Picture
 
 KERNEL = "defocus:radius=3"
 

@@ -11,11 +11,11 @@ from skimage import data
 
 import deblur
 from deblur import images
+from deblur.arrays import picture_of
 from deblur.jpeg_error import jpeg_sigma
 from deblur.lattice import earlier_save, scaled
 from deblur.measuring import measure
 from deblur.options import ApplyOptions
-from deblur.picture import picture_of
 from deblur.psf import Kernel
 
 

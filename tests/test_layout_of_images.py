@@ -71,8 +71,57 @@ def test_a_tensor_comes_back_on_its_device_in_its_type(dtype: torch.dtype) -> No
         assert (result.dtype, result.device.type) == (dtype, device)
 
 
-def test_more_than_four_channels_are_refused() -> None:
-    with pytest.raises(ShapeError, match="C = 1 to 4"):
-        deblur.apply(np.zeros((20, 20, 5)), KERNEL)
-    with pytest.raises(ShapeError, match="C = 1 to 4"):
-        deblur.apply(torch.zeros(5, 20, 20), KERNEL)
+@pytest.mark.parametrize("job", [*JOBS, "fit"])
+def test_an_array_laid_out_as_a_tensor_is_refused(job: str) -> None:
+    with pytest.raises(ShapeError, match=r"looks like \(C, H, W\)"):
+        JOBS.get(job, deblur.fit)(np.random.default_rng(0).random((3, 40, 44)))
+
+
+@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("channels", [2, 4, 5, 7])
+def test_every_channel_is_data_unless_the_last_is_said_to_be_alpha(job: str, channels: int) -> None:
+    gray = picture(40, 44)
+    array = torch.cat([gray * (1 - 0.1 * index) for index in range(channels)]).movedim(0, -1).numpy()
+    result = deblur.apply(array, KERNEL, method="tv", mask="none", trust="none") if job == "apply" else JOBS[job](array)
+    assert result.shape == array.shape
+    assert (np.abs(result - array).mean((0, 1)) > 1e-4).all()
+
+
+@pytest.mark.parametrize("method", ["flow", "tv"])
+def test_a_channel_that_holds_nothing_spoils_no_other(method: str) -> None:
+    gray = deblur.blur(picture(80, 84), KERNEL, noise=0.004)[0].numpy()
+    options: dict[str, Any] = {"method": method, "mask": "none", "trust": "none"}
+    alone, record = deblur.apply(gray, KERNEL, full_output=True, **options)
+    beside, other = deblur.apply(np.dstack([gray, np.full_like(gray, 0.5)]), KERNEL, full_output=True, **options)
+    assert other.sigma < 2 * record.sigma
+    assert np.abs(beside[..., 0] - alone).mean() < 0.01
+
+
+WIDE = [np.uint8, np.uint16, np.uint32, np.uint64, np.float16, np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("colours", [1, 3, 4])
+def test_alpha_and_what_it_hides_come_back_to_the_bit(dtype: type, colours: int) -> None:
+    rng = np.random.default_rng(0)
+    white = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    array = (rng.random((40, 44, colours + 1)) * white).astype(dtype)
+    array[10:14, 20:30, -1] = 0
+    result = deblur.apply(array, KERNEL, method="wiener", alpha=True)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result[..., -1], array[..., -1])
+    assert (result[..., :-1] != array[..., :-1]).any()
+    if np.dtype(dtype) != np.uint64:  # 64 bits are more than a double holds
+        np.testing.assert_array_equal(result[10:14, 20:30], array[10:14, 20:30])
+    cut = deblur.blur(array, KERNEL, alpha=True)
+    rows, columns = ((a - b + 1) // 2 for a, b in zip(array.shape, cut.shape[:2], strict=False))
+    np.testing.assert_array_equal(cut[..., -1], array[rows:, columns:, -1][: cut.shape[0], : cut.shape[1]])
+
+
+def test_alpha_of_a_tensor_and_of_a_batch_is_kept() -> None:
+    batch = torch.stack([_colour(alpha=True), _colour(alpha=True).flip(-1)])
+    batch[:, -1] = torch.rand(batch[:, -1].shape, generator=torch.Generator().manual_seed(0))
+    result = deblur.apply(batch, KERNEL, method="wiener", alpha=True)
+    torch.testing.assert_close(result[:, -1], batch[:, -1], rtol=0, atol=0)
+    with pytest.raises(ShapeError, match="alpha=False"):
+        deblur.apply(batch[:, :1], KERNEL, alpha=True)

@@ -156,13 +156,13 @@ def test_a_picture_that_is_mostly_nan_is_refused(share: float, frame: npt.NDArra
 
 def test_alpha_is_no_place_for_nan(frame: npt.NDArray[np.float32]) -> None:
     with pytest.raises(ShapeError, match="finite"):
-        deblur.apply(np.dstack([frame, _spoilt(np.ones_like(frame), np.nan)]), BLUR)
+        deblur.apply(np.dstack([frame, _spoilt(np.ones_like(frame), np.nan)]), BLUR, alpha=True)
 
 
 def test_a_masked_alpha_hides_the_pixel_in_every_channel(frame: npt.NDArray[np.float32]) -> None:
     both = np.ma.masked_array(np.dstack([frame, np.ones_like(frame)]))
     both[HOLE][..., 1] = np.ma.masked
-    restored = deblur.apply(both, BLUR, **OPTIONS)
+    restored = deblur.apply(both, BLUR, alpha=True, **OPTIONS)
     np.testing.assert_array_equal(restored.mask, both.mask)
 
 

@@ -12,8 +12,8 @@ from skimage import data
 
 import deblur
 from deblur import images, psf
+from deblur.arrays import picture_of
 from deblur.cli import main
-from deblur.picture import picture_of
 from deblur.psf import Kernel
 
 BLUR = "motion:length=7,angle=30"

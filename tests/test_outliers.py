@@ -10,12 +10,13 @@ import torch
 from skimage import data
 
 import deblur
+from deblur.arrays import picture_of
 from deblur.foretold import _medians, cells, each_of
 from deblur.measuring import measure
 from deblur.metrics import psnr
 from deblur.options import ApplyOptions
 from deblur.outliers import Outliers, outliers, without_outliers
-from deblur.picture import Picture, picture_of
+from deblur.picture import Picture
 from deblur.psf import Kernel, resolve
 from deblur.restoring import restore
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import io
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from deblur.coding import Coding
@@ -33,7 +34,7 @@ from deblur.images.formats import FORMATS, LOSSY, Format, format_named, output_f
 from deblur.images.frame import Frame
 from deblur.images.losses import check_storable, losses
 from deblur.images.recognise import recognise
-from deblur.images.scale import frame_from_stored, stored_from_frame
+from deblur.images.scale import fewer, frame_from_stored, stored_from_frame
 from deblur.images.stored import Metadata, Resolution, Stored
 
 __all__ = [
@@ -66,6 +67,7 @@ def read_frames(
     black: float | None = None,
     white: float | None = None,
     missing: bool = False,
+    fewer_bits: bool = False,
     name: str = "",
 ) -> list[Frame]:
     """Read a picture file.
@@ -75,6 +77,8 @@ def read_frames(
         black: the stored value that becomes 0; 0 by default.
         white: the stored value that becomes 1; by default the largest of 8 or 16 bits, 1 for floats.
         missing: let NaN and infinite values of a float file through, which are refused else.
+        fewer_bits: take 16-bit samples that all fit into 8, 10, 12 or 14 bits as such, with a note, where no white is
+            named.
         name: what errors call the bytes of a file, the path that they were read from for example.
 
     Returns:
@@ -101,7 +105,11 @@ def read_frames(
                 f"expected a whole {format} file, got a damaged or cut-off one ({reason}); export it again"
             ) from error
         del data
-        return [frame_from_stored(page, format, black, white, missing) for page in stored]
+        note = None
+        if white is None and fewer_bits:
+            white, note = fewer(stored)
+        frames = [frame_from_stored(page, format, black, white, missing) for page in stored]
+        return frames if note is None else [replace(frame, notes=(*frame.notes, note)) for frame in frames]
     except FileError as error:
         raise FileError(f"{name}: {error}") from error
 

@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 from deblur.curves import Gamma, Linear
 from deblur.images.exif import exif_colour_space
@@ -38,6 +39,8 @@ def declared_curve(metadata: Metadata, channels: int) -> tuple[Transfer | None, 
             )
     if metadata.icc is not None:
         curve, note = transfer_from_icc(metadata.icc)
+        if len(curve.curves) == 3 and channels > 3:  # data beside the colours are coded like green
+            curve = replace(curve, curves=(*curve.curves, *curve.curves[1:2] * (channels - 3)))
         if len(curve.curves) not in (1, channels):
             return TRANSFERS["srgb"], "the ICC profile is one for colour; this gray picture is taken as sRGB"
         return curve, note

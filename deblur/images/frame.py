@@ -20,7 +20,7 @@ class Frame(Picture):
     the pixels and keep the rest: `dataclasses.replace(frame, pixels=restored)`.
 
     Args:
-        pixels: (C, H, W) float32, C = 1 or 3 (RGB), turned as the EXIF orientation says.
+        pixels: (C, H, W) float32, gray or RGB, then a TIFF's data channels, turned as the EXIF orientation says.
         alpha, ceiling, transfer, notes, mask, weights, coding, place, origin: as `deblur.picture.Picture` has them.
         dtype: how the file stores a sample.
         black: the stored value that becomes 0.

@@ -45,6 +45,8 @@ def check_storable(frames: Sequence[Frame], name: str, quality: int | None = Non
     for frame in frames:
         if frame.dtype == "float32" and "float32" not in format.depths:
             raise FileError(f"expected integer samples for {name}, got float values; name the output .tif")
+        if name != "TIFF" and (channels := len(frame.pixels)) not in (1, 3):
+            raise FileError(f"expected gray or RGB for {name}, got {channels} channels; name the output .tif")
         if frame.alpha is not None and not format.alpha:
             raise FileError(
                 f"expected a picture without alpha for {name}, got one with it; name the output .png or .tif"

@@ -6,12 +6,14 @@ Frames are large, so everything works plane by plane or in bands of rows: one fl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from deblur.arrays import bits_of, guessed
 from deblur.errors import DtypeError, FileError, OptionError, ShapeError
 from deblur.images.declared import declared_curve
 from deblur.images.frame import Frame
@@ -68,6 +70,15 @@ def frame_from_stored(
     )
 
 
+def fewer(pages: Sequence[Stored]) -> tuple[float | None, str | None]:
+    """White of the 16-bit pages of a file whose samples have fewer bits, and what is said of it; None where not."""
+    if any(page.array.dtype != np.uint16 for page in pages):
+        return None, None
+    largest = max(float(page.array.max()) for page in pages)
+    bits = bits_of(largest, 16)
+    return (None, None) if bits == 16 else (2.0**bits - 1, guessed(largest, bits, 16))
+
+
 def stored_from_frame(frame: Frame, dtype: str | None = None) -> Stored:
     """Undo the scaling: integers are rounded and limited to what the type holds, float values are kept as they are.
 
@@ -76,12 +87,12 @@ def stored_from_frame(frame: Frame, dtype: str | None = None) -> Stored:
         dtype: another sample type than the frame's own; black to white then fills its whole range.
 
     Raises:
-        ShapeError, DtypeError: pixels that are not (1 or 3, H, W), alpha of another size.
+        ShapeError, DtypeError: pixels that are not (C, H, W), alpha of another size.
         FileError: a pixel is NaN or infinite.
     """
     pixels, alpha = frame.pixels.detach().cpu(), frame.alpha
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or pixels.numel() == 0:
-        raise ShapeError(f"expected pixels (1 or 3, H, W) to write, got {tuple(pixels.shape)}")
+    if pixels.ndim != 3 or pixels.numel() == 0:
+        raise ShapeError(f"expected pixels (C, H, W) to write, got {tuple(pixels.shape)}")
     if not pixels.is_floating_point():
         raise DtypeError(f"expected floating-point pixels to write, got {pixels.dtype}; scale them to [0, 1] first")
     if alpha is not None and tuple(alpha.shape) != tuple(pixels.shape[1:]):

@@ -70,7 +70,8 @@ class Metadata:
         png: the PNG chunks about colour other than the profile (gAMA, cHRM, sRGB, cICP), in their order.
         compressed: whether the samples were stored compressed (TIFF).
         lossless: whether the file kept every value (WebP knows both kinds).
-        extra_sample: TIFF's code of the fourth channel: 0 unspecified, 1 premultiplied alpha, 2 alpha.
+        extra_samples: TIFF's codes of the channels beside gray or red, green and blue, in their order: 0 data, 1
+            premultiplied alpha, 2 alpha. The first alpha is `Stored.alpha`, the others are channels of the array.
         xmp: the XMP packet, or None.
         photoshop: Photoshop's image resources, where IPTC captions lie, from the first `8BIM` on; or None.
         comment: a JPEG's comment, or None.
@@ -89,7 +90,7 @@ class Metadata:
     png: tuple[tuple[bytes, bytes], ...] = ()
     compressed: bool = True
     lossless: bool = False
-    extra_sample: int = 2
+    extra_samples: tuple[int, ...] = ()
     xmp: bytes | None = None
     photoshop: bytes | None = None
     comment: bytes | None = None
@@ -106,7 +107,7 @@ class Stored:
     """One picture as stored.
 
     Args:
-        array: (H, W) or (H, W, 3) in RGB order; uint8, uint16 or float32.
+        array: (H, W), or (H, W, C) in RGB order, data channels after these; uint8, uint16 or float32.
         alpha: (H, W) of the same type, or None.
         metadata: what is carried over.
         orientation: the EXIF orientation that the array still has to be turned by, 1 to 8.
@@ -125,16 +126,33 @@ class Stored:
 
     @classmethod
     def from_samples(cls, samples: Array, **rest: Any) -> Stored:
-        """Split (H, W), (H, W, 1 to 4) into colour and alpha: 2 channels are gray and alpha, 4 are RGB and alpha."""
+        """Split (H, W), (H, W, C) into colour, data and alpha.
+
+        Which is alpha the codes in the metadata say; without any, 2 channels are gray and alpha, 4 are RGB and alpha.
+        """
         if samples.ndim == 2:
             return cls(array=samples, **rest)
-        alpha = samples[..., -1] if samples.shape[-1] in (2, 4) else None
-        array = samples[..., :3] if samples.shape[-1] >= 3 else samples[..., 0]
-        return cls(array=array, alpha=alpha, **rest)
+        channels = samples.shape[-1]
+        codes = rest["metadata"].extra_samples if "metadata" in rest else ()
+        place = _alpha(codes or ((2,) if channels in (2, 4) else ()))
+        kept = samples
+        if place is not None:
+            place += channels - max(len(codes), 1)
+            kept = np.delete(samples, place, axis=2) if place < channels - 1 else samples[..., :-1]
+        array = kept[..., 0] if kept.shape[-1] == 1 else kept
+        return cls(array=array, alpha=None if place is None else samples[..., place], **rest)
 
     def samples(self) -> Array:
-        """Colour and alpha in one array: (H, W) or (H, W, 2, 3 or 4)."""
+        """Colour, data and alpha in one array, in the order of the file: (H, W) or (H, W, C)."""
         if self.alpha is None:
             return self.array
         colour = self.array if self.array.ndim == 3 else self.array[..., None]
-        return np.concatenate([colour, self.alpha[..., None]], axis=2)
+        codes = self.metadata.extra_samples
+        after = 0 if (place := _alpha(codes)) is None else len(codes) - 1 - place  # data channels behind alpha
+        behind = colour.shape[-1] - after
+        return np.concatenate([colour[..., :behind], self.alpha[..., None], colour[..., behind:]], axis=2)
+
+
+def _alpha(codes: tuple[int, ...]) -> int | None:
+    """Which of the extra samples is alpha; None where all are data."""
+    return next((index for index, code in enumerate(codes) if code in (1, 2)), None)

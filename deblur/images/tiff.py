@@ -141,12 +141,19 @@ def _read_page(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage, *, 
     ):
         raise ValueError("its JPEG data end too early")
     samples = _samples(data, tif, page)
+    extra = tuple(int(code) for code in page.extrasamples)
+    beside = (
+        samples.shape[-1] - (3 if page.photometric == _RGB else 1)
+        if samples.ndim == 3 and page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
+        else 0
+    )
+    extra = (extra or ((2,) if beside == 1 else ())) + (0,) * beside
     metadata = Metadata(
         **tags_of(data, tif, page, description=description),
         resolution=_resolution(page),
         compressed=page.compression != _NONE,
         lossless=True,
-        extra_sample=int(page.extrasamples[0]) if page.extrasamples else 2,
+        extra_samples=extra[:beside],
     )
     orientation = int(page.tags.valueof(_ORIENTATION, default=1))
     first = tif.pages.first  # where a stack is described
@@ -170,7 +177,8 @@ def _samples(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Ar
     if kind is None or page.bitspersample not in (8, 16, 32):
         raise FileError(f"expected {_SAMPLES}, got {page.bitspersample} bits ({_sample_format(page)}); export it so")
     colour = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1}.get(int(page.photometric))
-    if colour is None or page.samplesperpixel not in (colour, colour + 1):
+    palette = page.photometric == _PALETTE
+    if colour is None or page.samplesperpixel < colour or (palette and page.samplesperpixel > 2):
         channels = f"{page.samplesperpixel} channels of the kind {getattr(page.photometric, 'name', page.photometric)}"
         raise FileError(f"expected gray or RGB with or without alpha, got {channels}; export it as RGB")
     if page.compression == _LZW or page.predictor == _FLOATING_POINT:
@@ -245,15 +253,20 @@ def _write_page(writer: tifffile.TiffWriter, page: Stored, stack: Stack | None) 
             usable = replace(usable, x=usable.x / 100, y=usable.y / 100, unit="cm")
         options["resolution"] = (usable.x, usable.y)
         options["resolutionunit"] = {unit: code for code, unit in _UNITS.items()}[usable.unit]
-    if page.alpha is not None:
-        options["extrasamples"] = [metadata.extra_sample]
+    count = samples.shape[-1] if samples.ndim == 3 else 1
+    colours = count - len(metadata.extra_samples)
+    if colours not in (1, 3):  # codes that speak of another picture, or none
+        colours = 3 if count >= 3 else 1
+    if count > colours:
+        codes = metadata.extra_samples or (0,) * (count - colours - (page.alpha is not None)) + (2,)
+        options["extrasamples"] = list(codes[: count - colours])
     if metadata.compressed and samples.dtype.kind == "u":  # floats hardly get smaller
         options |= {"compression": "adobe_deflate", "compressionargs": {"level": 4}, "predictor": True}
     if samples.ndim == 3:
         options["planarconfig"] = "contig"
     writer.write(
         samples,
-        photometric="rgb" if page.array.ndim == 3 else "minisblack",
+        photometric="rgb" if colours == 3 else "minisblack",
         iccprofile=metadata.icc,
         description=description,
         software=False,

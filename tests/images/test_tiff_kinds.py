@@ -290,16 +290,6 @@ def test_an_imagej_stack_of_real_pages_is_read_page_by_page(make_samples):
             "expected samples of 8 or 16 bits or 32-bit floats, got 64 bits (of another kind); export it so",
         ),
         (
-            np.zeros((4, 5, 5), np.uint8),
-            {"photometric": "rgb", "planarconfig": "contig", "extrasamples": [0, 0]},
-            "expected gray or RGB with or without alpha, got 5 channels of the kind RGB; export it as RGB",
-        ),
-        (
-            np.zeros((4, 5, 3), np.uint8),
-            {"photometric": "minisblack", "planarconfig": "contig"},
-            "expected gray or RGB with or without alpha, got 3 channels of the kind MINISBLACK; export it as RGB",
-        ),
-        (
             np.zeros((4, 5, 3), np.uint8),
             {"photometric": "cielab"},
             "expected gray or RGB with or without alpha, got 3 channels of the kind CIELAB;",

@@ -49,12 +49,12 @@ def run(
     known = psf.resolve(kernel, flip=flip, reading=reading)
     for note in psf.remarks(known):
         console.note(f"{kernel}: {note}")
-    frames = images.read_frames(source)
+    frames = images.read_frames(source, fewer_bits=True)
     generator = torch.Generator().manual_seed(seed)
     exposed = []
     for frame in frames:
         curve, notes = curve_of(frame, options.transfer)
-        for note in notes:
+        for note in (*frame.notes, *notes):
             console.note(f"{source}: {note}")
         deeper = _deeper(frame, depth)
         exposed.append(expose(deeper, known, boundary=boundary, noise=noise, generator=generator, curve=curve))

@@ -23,7 +23,7 @@ def side_by_side(before: Frame, restored: Frame, kernel: Kernel | None) -> Frame
     """One 8-bit picture of both, on white where they are transparent, the kernel inset at the bottom left.
 
     Args:
-        before, restored: frames of one size, C = 1 or 3.
+        before, restored: frames of one size; of data channels beside gray or colours nothing is drawn.
         kernel: (kh, kw) or (C, kh, kw); None for no inset.
 
     Returns:
@@ -36,6 +36,11 @@ def side_by_side(before: Frame, restored: Frame, kernel: Kernel | None) -> Frame
     return Frame(pixels=torch.cat((left, gap, right), dim=2))
 
 
+def _shown(pixels: Tensor) -> Tensor:
+    """Gray, or red, green and blue, without the channels that hold other data."""
+    return pixels[:3] if len(pixels) > 2 else pixels[:1]
+
+
 def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, curve: Transfer | None = None) -> Frame:
     """One 8-bit picture of four panels of one height.
 
@@ -43,7 +48,7 @@ def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, curve: Transfer 
     what the kernel and the restoration do not explain.
 
     Args:
-        blurred: the frame, C = 1 or 3.
+        blurred: the frame; of data channels nothing is drawn.
         restored: (C, H, W), in stored values.
         kernel: (kh, kw).
         curve: between stored values and light; None for the one that the frame declares, or sRGB.
@@ -53,11 +58,11 @@ def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, curve: Transfer 
     operator = Blur(kernel, (blurred.height, blurred.width), "replicate")
     again = curve.encode(operator(light.float()))
     residual = 0.5 + _GAIN * (again - blurred.pixels)
-    parts = [_small(part.clamp(0, 1)) for part in (blurred.pixels, restored, residual)]
+    parts = [_small(_shown(part).clamp(0, 1)) for part in (blurred.pixels, restored, residual)]
     height = parts[0].shape[1]
     drawn = torch.from_numpy(psf.draw(kernel, size=max(1, height // 2))).float() / 255
     drawn = drawn[:height, : 2 * parts[0].shape[2]]
-    square = torch.zeros(len(blurred.pixels), height, max(drawn.shape[1], height // 2))
+    square = torch.zeros(len(parts[0]), height, max(drawn.shape[1], height // 2))
     top, left = (height - drawn.shape[0]) // 2, (square.shape[2] - drawn.shape[1]) // 2
     square[:, top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     gap = torch.ones(len(square), height, _GAP)
@@ -65,7 +70,7 @@ def panels(blurred: Frame, restored: Tensor, kernel: Kernel, *, curve: Transfer 
 
 
 def _opaque(frame: Frame) -> Tensor:
-    pixels = frame.pixels.clamp(0, 1)
+    pixels = _shown(frame.pixels).clamp(0, 1)
     return pixels if frame.alpha is None else pixels * frame.alpha + (1 - frame.alpha)
 
 

@@ -120,7 +120,7 @@ def process_file(
     """Restore all pages of one file and write them, all or none; one report a page."""
     data = images.read_bytes(job.source)
     name = "standard input" if job.source == STREAM else job.source
-    read = images.read_frames(data, black=options.black, white=options.white, missing=True, name=name)
+    read = images.read_frames(data, black=options.black, white=options.white, missing=True, fewer_bits=True, name=name)
     frames = [masking.without_nan(frame) for frame in read]
     file_format = images.output_format(job.output) if job.named else frames[0].format
     parts = [
@@ -248,6 +248,9 @@ def _part_of_truth(truth: Frame, frame: Frame, before: Frame, window: Window) ->
         raise ShapeError(
             f"expected a truth of {len(frame.pixels)} channel(s) like the picture, got {len(truth.pixels)}"
         )
+    if truth.dtype == frame.dtype:  # on the frame's scale
+        shift, scale = truth.black - frame.black, truth.white - truth.black
+        truth = dataclasses.replace(truth, pixels=(truth.pixels * scale + shift) / (frame.white - frame.black))
     whole = truth.height >= frame.height and truth.width >= frame.width
     pixels = metrics.common_part(truth.pixels, frame.pixels)[0][(slice(None), *window.shown)] if whole else truth.pixels
     metrics.common_part(before.pixels, pixels)  # refuses sizes that can't belong together, before the work

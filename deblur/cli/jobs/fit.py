@@ -170,7 +170,7 @@ def _fit(
 
 
 def _frame(source: str, settings: Settings) -> Frame:
-    frames = images.read_frames(source, black=settings.black, white=settings.white, missing=True)
+    frames = images.read_frames(source, black=settings.black, white=settings.white, missing=True, fewer_bits=True)
     if len(frames) > 1:
         raise OptionError(f"{source}: expected one picture, this file has {len(frames)} pages; save one of them alone")
     with _naming([source], None):
