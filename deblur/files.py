@@ -2,8 +2,9 @@
 
 Everything the project writes goes through `atomic_write`: the bytes go to a temporary file in the same folder, which
 takes the target's name in one step once it is complete. A full disk, a crash or Ctrl-C leaves the old file, or none,
-and never half of one; `write_together` does the same for several files. `check_writable` answers the same questions
-before hours of work, so that a forgotten `--force` costs nothing.
+and never half of one. `together` does the same for several files: none takes its name before all are complete, and
+where one can't, the others give theirs back. `check_writable` answers the same questions before hours of work, so that
+a forgotten `--force` costs nothing.
 
 Example:
     >>> import tempfile
@@ -20,24 +21,22 @@ Example:
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import secrets
-import stat
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 from deblur.errors import FileError
+from deblur.staging import Begun, Complete, begun, hidden, removed_if_unfinished, take_names, temporary
 
-__all__ = ["Content", "abandon", "atomic_write", "check_writable", "write_together"]
+__all__ = ["Content", "atomic_write", "check_writable", "together", "write_together"]
 
 Content: TypeAlias = bytes | bytearray | memoryview | Callable[[BinaryIO], object]
 """What to write: the bytes, or a function that writes them into the open binary file (seekable) it is given."""
 
-_unfinished: set[Path] = set()  # what goes again if the process ends now
-_changing = threading.Lock()
-_ending = threading.Event()
+_waiting: ContextVar[tuple[contextlib.ExitStack, list[Complete]] | None] = ContextVar("waiting", default=None)
 
 
 def check_writable(path: str | Path, force: bool = False, *, sources: Iterable[str | Path] = ()) -> None:
@@ -91,42 +90,41 @@ def atomic_write(path: str | Path, content: Content, *, force: bool = False) -> 
     """
     check_writable(path, force)
     target = Path(os.path.realpath(path))
-    unfinished = target.parent / f".deblur-{secrets.token_hex(8)}.part"
-    try:
-        try:
-            with _begun(unfinished) as file:
-                if callable(content):
-                    content(file)
-                else:
-                    file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if force:
-                if target.exists():
-                    os.chmod(unfinished, stat.S_IMODE(target.stat().st_mode))
-                os.replace(unfinished, target)
-            else:
-                _rename_to_new(unfinished, target)
-        except FileExistsError as error:
-            raise FileError(f"{path}: already exists; choose another name or overwrite it with --force") from error
-        except OSError as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(f"{path}: could not be written ({_reason(error)}); nothing was left behind") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        _unfinished.discard(unfinished)
+    with _group() as (owned, files):
+        unfinished = owned.enter_context(temporary(hidden(target)))
+        identity = _fill(path, unfinished, content)
+        files.append(Complete(path, target, unfinished, identity, force))
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Let all that `atomic_write` writes in this block take its name when the block ends: all files, or none.
+
+    Raises:
+        FileError: one can't have its name; the others have given theirs back, and what stood there is there again.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with together():
+        ...         atomic_write(f"{folder}/a", b"x")
+        ...         before = Path(folder, "a").exists()
+        ...         atomic_write(f"{folder}/b", b"y")
+        ...     before, sorted(path.name for path in Path(folder).iterdir())
+        (False, ['a', 'b'])
+    """
+    with _group():
+        yield
 
 
 def write_together(outputs: Sequence[tuple[str, Callable[..., object]]], *, force: bool = False) -> None:
-    """Write several files, all or none: where one fails or Ctrl-C comes, those that are new go again.
+    """Write several files, all or none: where one fails or Ctrl-C comes, there is what there was before.
 
     A folder that is missing is made, if the one that it lies in is there.
 
     Args:
-        outputs: the name of each, and a function that writes it, called with `force=`; the most important comes last:
-            once it is there, all are. `-` is standard output.
+        outputs: the name of each, and a function that writes it by `atomic_write`, called with `force=`; the most
+            important comes last: once it is there, all are. `-` is standard output.
         force: replace existing files.
 
     Raises:
@@ -140,59 +138,53 @@ def write_together(outputs: Sequence[tuple[str, Callable[..., object]]], *, forc
         ...     sorted(path.name for path in Path(folder, "new").iterdir())
         ['a', 'b']
     """
-    made: list[Path] = []
-    try:
+    with contextlib.ExitStack() as made, together():
         for name, write in outputs:
-            path = Path(name)
-            if name != "-" and not path.parent.exists() and path.parent.parent.is_dir():
-                path.parent.mkdir()
-                made.append(path.parent)
-                _unfinished.add(path.parent)
-            new = name != "-" and not path.exists()
+            folder = Path(name).parent
+            if name != "-" and not folder.exists() and folder.parent.is_dir():
+                made.enter_context(removed_if_unfinished(folder))
+                folder.mkdir()
             write(force=force)
-            if new:
-                made.append(path)
-                _unfinished.add(path)
-    except BaseException:
-        _remove(reversed(made))
-        raise
-    finally:
-        _unfinished.difference_update(made)
 
 
-def abandon() -> None:
-    """Remove what is unfinished, and let nothing more be written: for a process that is about to end."""
-    _ending.set()
-    held = _changing.acquire(timeout=0.2)
-    _remove(sorted(_unfinished, key=Path.is_dir))  # a folder after what is in it
-    if held:
-        _changing.release()
+@contextlib.contextmanager
+def _group() -> Iterator[tuple[contextlib.ExitStack, list[Complete]]]:
+    """What holds the temporary files of a block, and those of them that are complete."""
+    larger = _waiting.get()
+    if larger is not None:  # this block is a part of that one
+        yield larger
+        return
+    with contextlib.ExitStack() as owned:
+        files: list[Complete] = []
+        token = _waiting.set((owned, files))
+        try:
+            yield owned, files
+        finally:
+            _waiting.reset(token)
+        take_names(files)
 
 
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        with contextlib.suppress(OSError):
-            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _begun(unfinished: Path) -> BinaryIO:
-    with _changing:
-        if _ending.is_set():
-            raise KeyboardInterrupt
-        _unfinished.add(unfinished)
-        return open(unfinished, "xb+")
-
-
-def _rename_to_new(unfinished: Path, target: Path) -> None:
-    """Give the finished file its name unless that name is taken: a hard link fails where `os.replace` overwrites."""
+def _fill(path: str | Path, unfinished: Path, content: Content) -> tuple[int, int]:
+    """Write a temporary file down to the disk, and return what it is known by."""
+    raw: Begun | None = None
     try:
-        os.link(unfinished, target)
-    except FileExistsError:
+        raw = begun(unfinished)
+        with io.BufferedRandom(raw) as file:
+            if callable(content):
+                content(cast(BinaryIO, file))
+            else:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            about = os.fstat(file.fileno())
+    except FileError:
         raise
-    except (OSError, NotImplementedError, AttributeError):  # a file system without hard links
-        if target.exists():
-            raise FileExistsError(target) from None
-        os.replace(unfinished, target)
+    except Exception as error:
+        failure = error if isinstance(error, OSError) else None if raw is None else raw.failure
+        if failure is None:
+            raise
+        raise FileError(f"{path}: could not be written ({_reason(failure)}); nothing was left behind") from error
+    return about.st_dev, about.st_ino
 
 
 def _reason(error: Exception) -> str:

@@ -49,7 +49,7 @@ PUBLIC = {
         "did_you_mean",
     ],
     "deblur.estimation": ["ESTIMATORS", "Estimate", "Estimator", "check_names", "estimator"],
-    "deblur.files": ["Content", "abandon", "atomic_write", "check_writable", "write_together"],
+    "deblur.files": ["Content", "atomic_write", "check_writable", "together", "write_together"],
     "deblur.flows": [
         "FLOWS",
         "Architecture",

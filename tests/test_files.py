@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from deblur.errors import FileError
-from deblur.files import atomic_write, check_writable, write_together
+from deblur.files import atomic_write, check_writable, together, write_together
 
 
 def test_bytes_and_functions_are_written(tmp_path):
@@ -170,3 +172,86 @@ def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path, fail
     assert [path.name for path in tmp_path.rglob("*")] == ["old"]
     write_together([*map(fine, names)], force=True)
     assert all(Path(name).read_bytes() == b"new" for name in names)
+
+
+def all_of(
+    folder: Path, names: Iterable[str], content: bytes, *, force: bool = False, then: Callable[[], object] | None = None
+) -> None:
+    """Write files of one content together; `then` is called before they take their names."""
+    with together():
+        for name in names:
+            atomic_write(folder / name, content, force=force)
+        if then is not None:
+            then()
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_where_one_of_several_can_not_have_its_name_all_old_files_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int, links: bool
+) -> None:
+    names = ["old", "new", "other"]
+    for name in ("old", "other"):
+        (tmp_path / name).write_bytes(b"before")
+    replace = os.replace
+
+    def rename(source: Path, target: Path) -> None:
+        if Path(target).name == names[broken]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, target)
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", rename)
+        if not links:
+            patched.setattr(os, "link", no_links)
+        with pytest.raises(FileError, match=rf"{names[broken]}: could not be written \(Input/output error\)"):
+            all_of(tmp_path, names, b"after", force=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"old": b"before", "other": b"before"}
+
+
+def test_a_file_that_appears_while_others_are_written_is_kept_and_they_go(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="b: already exists"):
+        all_of(tmp_path, "abc", b"ours", then=lambda: (tmp_path / "b").write_bytes(b"theirs"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"b": b"theirs"}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interruption_between_two_names_leaves_all_old_or_all_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"old")
+    replace = os.replace
+
+    def rename(source: Path, target: Path) -> None:
+        replace(source, target)
+        if Path(target).name == ("b" if late else "a") and Path(target).read_bytes() == b"new":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", rename)
+    with pytest.raises(KeyboardInterrupt):
+        all_of(tmp_path, "ab", b"new", force=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(
+        "ab", b"new" if late else b"old"
+    )
+
+
+def test_a_writer_that_says_nothing_of_a_full_disk_is_a_full_disk(tmp_path: Path) -> None:
+    def write(file: BinaryIO) -> None:
+        try:
+            file.write(b"x" * 4096)
+            file.flush()
+        except OSError:
+            raise RuntimeError("unexpected position 64 vs 0") from None
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(FileError, match=r"could not be written \(File too large\)"):
+            atomic_write(tmp_path / "a", write)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []

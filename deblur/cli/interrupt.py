@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from deblur import files
+from deblur import staging
 
 __all__ = ["STATUS", "watch"]
 
@@ -39,7 +39,7 @@ def _wait(woken: socket.socket, waking: socket.socket) -> None:
     while number := woken.recv(1):
         if number[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             time.sleep(GRACE)
-            files.abandon()
+            staging.abandon()
             if sys.stderr.isatty():
                 os.write(2, b"\n")  # below the bar
             os._exit(STATUS)  # no exit handler runs: they would wait for the threads

@@ -88,7 +88,7 @@ def read(
 def save(
     path: str | os.PathLike[str], kernel: ArrayLike, force: bool = False, *, about: Mapping[str, object] | None = None
 ) -> None:
-    """Write a kernel, and beside it what is known about it, each file whole or not at all.
+    """Write a kernel, and beside it what is known about it, both files whole or not at all.
 
     Args:
         path: .npy, or .npz for a kernel with factors; what is known goes to the .json of the same name, where there
@@ -101,10 +101,11 @@ def save(
         FileError: another suffix, an existing file without `force`, or a folder that cannot be written.
         KernelError: the array is no kernel.
     """
-    from deblur.files import atomic_write
+    from deblur.files import atomic_write, together
 
-    for target, data in encode(path, kernel, about=about):
-        atomic_write(target, data, force=force)
+    with together():
+        for target, data in encode(path, kernel, about=about):
+            atomic_write(target, data, force=force)
 
 
 def encode(
