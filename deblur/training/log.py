@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -9,7 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deblur.errors import FileError
 from deblur.files import atomic_write
@@ -21,13 +22,15 @@ class Log:
     """Lines of numbers by name, the first of which is `step`.
 
     A name that a line does not have is left empty there. With `done` an existing file is continued from that step:
-    later lines, which a run wrote after the state that it goes on from, are taken out.
+    later lines, which a run wrote after the state that it goes on from, are taken out. A log that is `held` keeps its
+    lines to itself until `save` and `begin`, so that the log of an earlier run may stay until then.
 
     Args:
         path: the CSV file.
         columns: the names, after `step`.
         board: the folder for TensorBoard.
         done: steps done.
+        held: whether it is written by `save` and begun by `begin` later.
 
     Raises:
         FileError: the file cannot be written, or is the log of another run.
@@ -46,32 +49,71 @@ class Log:
         10,0.5,
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], board: Path | None = None, done: int = 0) -> None:
-        self._columns = ["step", *columns]
-        atomic_write(path, _text([self._columns, *self._kept(path, done)]).encode(), force=True)
-        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+    def __init__(
+        self, path: Path, columns: Sequence[str], board: Path | None = None, done: int = 0, *, held: bool = False
+    ) -> None:
+        self._path, self._columns, self._place, self._done = path, ["step", *columns], board, done
+        self._rows = self._kept(path, done)
+        self._unheard: list[tuple[int, Mapping[str, float]]] = []
+        self._file: IO[str] | None = None
         self._board: Any = None
-        if board is not None and importlib.util.find_spec("tensorboard") is not None:
+        if not held:
+            self.save(force=True)
+            self.begin()
+
+    @property
+    def held(self) -> bool:
+        """Whether it was not begun yet."""
+        return self._file is None
+
+    def save(self, *, force: bool) -> None:
+        """Write the file, with all lines that were held."""
+        atomic_write(self._path, _text([self._columns, *self._rows]).encode(), force=force)
+
+    def begin(self) -> None:
+        """From now on write every line at once."""
+        self._file = open(self._path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+        if self._place is not None and importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(board), purge_step=done + 1 if done else None)
+            self._board = SummaryWriter(str(self._place), purge_step=self._done + 1 if self._done else None)
+        for step, values in self._unheard:
+            self._tell(step, values)
 
     def line(self, step: int, values: Mapping[str, float]) -> None:
-        """Append a line."""
+        """Append a line.
+
+        Raises:
+            FileError: it cannot be written.
+        """
         numbers = [values.get(name, math.nan) for name in self._columns[1:]]
-        self._file.write(_text([[str(step), *("" if math.isnan(n) else f"{n:.8g}" for n in numbers)]]))
-        self._file.flush()
-        if self._board is not None:
-            for name, number in values.items():
-                if not math.isnan(number):
-                    self._board.add_scalar(name, number, step)
-            self._board.flush()
+        row = [str(step), *("" if math.isnan(n) else f"{n:.8g}" for n in numbers)]
+        if self._file is None:
+            self._rows.append(row)
+            self._unheard.append((step, values))
+            return
+        try:
+            self._file.write(_text([row]))
+            self._file.flush()
+        except OSError as error:
+            raise FileError(f"{self._path}: could not be written ({error.strerror or error})") from error
+        self._tell(step, values)
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # of a full disk, which `line` has told
+                self._file.close()
         if self._board is not None:
             self._board.close()
+
+    def _tell(self, step: int, values: Mapping[str, float]) -> None:
+        if self._board is None:
+            return
+        for name, number in values.items():
+            if not math.isnan(number):
+                self._board.add_scalar(name, number, step)
+        self._board.flush()
 
     def _kept(self, path: Path, done: int) -> list[list[str]]:
         """The lines of an existing file up to a step."""

@@ -6,13 +6,17 @@
     prior.png            samples at the last checkpoint
     prior.tensorboard/   the log for TensorBoard, where that is installed
 
-Every file is written whole or not at all.
+Every file is written whole or not at all, and those of a checkpoint are written together. What an earlier run left is
+replaced with the first checkpoint, not before.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,7 @@ from torch import Tensor
 
 from deblur import images
 from deblur.errors import FileError
-from deblur.files import atomic_write, check_writable
-from deblur.flows import checkpoint
+from deblur.files import atomic_write, check_writable, write_together
 from deblur.images import Frame
 from deblur.training.grid import grid
 
@@ -50,16 +53,23 @@ class Outputs:
         self.samples = self.prior.with_suffix(".png")
         self.board = self.prior.with_suffix(".tensorboard")
 
-    def check(self, *, resume: bool = False, force: bool = False) -> None:
+    def check(self, *, resume: bool = False, force: bool = False, read: Iterable[str] = ()) -> None:
         """Raise if a file could not be written, or if a run would be replaced without being asked; nothing is changed.
 
+        Args:
+            resume: whether a run is to be continued.
+            force: whether files may be replaced.
+            read: files and folders that are read.
+
         Raises:
-            FileError: a file is there and neither is asked for; nothing is there to be resumed.
+            FileError: a file is there and neither is asked for; nothing is there to be resumed; a file would be
+                written over what is read, or into a folder that is.
         """
         if self.prior.suffix != ".pt":
             raise FileError(
                 f"{self.prior}: expected a name ending in .pt, got {self.prior.suffix!r}; name it {self.prior.stem}.pt"
             )
+        self._check_apart(read)
         check_writable(self.prior, force or resume)
         if resume:
             if not self.found():
@@ -70,25 +80,56 @@ class Outputs:
         if self.states.exists() and not force:
             raise FileError(f"{self.states}: a run is there; go on with --resume, or start again with --force")
 
-    def clear(self) -> None:
-        """Remove the files of an earlier run except the prior, which is replaced at the end."""
-        for folder in (self.states, self.board):
-            if folder.is_dir():
-                shutil.rmtree(folder)
-        for path in (self.log, self.samples):
-            path.unlink(missing_ok=True)
+    def earlier(self) -> bool:
+        """Whether a run left files here."""
+        return any(path.exists() for path in (self.prior, self.log, self.samples, self.states, self.board))
+
+    def discard(self) -> None:
+        """Remove the log of a run that came to no checkpoint."""
+        self.log.unlink(missing_ok=True)
+        shutil.rmtree(self.board, ignore_errors=True)
 
     def found(self) -> list[Path]:
         """The files of states, the newest first."""
         return sorted(self.states.glob("[0-9]*.pt"), reverse=True)
 
-    def save_state(self, done: int, state: dict[str, Any]) -> None:
-        """Write a state and forget all but the last two."""
-        self.states.mkdir(exist_ok=True)
+    def save(
+        self,
+        done: int,
+        *,
+        prior: Callable[..., object],
+        state: dict[str, Any],
+        samples: Tensor | None = None,
+        log: Callable[..., object] | None = None,
+        first: bool = False,
+    ) -> None:
+        """Write a checkpoint, all of its files or none, and forget the states before the last two.
+
+        Args:
+            done: steps done.
+            prior: writes the prior, called with `path` and `force=`.
+            state: what the run goes on from.
+            samples: pictures (n, C, H, W), or None.
+            log: writes the log, called with `force=`, if it is not there yet.
+            first: whether it is the run's first one, with which all that an earlier run left goes.
+        """
         target = self.states / f"{done:08d}.pt"
-        atomic_write(target, lambda file: torch.save({"kind": _KIND, **state}, file), force=True)
-        for old in self.found()[_KEPT:]:
-            old.unlink()
+        files: list[tuple[str, Callable[..., object]]] = [] if log is None else [(str(self.log), log)]
+        files.append((str(self.prior), partial(prior, self.prior)))
+        if samples is not None:
+            drawn = [Frame(pixels=grid(samples))]
+            files.append((str(self.samples), partial(images.write_frames, self.samples, drawn)))
+        content = {"kind": _KIND, **state}
+        files.append((str(target), partial(atomic_write, target, lambda file: torch.save(content, file))))
+        write_together(files, force=True)  # the state last: once it is there, all is
+        if not first:
+            self._remove(self.found()[_KEPT:])
+            return
+        self._remove(old for old in self.found() if old != target)
+        if log is not None:
+            shutil.rmtree(self.board, ignore_errors=True)
+        if samples is None:
+            self.samples.unlink(missing_ok=True)
 
     def load_state(self) -> dict[str, Any]:
         """The newest state that can be read.
@@ -103,10 +144,21 @@ class Outputs:
                     return dict(state)
         raise FileError(f"{self.states}: no state in it can be read; start again with --force")
 
-    def save_prior(self, model: Any, config: dict[str, Any], **extra: Any) -> None:
-        """Write the prior."""
-        checkpoint.save(self.prior, config, model, force=True, **extra)
+    def _check_apart(self, read: Iterable[str]) -> None:
+        own = (self.prior, self.log, self.samples, self.states, self.board)
+        for source in (name for name in read if os.path.exists(name)):
+            there = Path(os.path.realpath(source))
+            for path in own:
+                here = Path(os.path.realpath(path))
+                if here == there or (there in here.parents and there.is_dir()):
+                    what = (
+                        "is read and would be written too" if here == there else f"would lie in {source}, which is read"
+                    )
+                    raise FileError(f"{path}: {what}; choose another -o")
+                if here in there.parents:
+                    raise FileError(f"{path}: would be replaced, and {source} in it is read; choose another -o")
 
-    def save_samples(self, pictures: Tensor) -> None:
-        """Write pictures (n, C, H, W) side by side."""
-        images.write_frames(self.samples, [Frame(pixels=grid(pictures))], force=True)
+    @staticmethod
+    def _remove(states: Iterable[Path]) -> None:
+        for state in states:
+            state.unlink()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from deblur.errors import ConfigError, DivergedError, FileError
+from deblur.flows import checkpoint
 from deblur.progress import OnStep, Step
 from deblur.training.log import Log
 from deblur.training.outputs import Outputs
@@ -69,6 +71,11 @@ def run(
         running = _Run(recipe, pictures, outputs, ranks or Ranks(), device or torch.device("cpu"), state)
         try:
             return running.go(on_step or (lambda _: None), stop or (lambda: False))
+        except DivergedError:  # its log tells why
+            raise
+        except BaseException:
+            running.discard()
+            raise
         finally:
             running.close()
 
@@ -121,14 +128,14 @@ class _Run:
             self._trainer.restore(state)
             self._before, self._figures = state["seconds"], dict(state["figures"])
         self._log: Log | None = None
+        self._new = state is None  # and not saved yet
         self._sums: list[dict[str, float]] = []
         if ranks.first:
-            if state is None:
-                outputs.clear()
             objective = self._trainer.objective
             columns = ["seconds", "rate", "gradient", *objective.terms]
             validation = [f"validation_{name}" for name in objective.figures]
-            self._log = Log(outputs.log, [*columns, *validation], outputs.board, self._trainer.done)
+            held = self._new and outputs.earlier()
+            self._log = Log(outputs.log, [*columns, *validation], outputs.board, self._trainer.done, held=held)
 
     def go(self, on_step: OnStep, stop: Callable[[], bool]) -> Outcome:
         trainer, training = self._trainer, self._recipe.training
@@ -152,6 +159,12 @@ class _Run:
             figures=self._figures,
         )
 
+    def discard(self) -> None:
+        """Leave nothing of a run that came to no checkpoint."""
+        if self._new and self._log is not None and not self._log.held:
+            self._log.close()
+            self._outputs.discard()
+
     def close(self) -> None:
         self._trainer.close()
         if self._log is not None:
@@ -168,7 +181,10 @@ class _Run:
             self._figures = self._trainer.validate()
             line |= {f"validation_{name}": value for name, value in self._figures.items()}
         if line and self._log is not None:
-            self._log.line(done, line)
+            try:
+                self._log.line(done, line)
+            except FileError as error:
+                raise FileError(f"{error}; {self._left()}") from error
         if self._ranks.first and (done % training.checkpoint_every == 0 or last or stopped):
             self._save(done, samples=not stopped or last)
 
@@ -176,13 +192,30 @@ class _Run:
         recipe, model = self._recipe, self._trainer.average.model
         about: dict[str, Any] = {"recipe": recipe.plain(), "pictures": self._fingerprint}
         about |= {"seconds": self._seconds(), "figures": self._figures}
-        self._outputs.save_prior(model, dict(recipe.plain()["model"]), steps=done, **about)
+        pictures = None
         if samples and recipe.training.samples:
             shape = (recipe.data.channels, recipe.data.crop, recipe.data.crop)
             generator = torch.Generator(next(model.parameters()).device).manual_seed(recipe.training.seed)
             pictures = self._trainer.objective.sample(model, recipe.training.samples, shape, 1.0, generator)
-            self._outputs.save_samples(pictures)
-        self._outputs.save_state(done, {**self._trainer.state(), **about})  # once it is there, all is
+        log = self._log if self._log is not None and self._log.held else None
+        try:
+            self._outputs.save(
+                done,
+                prior=partial(
+                    checkpoint.save, model_config=dict(recipe.plain()["model"]), model=model, steps=done, **about
+                ),
+                samples=pictures,
+                state={**self._trainer.state(), **about},
+                log=None if log is None else log.save,
+                first=self._new,
+            )
+        except FileError as error:
+            told = str(error).removesuffix("; nothing was left behind")
+            again = "start again" if self._new else "go on with --resume"
+            raise FileError(f"{told}; {self._left()}; make room and {again}") from error
+        self._new = False
+        if log is not None:
+            log.begin()
 
     def _means(self) -> dict[str, float]:
         """The terms of the steps since the last line, averaged."""
@@ -198,4 +231,6 @@ class _Run:
 
     def _left(self) -> str:
         found = self._outputs.found()
-        return f"the last good state is {found[0]}" if found else "no checkpoint was written before"
+        if self._new:
+            return "no checkpoint was written before"
+        return f"the last good state is {found[0]}" if found else "no state is there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -390,6 +391,30 @@ def test_a_second_run_over_a_folder_restores_nothing_twice(run: Any, folder: Pat
     out = run("apply", "blurred.png", "blurred.deblurred.png", *words).out
     assert "blurred.deblurred.png: skipped, it is what became of blurred.png" in out
     assert {path.name for path in folder.iterdir()} == before
+
+
+def test_a_disk_that_is_full_at_the_last_of_several_files_leaves_all_old_ones(
+    run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["out.png", "report.png", "blurred.compare.png"]
+    for name in names:
+        (folder / name).write_bytes(b"old")
+    sync, done = os.fsync, []
+
+    def written(number: int) -> None:
+        done.append(number)
+        if len(done) == len(names):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", written)
+    words = ["--kernel", KERNEL, "--method", "wiener", "-o", "out.png", "--report", "report.png"]
+    assert (
+        "out.png: could not be written (No space left on device)"
+        in run("apply", "blurred.png", *words, "--compare", "-f").error
+    )
+    assert [(folder / name).read_bytes() for name in names] == [b"old"] * 3
+    assert not list(folder.glob(".deblur*"))
 
 
 def test_force_beside_another_wish_is_refused(refuse: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import torch
 from skimage import data
 
 from deblur.flows import checkpoint
+from deblur.training.alone import alone
 
 CONFIG = """
 model: {architecture: density}
@@ -223,6 +226,85 @@ def test_files_that_are_there_are_kept(run: Any, refuse: Any) -> None:
     refuse(*WORDS, message="prior.state: a run is there; go on with --resume, or start again with --force")
     assert run(*WORDS, "--force").code == 0
     refuse(*WORDS, "-o", "prior.pth", message="prior.pth: expected a name ending in .pt, got '.pth'; name it prior.pt")
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """From then on let the disk be full for all files but the first so many, or for none."""
+    sync, left = os.fsync, [float("inf")]
+
+    def written(number: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(number)
+
+    def fill(count: int | None) -> None:
+        left[0] = float("inf") if count is None else count
+
+    monkeypatch.setattr(os, "fsync", written)
+    return fill
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_where_the_first_checkpoint_can_not_be_written_all_is_as_before(
+    run: Any, folder: Path, full: Callable[[int | None], None], earlier: bool
+) -> None:
+    if earlier:
+        assert run(*WORDS, "--seed", "1", "--steps", "4").code == 0
+    before = contents(folder)
+    for count in range(4):  # log, prior, samples, state
+        full(count)
+        result = run(*WORDS, "--steps", "4", "--force")
+        assert (result.code, "(No space left on device)" in result.error) == (1, True)
+        assert contents(folder) == before
+    full(4)
+    assert run(*WORDS, "--steps", "4", "--force").code == 0
+    assert [row["step"] for row in rows_of("prior.csv")] == ["3", "4"]
+    assert len(list(Path("prior.state").iterdir())) == 1
+
+
+def test_a_later_checkpoint_that_can_not_be_written_leaves_the_one_before(
+    run: Any, folder: Path, full: Callable[[int | None], None]
+) -> None:
+    assert run(*WORDS, "-o", "whole.pt").code == 0
+    for count in (4, 6):  # without the prior, without the state
+        full(count)
+        error = run(*WORDS, "--force").error
+        assert "the last good state is prior.state/00000004.pt; make room and go on with --resume" in error
+        assert checkpoint.load("prior.pt").extra["steps"] == 4
+        assert [path.name for path in Path("prior.state").iterdir()] == ["00000004.pt"]
+    full(None)
+    assert run(*WORDS, "--resume").code == 0
+    assert same(weights(), weights("whole.pt"))
+
+
+def test_a_second_run_into_one_output_is_refused_and_a_killed_one_is_not_in_the_way(run: Any, refuse: Any) -> None:
+    with alone(Path("prior.pt")):
+        refuse(*WORDS, message=f"prior.pt: another run is writing it (process {os.getpid()}); wait for it")
+    killed = "import fcntl, os; fcntl.flock(open('.prior.pt.lock', 'w'), fcntl.LOCK_EX); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert Path(".prior.pt.lock").exists()
+    assert run(*WORDS, "--steps", "1").code == 0
+    assert not Path(".prior.pt.lock").exists()
+
+
+def test_nothing_is_written_over_or_into_what_is_read(refuse: Any, folder: Path) -> None:
+    for name in ("prior.csv", "deep.state/x.yaml"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(CONFIG)
+    Path("again").symlink_to("photos")
+    for extra, message in [
+        (["-o", "photos/deeper/prior.pt"], "photos/deeper/prior.pt: would lie in photos, which is read"),
+        (["-o", "again/prior.pt"], "again/prior.pt: would lie in photos, which is read"),
+        (["--config", "prior.csv"], "prior.csv: is read and would be written too"),
+        (["-o", "deep.pt", "--config", "deep.state/x.yaml"], "deep.state: would be replaced, and deep.state/x.yaml in"),
+    ]:
+        refuse(*WORDS, *extra, "--force", message=message)
 
 
 def test_another_run_is_not_resumed(run: Any, refuse: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +15,7 @@ from deblur.cli import console
 from deblur.device import device_named, using_threads
 from deblur.errors import ConfigError
 from deblur.training import pictures, ranks
+from deblur.training.alone import alone
 from deblur.training.outputs import Outputs
 from deblur.training.recipe import Recipe
 from deblur.training.run import Outcome, check_same
@@ -55,8 +56,10 @@ def run(
     """
     recipe = Recipe.read(config, steps=steps, seed=seed, start=start)
     outputs, place = Outputs(output), device_named(device)
-    with using_threads(threads), ranks.joined(place) as processes:
-        processes.once(lambda: outputs.check(resume=resume, force=force))
+    names = [*sources, config, *([] if recipe.training.start is None else [recipe.training.start])]
+    with using_threads(threads), ranks.joined(place) as processes, ExitStack() as held:
+        processes.once(lambda: held.enter_context(alone(outputs.prior)))
+        processes.once(lambda: outputs.check(resume=resume, force=force, read=names))
         state = processes.once(outputs.load_state) if resume else None
         skip = console.note if processes.first else None
         read = pictures.read(sources, recipe.data, skip)
