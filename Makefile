@@ -23,7 +23,7 @@ help:
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing into $(VENV); this takes a few minutes once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,photo,astro]'
 	@touch $@
 
 demo: $(STAMP)

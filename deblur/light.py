@@ -47,7 +47,8 @@ def curve_of(picture: Picture, transfer: str) -> tuple[Transfer, list[str]]:
         return TRANSFERS["linear"], []
     if picture.transfer is not None or transfer == "srgb":
         return picture.transfer or TRANSFERS["srgb"], []
-    if brightest(picture.filled().pixels) > (BEYOND_WHITE if picture.origin is None else BEYOND_OVERSHOOT):
+    fits = picture.origin is not None and picture.origin.format == "FITS"  # counts, of which one is no white
+    if not fits and brightest(picture.filled().pixels) > (BEYOND_WHITE if picture.origin is None else BEYOND_OVERSHOOT):
         return TRANSFERS["linear"], [
             "its values go well beyond white, so they are taken as linear light; "
             "--white N sets the range, --transfer srgb takes them as sRGB"

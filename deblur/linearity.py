@@ -9,6 +9,8 @@ file that can hold it (floats or 16 bits), that declares no curve, and one of th
 - it holds counts (10 or 12 bits in a file of 16), and its noise grows with the level;
 - a microscope's or a telescope's program wrote it, and it is dark, holds counts or such noise.
 
+FITS, the format of astronomy, is linear whatever it shows.
+
 Values that 8 bits hold, and noise that falls with the level, speak against it. The numbers stand in
 docs/experiments/linear-data.md.
 """
@@ -58,8 +60,10 @@ def judged(picture: Picture) -> Linearity:
         (True, 'taken as linear light (32-bit float TIFF, noise as photons have it); --transfer srgb takes it as sRGB')
     """
     origin = picture.origin
-    if origin is None or origin.dtype == "uint8":
+    if origin is None or (origin.dtype == "uint8" and origin.format != "FITS"):
         return Linearity(linear=False)
+    if origin.format == "FITS":
+        return Linearity(linear=True, note=f"taken as linear light ({origin}); --transfer srgb takes it as sRGB")
     picture = picture.filled()
     pixels = without_hidden(picture.pixels, picture.alpha)
     plane = pixels[len(pixels) // 2].detach().cpu()  # green

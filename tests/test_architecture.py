@@ -79,6 +79,8 @@ PUBLIC = {
         "read_bytes",
         "read_frames",
         "write_frames",
+        "written_as",
+        "written_name",
     ],
     "deblur.layers": [
         "TRANSFORMS",

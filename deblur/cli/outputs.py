@@ -204,8 +204,10 @@ def sidecar(kernel: str) -> str:
 def _job(
     source: str, output: str | None, result_label: str, compare: bool, kernel: str | None, report: str | None
 ) -> Job:
+    from deblur.images import written_name
+
     if output is None and source != STREAM:
-        path = Path(source)
+        path = written_name(source)
         target = str(path.with_name(f"{path.stem}.{result_label}{path.suffix}"))
     elif output is None or output == STREAM:
         target = STREAM
@@ -214,7 +216,7 @@ def _job(
     elif source == STREAM:
         raise OptionError(f"a picture from stdin has no name to keep in the folder {output}; give -o a file")
     else:
-        target = str(Path(output) / Path(source).name)
+        target = str(Path(output) / written_name(source).name)
     found = None if kernel is None else kernel_file(source, kernel)
     beside = None
     if compare and target == STREAM:

@@ -26,14 +26,15 @@ import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from deblur.coding import Coding
 from deblur.errors import DeblurError, FileError
 from deblur.files import atomic_write, check_writable
-from deblur.images.formats import FORMATS, LOSSY, Format, format_named, output_format
+from deblur.images.formats import FORMATS, LOSSY, Format, format_named, output_format, written_as
 from deblur.images.frame import Frame
 from deblur.images.losses import check_storable, losses
-from deblur.images.recognise import recognise
+from deblur.images.recognise import recognise, written_name
 from deblur.images.scale import fewer, frame_from_stored, stored_from_frame
 from deblur.images.stored import Metadata, Resolution, Stored
 
@@ -54,6 +55,8 @@ __all__ = [
     "read_bytes",
     "read_frames",
     "write_frames",
+    "written_as",
+    "written_name",
 ]
 
 
@@ -162,7 +165,7 @@ def write_frames(
         OptionError: a quality outside 1 to 100.
     """
     if str(path) == "-":
-        sys.stdout.buffer.write(encode(frames, format or (frames[0].format if frames else "PNG"), quality))
+        sys.stdout.buffer.write(encode(frames, format or (written_as(frames[0].format) if frames else "PNG"), quality))
         sys.stdout.buffer.flush()
         return
     check_writable(path, force)
@@ -171,7 +174,7 @@ def write_frames(
         pages = _storable(frames, format, quality)
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
-    atomic_write(path, lambda file: FORMATS[format].write(file, pages, quality), force=force)
+    atomic_write(path, lambda file: _write(format, file, pages, quality), force=force)
 
 
 def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> bytes:
@@ -184,8 +187,15 @@ def encode(frames: list[Frame], suffix: str, quality: int | None = None) -> byte
     """
     format = suffix if suffix in FORMATS else output_format("output" + suffix)
     file = io.BytesIO()
-    FORMATS[format].write(file, _storable(frames, format, quality), quality)
+    _write(format, file, _storable(frames, format, quality), quality)
     return file.getvalue()
+
+
+def _write(name: str, file: BinaryIO, pages: list[Stored], quality: int | None) -> None:
+    write = FORMATS[name].write
+    if write is None:
+        raise FileError(f"expected a format that can be written, got {name}")
+    write(file, pages, quality)
 
 
 def _storable(frames: list[Frame], name: str, quality: int | None) -> list[Stored]:

@@ -1,7 +1,8 @@
 """The formats of picture files: what a format is, and the list of those that are read and written.
 
 A new format is one module with `SUFFIXES`, `HOLDS`, `matches`, `read` and `write` (and `LARGEST` and `ROOM`, where
-there are limits), and one line in `FORMATS`: reading, writing, the command line and training find it there.
+there are limits; `WRITTEN_AS` in place of `HOLDS` and `write` where it is read only), and one line in `FORMATS`:
+reading, writing, the command line and training find it there.
 
 Example:
     >>> output_format("holiday.JPG")
@@ -16,10 +17,10 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from deblur.errors import FileError
-from deblur.images import bmp, jpeg, png, tiff, webp
+from deblur.images import bmp, fits, heic, jpeg, png, raw, tiff, webp
 from deblur.images.stored import Stored
 
-__all__ = ["FORMATS", "LOSSY", "Format", "format_named", "output_format"]
+__all__ = ["FORMATS", "LOSSY", "Format", "format_named", "output_format", "written_as"]
 
 
 class Format(NamedTuple):
@@ -36,18 +37,20 @@ class Format(NamedTuple):
         largest: pixels a side.
         room: bytes at most of a field of `Metadata`, by its name, where there is a limit.
         pages: whether it holds several pictures.
+        written_as: the name of the format that is written in its place, where it is read only.
     """
 
     suffixes: tuple[str, ...]
     matches: Callable[[bytes, str], bool]
     read: Callable[[bytes], list[Stored]]
-    write: Callable[[BinaryIO, list[Stored], int | None], None]
+    write: Callable[[BinaryIO, list[Stored], int | None], None] | None
     depths: tuple[str, ...]
     alpha: bool
     holds: frozenset[str] = frozenset()
     largest: int = 2**31 - 1
     room: Mapping[str, int] = MappingProxyType({})
     pages: bool = False
+    written_as: str | None = None
 
 
 def _of(module: Any, *depths: str, alpha: bool = False, pages: bool = False) -> Format:
@@ -57,11 +60,12 @@ def _of(module: Any, *depths: str, alpha: bool = False, pages: bool = False) -> 
         module.SUFFIXES,
         module.matches,
         module.read,
-        module.write,
+        getattr(module, "write", None),
         depths,
         alpha=alpha,
-        holds=frozenset(module.HOLDS),
+        holds=frozenset(getattr(module, "HOLDS", ())),
         pages=pages,
+        written_as=getattr(module, "WRITTEN_AS", None),
         **limits,
     )
 
@@ -72,6 +76,9 @@ FORMATS: dict[str, Format] = {
     "JPEG": _of(jpeg, "uint8"),
     "WebP": _of(webp, "uint8", alpha=True),
     "BMP": _of(bmp, "uint8", alpha=True),
+    "FITS": _of(fits, "uint8", "uint16", "float32", pages=True),
+    "HEIC": _of(heic),
+    "RAW": _of(raw),
 }
 """The formats that are read and written, by name; a file belongs to the first that it matches."""
 
@@ -84,20 +91,33 @@ def format_named(path: str | Path) -> str | None:
     """The format that a file name's suffix stands for; None for an unknown one, or none.
 
     Example:
-        >>> format_named("a.tiff"), format_named("a.heic")
+        >>> format_named("a.tiff"), format_named("a.xyz")
         ('TIFF', None)
     """
     suffix = Path(path).suffix.lower()
     return next((name for name, format in FORMATS.items() if suffix in format.suffixes), None)
 
 
+def written_as(name: str) -> str:
+    """The format that pictures of this one are written in: itself, unless it is read only.
+
+    Example:
+        >>> written_as("PNG"), written_as("HEIC")
+        ('PNG', 'JPEG')
+    """
+    return FORMATS[name].written_as or name
+
+
 def output_format(path: str | Path) -> str:
     """The format that a file name's suffix stands for.
 
     Raises:
-        FileError: an unknown suffix, or none.
+        FileError: an unknown suffix, or none, or one of a format that is read only.
     """
     if (name := format_named(path)) is not None:
+        if (instead := FORMATS[name].written_as) is not None:
+            suffix = FORMATS[instead].suffixes[0]
+            raise FileError(f"{path}: expected a format that can be written, got {name}; name the output {suffix}")
         return name
-    known = " ".join(format.suffixes[0] for format in FORMATS.values())
+    known = " ".join(format.suffixes[0] for format in FORMATS.values() if format.write is not None)
     raise FileError(f"{path}: expected a suffix like {known}, got '{Path(path).suffix.lower()}'; rename the output")

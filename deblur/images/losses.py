@@ -21,6 +21,7 @@ _WORDS = {
     "texts": "PNG texts",
     "tags": "private TIFF tags (GeoTIFF and others)",
     "stack": "description of the stack (ImageJ, OME)",
+    "unit": "FITS header",
 }
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deblur.coding import Coding
 
-__all__ = ["Array", "Metadata", "Resolution", "Stack", "Stored"]
+__all__ = ["Array", "Metadata", "Resolution", "Stack", "Stored", "Unit"]
 
 Array: TypeAlias = NDArray[Any]
 """A NumPy array of uint8, uint16 or float32."""
@@ -59,6 +59,22 @@ class Stack:
     tags: tuple[tuple[int, int, bytes], ...] = ()
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a FITS file says of its picture and holds beside it.
+
+    Args:
+        cards: the header of the picture's unit, cards of 80 letters without its end.
+        before, after: the bytes of the units before and behind it.
+        shape: (H, W) of the picture.
+    """
+
+    cards: bytes
+    before: bytes = b""
+    after: bytes = b""
+    shape: tuple[int, int] = (0, 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What is carried from the file that was read to the one that is written.
@@ -80,6 +96,7 @@ class Metadata:
             those of `xmp`, `photoshop` and `comment`.
         tags: TIFF's private tags (GeoTIFF, GDAL, ...), each with its type and its little-endian bytes.
         stack: how the pages of a TIFF make up a stack, with the first page; or None.
+        unit: the header of a FITS picture with what lies around it, with the first page; or None.
         tables: a JPEG's quantisation tables, one a component, 64 numbers row by row; empty for others.
         sampling: its chroma subsampling, rows and columns.
     """
@@ -98,6 +115,7 @@ class Metadata:
     segments: tuple[bytes, ...] = ()
     tags: tuple[tuple[int, int, bytes], ...] = ()
     stack: Stack | None = None
+    unit: Unit | None = None
     tables: tuple[tuple[int, ...], ...] = ()
     sampling: tuple[int, int] = (1, 1)
 

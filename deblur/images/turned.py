@@ -12,6 +12,7 @@ from deblur.images.stored import Metadata, Resolution
 __all__ = ["cut_metadata", "upright_metadata"]
 
 _TIEPOINTS, _TRANSFORMATION, _DOUBLE = 33922, 34264, 12
+_REFERENCE = re.compile(rb"(CRPIX([12])[A-Z ] *= *)([-+.0-9EeDd]+)")
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>\s*))[1-8]""")
 
 
@@ -40,14 +41,27 @@ def upright_metadata(metadata: Metadata, orientation: int) -> Metadata:
 
 
 def cut_metadata(metadata: Metadata, place: tuple[int, int]) -> Metadata:
-    """The metadata of a part whose first pixel was in this row and column: GeoTIFF's places move with it.
+    """The metadata of a part whose first pixel was in this row and column: places on earth and sky move with it.
 
     Source: OGC 19-008, 7.4 (ModelTiepoint, ModelTransformation).
     """
-    if place == (0, 0) or not metadata.tags:
+    if place == (0, 0):
         return metadata
+    if metadata.unit is not None:
+        metadata = replace(metadata, unit=replace(metadata.unit, cards=_moved_cards(metadata.unit.cards, place)))
     tags = tuple((tag, kind, _moved(tag, kind, value, place)) for tag, kind, value in metadata.tags)
     return replace(metadata, tags=tags)
+
+
+def _moved_cards(cards: bytes, place: tuple[int, int]) -> bytes:
+    """FITS cards with the reference pixels of their axes moved along (FITS standard 4.0, 8.1: CRPIXja)."""
+    moved = [cards[at : at + 80] for at in range(0, len(cards), 80)]
+    for index, card in enumerate(moved):
+        found = _REFERENCE.match(card)
+        if found is not None:
+            value = float(found[3].replace(b"D", b"E")) - place[2 - int(found[2])]
+            moved[index] = (found[1] + f"{value!r:>20}".encode() + card[found.end(3) :].rstrip()).ljust(80)[:80]
+    return b"".join(moved)
 
 
 def _moved(tag: int, kind: int, value: bytes, place: tuple[int, int]) -> bytes:

@@ -203,6 +203,18 @@ def _picture(data: bytes) -> NDArray[Any]:
     return np.asarray(image)[..., [2, 1, 0, *range(3, image.shape[-1])]] if image.ndim == 3 else np.asarray(image)
 
 
+def _fits(data: bytes) -> NDArray[Any]:
+    """The first array of a FITS file."""
+    from deblur.images import fits
+
+    try:
+        return np.asarray(fits.kernel(data))
+    except (FileError, MemoryError):
+        raise
+    except Exception:  # likewise
+        raise FileError("this is no readable FITS file; save the kernel again, or as .npy") from None
+
+
 def _tiff(data: bytes) -> NDArray[Any]:
     """A gray TIFF of any depth."""
     import tifffile
@@ -276,6 +288,9 @@ READERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
     ".png": _picture,
     ".tif": _tiff,
     ".tiff": _tiff,
+    ".fits": _fits,
+    ".fit": _fits,
+    ".fts": _fits,
     ".csv": _table,
     ".txt": _table,
 }

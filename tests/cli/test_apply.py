@@ -309,7 +309,7 @@ def test_a_restoration_that_diverged_is_not_written(refuse: Any, monkeypatch: py
         (["-o", "truth.png", "--truth", "truth.png", "--force"], "truth.png: is read and would be written too"),
         (["-o", "b.png"], "b.png: already exists"),
         (["-o", "none/x.png"], "there is no folder none"),
-        (["-o", "x.gif"], "expected a suffix like .png .tif .jpg .webp .bmp, got '.gif'"),
+        (["-o", "x.gif"], "expected a suffix like .png .tif .jpg .webp .bmp .fits, got '.gif'"),
     ],
 )
 def test_what_is_refused(refuse: Any, folder: Path, words: list[str], message: str) -> None:

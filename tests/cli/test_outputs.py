@@ -84,8 +84,14 @@ def test_the_comparison_lies_beside_the_output_and_has_the_pictures_name(folder:
         (["a.png", "there.png"], "out/../out", {"compare": True, "block": True}, FileError, "already exists"),
         (["a.png"], "none/c.png", {}, FileError, "there is no folder none"),
         (["a.png"], "none/deep/", {}, FileError, "none/deep/: can't be made, the folder none does not exist"),
-        (["a.png"], "c.xyz", {}, FileError, "c.xyz: expected a suffix like .png .tif .jpg .webp .bmp, got '.xyz'"),
-        (["a.png"], "c", {}, FileError, "c: expected a suffix like .png .tif .jpg .webp .bmp, got ''"),
+        (
+            ["a.png"],
+            "c.xyz",
+            {},
+            FileError,
+            "c.xyz: expected a suffix like .png .tif .jpg .webp .bmp .fits, got '.xyz'",
+        ),
+        (["a.png"], "c", {}, FileError, "c: expected a suffix like .png .tif .jpg .webp .bmp .fits, got ''"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -151,3 +157,14 @@ def test_names_of_any_bytes_are_read_and_written(folder: Path, run: Any) -> None
     (folder / "x.png").rename(folder / name)
     assert run("apply", name, "-k", "gaussian:sigma=1", "--method", "wiener").code == 0
     assert (folder / os.fsdecode(b"caf\xe9 \xff.deblurred.png")).exists()
+
+
+def test_what_is_read_only_comes_out_in_another_format_under_another_suffix(folder: Path, run: Any) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    samples = np.full((40, 50, 3), 99, np.uint8)
+    heif.from_bytes("RGB", (50, 40), samples.tobytes()).save(folder / "IMG_2.HEIC")
+    run("apply", "IMG_2.HEIC", "-k", "gaussian:sigma=1", "--method", "wiener")
+    assert Image.open(folder / "IMG_2.deblurred.jpg").format == "JPEG"
+    run("apply", "IMG_2.HEIC", "-k", "gaussian:sigma=1", "--method", "wiener", "-o", "out/")
+    assert Image.open(folder / "out" / "IMG_2.jpg").format == "JPEG"
+    assert "name the output .jpg" in run("apply", "IMG_2.HEIC", "-k", "gaussian:sigma=1", "-o", "x.heic").error

@@ -65,10 +65,13 @@ def test_a_new_format_is_read_and_written(tmp_path: Path, gray: Frame) -> None:
 @pytest.mark.usefixtures("pgm")
 def test_a_new_format_is_named_where_formats_are_listed(gray: Frame) -> None:
     with pytest.raises(
-        FileError, match="expected PNG, TIFF, JPEG, WebP, BMP or PGM, got a file of another kind; export it"
+        FileError,
+        match="expected PNG, TIFF, JPEG, WebP, BMP, FITS, HEIC, RAW or PGM, got a file of another kind; export it",
     ):
         read_frames(b"no picture at all, but long enough to be one")
-    with pytest.raises(FileError, match=r"a suffix like \.png \.tif \.jpg \.webp \.bmp \.pgm, got '\.xyz'; rename"):
+    with pytest.raises(
+        FileError, match=r"a suffix like \.png \.tif \.jpg \.webp \.bmp \.fits \.pgm, got '\.xyz'; rename"
+    ):
         images.output_format("x.xyz")
 
 
@@ -98,6 +101,7 @@ def test_it_is_gone_without_its_line(tmp_path: Path, gray: Frame) -> None:
 
 
 def test_every_file_matches_its_own_format_alone(gray: Frame) -> None:
-    for name in FORMATS:
+    pytest.importorskip("astropy")
+    for name in (name for name, format in FORMATS.items() if format.write is not None):
         data = encode([gray], name)
         assert [other for other, format in FORMATS.items() if format.matches(data, "")] == [name]

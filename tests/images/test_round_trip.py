@@ -191,7 +191,7 @@ def test_a_side_has_a_limit(tmp_path, suffix, name, largest):
 
 @pytest.mark.parametrize("name", ["out", "out.xyz", "out.gif"])
 def test_an_unknown_suffix_is_refused(tmp_path, name):
-    with pytest.raises(FileError, match=r"expected a suffix like \.png \.tif \.jpg \.webp \.bmp, got "):
+    with pytest.raises(FileError, match=r"expected a suffix like \.png \.tif \.jpg \.webp \.bmp \.fits, got "):
         write_frames(tmp_path / name, [Frame(pixels=torch.zeros(1, 2, 2))])
 
 

@@ -188,7 +188,8 @@ BAD = {
     "missing.npy": (None, "no such kernel file; check the path"),
     "kernel.jpg": (
         b"x",
-        "expected a kernel file that ends in .npy, .npz, .mat, .png, .tif, .tiff, .csv, .txt, got '.jpg'",
+        "expected a kernel file that ends in .npy, .npz, .mat, .png, .tif, .tiff, .fits, .fit, .fts, .csv, .txt, got "
+        "'.jpg'",
     ),
     "empty.npy": (b"", "the kernel file is empty"),
     "empty.csv": (b"", "the kernel file is empty"),

@@ -122,7 +122,7 @@ def process_file(
     name = "standard input" if job.source == STREAM else job.source
     read = images.read_frames(data, black=options.black, white=options.white, missing=True, fewer_bits=True, name=name)
     frames = [masking.without_nan(frame) for frame in read]
-    file_format = images.output_format(job.output) if job.named else frames[0].format
+    file_format = images.output_format(job.output) if job.named else images.written_as(frames[0].format)
     parts = [
         frame.window(*Window.around(options.region, (frame.height, frame.width), (0, 0)).shown) for frame in frames
     ]
