@@ -150,6 +150,35 @@ class Blur:
         """The adjoint of E."""
         return grown if self.free else self._fill_adjoint(grown)
 
+    def unfold(self, scene: Tensor) -> Tensor:
+        """The scene on a circular grid for priors, which are not to tie opposite borders together.
+
+        Where the scene is the frame and goes on as itself it is mirrored, (C, 2 H, 2 W): no difference is seen at its
+        borders. On the grid it would meet itself there, and what no pixel of the frame sees, as an off-centre kernel
+        leaves, would be drawn to the other side.
+        """
+        if not self._mirrored:
+            return self.to_grid(scene)
+        tall = torch.cat([scene, scene.flip(-2)], -2)
+        return torch.cat([tall, tall.flip(-1)], -1)
+
+    def fold(self, grown: Tensor) -> Tensor:
+        """The adjoint of `unfold`, and of a mirrored scene the mean of its four images."""
+        if not self._mirrored:
+            return self.from_grid(grown)
+        (height, width), quarter = self.frame, grown / 4
+        tall = quarter[..., :width] + quarter[..., width:].flip(-1)
+        return tall[..., :height, :] + tall[..., height:, :].flip(-2)
+
+    @property
+    def _mirrored(self) -> bool:
+        return self.boundary in ("reflect", "replicate")
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """The size of the grid that `unfold` makes."""
+        return (2 * self.frame[0], 2 * self.frame[1]) if self._mirrored else self.grid
+
     def visible(self, grown: Tensor) -> Tensor:
         """M: the part of a grid that the frame shows, (..., H, W)."""
         (top, left), (height, width) = self.offset, self.frame

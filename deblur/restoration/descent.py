@@ -131,7 +131,7 @@ def _descend(problem: Problem, prior: SplittingPrior, light: Tensor, chroma: flo
             del omega
         force = term.gradient(seen, slope)
         del seen
-        force.add_(blur.from_grid(prior.pull(blur.to_grid(unknown), level)), alpha=level.q)
+        force.add_(blur.fold(prior.pull(blur.unfold(unknown), level)), alpha=level.q)
         length, damping = next(steps)
         move.mul_(damping).add_(term.precondition(force, scaling, prior.symbol, level.q), alpha=length)
         del force

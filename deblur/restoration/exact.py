@@ -4,6 +4,7 @@ few."""
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,6 +27,9 @@ __all__ = ["Exact"]
 
 LEAST_MARGIN = 1e-4
 """Minimum-phase margin below which an inverse does not decay: a uniform trail has 0, and its noise adds up."""
+
+VISIBLE = 1 / 512
+"""Noise below half a step of 8 bits may come out as strong as it likes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +55,12 @@ class Exact(Restorer):
         limit: their steps at most.
 
     Raises:
-        UnstableInverseError: the blur has no stable exact inverse (uniform motion, gaussian, defocus).
+        UnstableInverseError: the blur has no stable exact inverse (uniform motion, gaussian, defocus), or one that
+            makes the noise of the problem (`sigma`) larger than what the blur took away.
     """
 
     whole: ClassVar[bool] = True
+    caution = 0.0  # no weight of it depends on the kernel's misfit; what is told is noise alone
 
     max_gain: float = 1000.0
     tolerance: float = 1e-9
@@ -67,6 +73,7 @@ class Exact(Restorer):
         """Restore `problem` in float64, whatever the dtype of its frame."""
         exact = dataclasses.replace(problem, blurred=problem.blurred.double(), preconditioner="four-quadrant")
         result = super().__call__(exact, on_step)
+        self._refuse_noise(exact, result.image)
         depth, notes = self._reach(exact.blur), result.notes
         if problem.boundary == "unknown" and depth > 0:
             notes = (
@@ -130,6 +137,24 @@ class Exact(Restorer):
         if lowest * self.max_gain < 1:
             raise _refusal(
                 f"its spectrum falls to {lowest:.2g}, so noise would grow {1 / max(lowest, 1e-300):.2g} times"
+            )
+
+    def _refuse_noise(self, problem: Problem, image: Tensor) -> None:
+        """Raise if the noise that comes out is more than what the blur had taken.
+
+        What was changed, on the mean, is both together: |x - y|^2 = |blur|^2 + |gain * noise|^2.
+        """
+        gain = float(_spectrum_on_fine_grid(problem.blur).abs().square().reciprocal().mean().sqrt())
+        light = problem.blurred.double()
+        slope = problem.curve.slope(problem.curve.encode(light), light)
+        deviation = 1.0 if problem.deviation is None else problem.deviation.double()
+        noise = problem.sigma * float((slope * deviation).square().mean().sqrt())
+        changed = float((image - light).square().mean().sqrt())
+        if gain * noise > max(changed / math.sqrt(2), VISIBLE):
+            raise UnstableInverseError(
+                f"the exact inverse of this kernel would make the noise {gain:.3g} times as strong, {gain * noise:.2g} of "
+                "full scale, which is more than the blur takes away; "
+                f"expected a frame with less noise than {noise:.2g}; use --method wiener or the default"
             )
 
     def _reach(self, blur: Blur) -> int:

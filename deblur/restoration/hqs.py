@@ -5,6 +5,7 @@ Where a camera's curve bends the data term, or noise depends on light, a `Descen
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.splitting import SplittingPrior
 from deblur.restoration.problem import Problem
 from deblur.restoration.restorer import STEP, Iterate, Restorer, check_positive
+from deblur.restoration.wiener import MADE_UP, Wiener
 
 __all__ = ["HalfQuadraticSplitting"]
 
@@ -84,7 +86,14 @@ class HalfQuadraticSplitting(Restorer):
 
     def _alternate(self, problem: Problem) -> Iterator[Iterate]:
         whole, blur, scene = problem, problem.blur, problem.blur.extend(problem.blurred)
+        if not blur.free:  # few steps of conjugate gradients reach what the frame hardly sees: begin where it is solved
+            first = Wiener()
+            for estimate in itertools.islice(first.estimates(problem), first.limit):
+                scene = estimate.scene
+                if estimate.residual <= first.tolerance:
+                    break
         equations = misfit = None
+        inner = self.inner if blur.free else MADE_UP * self.inner
         schedule = self.prior.schedule(problem.sigma)
         for level in schedule:
             if misfit is None or whole.clips:
@@ -92,8 +101,8 @@ class HalfQuadraticSplitting(Restorer):
                 misfit, equations = problem.masked(problem.blurred - blur(scene)), None
             if equations is None or equations.q != level.q:
                 equations = NormalEquations(problem, self.prior.symbol, level.q)
-            pull = self.prior.pull(blur.to_grid(scene), level)
-            estimate = equations.refine(scene, misfit, pull, self.inner)
+            pull = self.prior.pull(blur.unfold(scene), level)
+            estimate = equations.refine(scene, misfit, pull, inner)
             scene = estimate.scene
             if level is schedule[-1] and (share := min(1.0, (problem.sigma / self.denoise_from) ** 2)):
                 estimate = replace(estimate, scene=scene.add(self.prior.pull(scene, level), alpha=share))

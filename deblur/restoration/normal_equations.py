@@ -65,7 +65,11 @@ class NormalEquations:
     def __call__(self, scene: Tensor) -> Tensor:
         """(K^T W K + q R) x."""
         blur = self.problem.blur
-        return blur.from_grid(self._from_spectrum(self._apply_to_spectrum(rfft2(blur.to_grid(scene)))))
+        if blur.period == blur.grid:
+            return blur.from_grid(self._from_spectrum(self._apply_to_spectrum(rfft2(blur.to_grid(scene)))))
+        seen = blur.adjoint(self.problem.masked(blur(scene)))
+        regulariser = on_grid(self.symbol, blur.period, blur.taps)
+        return seen.add_(blur.fold(irfft2(regulariser * rfft2(blur.unfold(scene)), s=blur.period)), alpha=self.q)
 
     def _apply_to_spectrum(self, spectrum: Tensor, channel: slice = ALL) -> Tensor:
         """The same from half spectrum to half spectrum of the grid, for all channels or one."""
@@ -83,11 +87,35 @@ class NormalEquations:
 
     def solve(self, right: Tensor, start: Tensor) -> Iterator[Iterate]:
         """Iterate from `start`, one estimate per step; the residuals are relative to `right`."""
+        yield from self._solve(right, start, None)
+
+    def correct(self, scene: Tensor, pull: Tensor) -> Iterator[Iterate]:
+        """The same from a scene, by what is added to it: rounding errors are a share of what is small (see `refine`).
+
+        Args:
+            scene: (C, *blur.scene).
+            pull: -F^T F of it, on the grid of priors.
+        """
+        blur = self.problem.blur
+        right = blur.fold(pull).mul_(self.q).add_(blur.adjoint(self.problem.masked(self.problem.blurred - blur(scene))))
+        for estimate in self._solve(right, None, self.problem.scale):
+            yield Iterate(estimate.scene.add_(scene) if self._spectral else estimate.scene + scene, estimate.residual)
+
+    def _solve(self, right: Tensor, start: Tensor | None, scale: Tensor | None) -> Iterator[Iterate]:
         if not self._spectral:
-            yield from conjugate_gradients.solve(self, right, start, self._precondition)
+            start = torch.zeros_like(right) if start is None else start
+            sizes = None if scale is None else scale[:, None, None]
+            yield from conjugate_gradients.solve(self, right, start, self._precondition, scale=sizes)
             return
+        grown = None if scale is None else scale * math.sqrt(math.prod(self.problem.blur.grid))  # of a spectrum
         iterates = [
-            self._iterate(channel, rfft2(right[channel]), rfft2(start[channel])) for channel in each_channel(right)
+            self._iterate(
+                channel,
+                rfft2(right[channel]),
+                None if start is None else rfft2(start[channel]),
+                None if grown is None else grown[channel],
+            )
+            for channel in each_channel(right)
         ]
         del right, start  # both are there as spectra
         for estimates in zip(*iterates, strict=True):
@@ -112,13 +140,13 @@ class NormalEquations:
         Args:
             scene: (C, *blur.scene).
             misfit: W (y - K x), (C, H, W); brought up to date in place.
-            pull: F^T (z - F x) on the operator's grid, (C, *blur.grid); where the scene is the grid, its memory
+            pull: F^T (z - F x) on the grid of priors, (C, *blur.period); where the scene is the grid, its memory
                 becomes that of the estimate.
             steps: of `solve`.
         """
         blur = self.problem.blur
         if not self._spectral:
-            right = blur.from_grid(pull).mul_(self.q).add_(blur.adjoint(misfit))
+            right = blur.fold(pull).mul_(self.q).add_(blur.adjoint(misfit))
             scale = self.problem.scale[:, None, None]
             start = torch.zeros_like(right)
             last = _last(conjugate_gradients.solve(self, right, start, self._precondition, scale=scale), steps)

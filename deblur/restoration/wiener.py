@@ -11,12 +11,16 @@ from torch import Tensor
 from deblur.restoration.descent import Descent
 from deblur.restoration.normal_equations import NormalEquations
 from deblur.restoration.priors.ridge import Ridge
+from deblur.restoration.priors.splitting import Level
 from deblur.restoration.problem import Problem
 from deblur.restoration.restorer import STEP, Iterate, Restorer, check_positive
 from deblur.restoration.richardson_lucy import RichardsonLucy
 from deblur.restoration.symbols import gradients
 
-__all__ = ["Wiener"]
+__all__ = ["MADE_UP", "Wiener"]
+
+MADE_UP = 4
+"""How many times the steps a solver takes where the outside of the frame is made up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class Wiener(Restorer):
 
     def expected_steps(self, problem: Problem) -> int:
         """Those of the descent, or as many as it may take."""
-        return self.limit if problem.plain else self.descent.steps
+        return self.limit if problem.plain else self.descent.steps * (MADE_UP if problem.boundary == "replicate" else 1)
 
     def effort(self, problem: Problem) -> float:
         """Of the descent; the equations are solved in about ten steps."""
@@ -74,7 +78,10 @@ class Wiener(Restorer):
         if problem.plain:
             yield from self._solutions(problem)
             return
-        for estimate in self.descent(problem, Ridge(weight=self.weight)):
+        descent = self.descent
+        if problem.boundary == "replicate":  # a border pixel that stands for many takes more of them
+            descent = replace(descent, steps=MADE_UP * descent.steps)
+        for estimate in descent(problem, Ridge(weight=self.weight)):
             yield replace(estimate, residual=max(estimate.residual, 2 * self.tolerance))  # it ends by itself
 
     def _solutions(self, problem: Problem) -> Iterator[Iterate]:
@@ -82,7 +89,7 @@ class Wiener(Restorer):
         solved = problem.believing()
         while True:
             equations = NormalEquations(solved, gradients, self.weight * problem.sigma**2)
-            for estimate in equations.solve(solved.right_hand_side, scene):
+            for estimate in equations.correct(scene, Ridge().pull(blur.unfold(scene), _ANY)):
                 change = max(_largest(blur.crop(a - b)) for a, b in zip(estimate.scene, scene, strict=True))
                 scene = estimate.scene
                 if bounds and change <= self.tolerance:
@@ -91,6 +98,9 @@ class Wiener(Restorer):
             if not bounds:
                 return
             solved, bounds = problem.bounded(scene), False
+
+
+_ANY = Level(q=0.0, penalty=0.0)
 
 
 def _largest(values: Tensor) -> float:

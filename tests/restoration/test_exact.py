@@ -18,6 +18,9 @@ from deblur.restoration import RESTORERS, Problem
 from deblur.restoration.auto import configured
 from deblur.restoration.exact import Exact
 
+QUIET = 1e-5
+"""Noise of a frame that 16 bits round."""
+
 
 def _stored(frame: torch.Tensor) -> torch.Tensor:
     """As a 16-bit file keeps it."""
@@ -36,7 +39,8 @@ def _stored(frame: torch.Tensor) -> torch.Tensor:
 )
 def test_above_60_db_on_a_noise_free_frame_with_a_zero_boundary(spec: str) -> None:
     truth, kernel = picture(80, 90), psfs.make(spec)
-    result = RESTORERS["exact"](Problem(blurred=_stored(blur(truth, kernel, "zero")), kernel=kernel, boundary="zero"))
+    frame = _stored(blur(truth, kernel, "zero"))
+    result = RESTORERS["exact"](Problem(blurred=frame, kernel=kernel, sigma=QUIET, boundary="zero"))
     assert psnr(result.image, truth) > 60
     assert result.status == "converged"
     assert result.notes == ()
@@ -48,7 +52,7 @@ def test_unknown_border_is_restored_inside_and_says_where_not(spec: str) -> None
     frame = _stored(blur(scene, kernel))
     top, left = ((k - 1 - k // 2) for k in kernel.shape)
     truth = scene[:, top : top + frame.shape[1], left : left + frame.shape[2]]
-    result = RESTORERS["exact"](Problem(blurred=frame, kernel=kernel))
+    result = RESTORERS["exact"](Problem(blurred=frame, kernel=kernel, sigma=QUIET))
     (note,) = result.notes
     reach = int(re.search(r"about (\d+) pixels", note).group(1))  # type: ignore[union-attr]
     assert 1 <= reach < 30
@@ -109,3 +113,16 @@ def test_factors_are_undone_from_the_last_to_the_first() -> None:
     assert result.residual < 1e-9
     turned = Exact()(Problem(blurred=blurred, kernel=kernel.replaced(factors=factors[::-1]), boundary="zero"))
     assert float((turned.image - scene).abs().max()) > 1e-3
+
+
+def test_noise_that_would_come_out_stronger_than_the_blur_is_refused_with_its_gain() -> None:
+    truth, kernel = picture(80, 90), psfs.make("exponential:decay=4,angle=0")
+    frame = blur(truth, kernel, "zero")
+    rounded = frame.half().float()
+    noise = float((rounded - frame).square().mean().sqrt())
+    with pytest.raises(
+        UnstableInverseError, match=r"would make the noise \d+(\.\d+)? times as strong, .* use --method w"
+    ):
+        RESTORERS["exact"](Problem(blurred=frame, kernel=kernel, sigma=0.02, boundary="zero"))
+    quiet = RESTORERS["exact"](Problem(blurred=rounded, kernel=kernel, sigma=noise, boundary="zero"))
+    assert psnr(quiet.image, truth) > psnr(rounded, truth)

@@ -266,12 +266,12 @@ def _after(iterate: Iterator[Iterate], steps: int) -> torch.Tensor:
 def test_a_correction_is_what_the_solver_adds(boundary: str, preconditioner: str) -> None:
     equations = _equations(boundary, preconditioner, q=0.05)
     problem, operator = equations.problem, equations.problem.blur
-    generator, grid = torch.Generator().manual_seed(0), operator.grid
+    generator, period = torch.Generator().manual_seed(0), operator.period
     scene, target = torch.rand(2, 2, *operator.scene, dtype=torch.float64, generator=generator)
     misfit = problem.masked(problem.blurred - operator(scene))
-    symbol = on_grid(gradients, grid, scene)
-    wanted, off = (torch.fft.irfft2(symbol * torch.fft.rfft2(operator.to_grid(x)), s=grid) for x in (target, scene))
-    right = problem.right_hand_side + equations.q * operator.from_grid(wanted)
+    symbol = on_grid(gradients, period, scene)
+    wanted, off = (torch.fft.irfft2(symbol * torch.fft.rfft2(operator.unfold(x)), s=period) for x in (target, scene))
+    right = problem.right_hand_side + equations.q * operator.fold(wanted)
     expected = _after(equations.solve(right, scene), 5)
     found = equations.refine(scene, misfit, wanted - off, 5)
     torch.testing.assert_close(found.scene, expected, rtol=0, atol=1e-9)
