@@ -3,6 +3,7 @@
 #   make demo        restore the two pictures in samples/, one of them with a kernel found from it alone
 #   make test        format, lint, types, floors, tests (the slow ones left out)
 #   make test-slow   the tests that take longer
+#   make fuzz        bad inputs, seed after seed: SECONDS=600 SEED=1; a finding prints the line that repeats it
 #   make bench       the numbers that the README quotes, with their peers
 #   make calibrate   fit again what kernels found blind are weighed by: FOLDER=photographs, hours
 #   make lint        all the checks of `make test` but the tests
@@ -13,10 +14,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench calibrate lint format clean
+.PHONY: help demo test test-slow fuzz bench calibrate lint format clean
 
 help:
-	@sed -n '3,8s/^#  *//p' Makefile
+	@sed -n '3,9s/^#  *//p' Makefile
 
 # The stamp is written last: an environment that was left half made (an interrupted download, a moved Python) is
 # completed, or made anew where its Python no longer runs; a change of what is built or needed installs again.
@@ -43,6 +44,9 @@ test: lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/faults/fuzz.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/restore.py

@@ -29,9 +29,12 @@ from typing import Any, TypeVar
 from deblur.errors import ConfigError, OptionError, did_you_mean
 from deblur.strict_yaml import read
 
-__all__ = ["build", "load", "number", "read", "replaced"]
+__all__ = ["LARGEST", "build", "load", "number", "read", "replaced"]
 
 T = TypeVar("T")
+
+LARGEST = 2**53
+"""Of a whole number: a float holds all of them up to here."""
 
 
 def load(cls: type[T], path: str | Path | None, flags: Mapping[str, object] | None = None) -> T:
@@ -179,6 +182,8 @@ def _convert(hint: Any, value: object, where: str) -> Any:
         return typing.cast(Any, hint)(**_fields(typing.cast(Any, hint), value, "", f"{where}."))
     if hint is float and not isinstance(value, bool) and isinstance(value, int | float | str):
         return _real(value, where)
+    if hint is int and type(value) is int and abs(value) > LARGEST:
+        raise _MismatchError(f"{where}: expected a whole number of at most {LARGEST}, got {value:.3g}")
     if hint in (int, bool, str) and type(value) is hint:
         return value
     if (origin or hint) in (tuple, list) and isinstance(value, list):

@@ -6,7 +6,6 @@ the names in it against what there is.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -251,10 +250,15 @@ def _check_levels(options: Any) -> None:
             )
 
 
+_STRONGEST = 1e6
+
+
 def _check_strength(value: object) -> None:
     _of_kind("strength", value, *_REAL)
-    if not (math.isfinite(value) and value > 0):  # type: ignore[arg-type,operator]
+    if not value > 0:  # type: ignore[operator]
         raise OptionError(f"expected a strength above 0, got {value:g}; 1 is the usual one")
+    if value > _STRONGEST:  # type: ignore[operator]
+        raise OptionError(f"expected a strength of at most {_STRONGEST:g}, got {value:g}; 1 is the usual one")
 
 
 def _check_mask(value: Any) -> None:

@@ -106,7 +106,7 @@ def test_values_become_what_the_annotation_says(file: Any, text: str, expected: 
         ("tv", "expected `key: value` lines, got 'tv'"),
         ("method: tv\nmethod: rl", "line 2: not valid YAML, key 'method' stands twice"),
         ("method: [tv", "line 1: not valid YAML"),
-        ("method: !!python/object/apply:os.getcwd []", "line 1: not valid YAML, could not determine a constructor"),
+        ("method: !!python/object/apply:os.getcwd []", "line 1: not valid YAML, expected numbers, texts, lists and"),
         ("? [a]\n: b", "not valid YAML"),
         ("{1: a}", "unknown key '1'"),
     ],
@@ -184,3 +184,28 @@ def test_a_change_that_does_not_fit_is_refused(changes: dict[str, Any], message:
     with pytest.raises(OptionError) as caught:
         config.replaced(Options(), changes, "options", fixed=["compare"])
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 5000 + "]" * 5000, "nested too deep"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\n" + "".join(f"k{i}: &k{i} [{'*b, ' * 9}]\n" for i in range(2)), None),
+        ("a: &a [" + "x, " * 400 + "]\nb: &b [" + "*a, " * 400 + "]\n", "more by mentions of an anchor"),
+        ("&a {model: *a}", "a value contains itself"),
+        ("model: !!set {a, b}", "got the tag 'set'"),
+        ("model: !!binary x", "got the tag 'binary'"),
+        ("model: !!bool x", "not of the kind that its tag says"),
+        ("n: " + "9" * 5000, "not valid YAML"),
+        ("a: 2001-01-01", None),
+        ("x" * 300_000 + ": 1", "of at most"),
+    ],
+)
+def test_yaml_that_asks_too_much_is_refused_in_one_line(tmp_path: Path, text: str, message: str | None) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    if message is None:
+        assert config.read(path)
+        return
+    with pytest.raises(ConfigError, match=message):
+        config.read(path)

@@ -31,6 +31,7 @@ from deblur.cli import (
     psf_make,
     psf_show,
     sample,
+    surroundings,
     train_prior,
 )
 
@@ -56,6 +57,8 @@ _GROUPS = {"psf": "Make blur kernels and look at them."}
 _CONTEXT: dict[str, dict[str, Any]] = {"psf make": {"ignore_unknown_options": True}}
 
 
+_Misuse: Any = typer.BadParameter.__mro__[2]  # what Typer raises of what is typed, and its kinds
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
@@ -70,17 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the command's name; those of the process by default.
     """
     if arguments is None:
+        surroundings.open_streams()
+        surroundings.ignore_warnings()
         interrupt.watch()
         _keep_memory()
         _wait_quietly()
+        _start_small()
+    surroundings.listen()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if words and _is_picture(words[0]):
-            console.line(f"did you mean: deblur apply {shlex.join(words)}", on_stderr=True)
-            return 2
-        _application()(args=None if arguments is None else list(arguments), prog_name="deblur")
-    except SystemExit as leaving:  # how Typer returns; it has printed a usage error already
-        return leaving.code if isinstance(leaving.code, int) else 0
+        surroundings.check_folder()
+        code = _run(words)
+        if arguments is None:
+            surroundings.flush()
     except KeyboardInterrupt:
         return interrupt.STATUS
     except Exception as error:
@@ -88,7 +93,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         console.error(console.describe(error))
         return 1
-    return 0
+    return code
+
+
+def _run(words: list[str]) -> int:
+    """Run the command that the words ask for; a usage error is said here."""
+    if words and _is_picture(words[0]):
+        console.line(console.shortened(f"did you mean: deblur apply {shlex.join(words)}"), on_stderr=True)
+        return 2
+    try:
+        result = _application()(args=words, prog_name="deblur", standalone_mode=False)
+    except SystemExit as leaving:  # of a pipe whose reader left
+        result = leaving.code
+    except typer.Abort:
+        return interrupt.STATUS
+    except _Misuse as error:
+        said = error.format_message()
+        if "\n" not in said:  # else it is the help, which stands for an error where a group is given no command
+            error.format_message = lambda: console.shortened(said)
+        error.show()
+        return int(error.exit_code)
+    return result if isinstance(result, int) else 0
 
 
 def _is_picture(word: str) -> bool:
@@ -121,6 +146,12 @@ def _wait_quietly() -> None:
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"  # GNU's, read when torch loads it
         os.environ["KMP_BLOCKTIME"] = "0"  # LLVM's and Intel's
+
+
+def _start_small() -> None:
+    """Let NumPy's, SciPy's and OpenCV's OpenBLAS, which little is asked of here, take no buffer for each processor when
+    they are loaded: where memory is short they wait for one for ever."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _application() -> typer.Typer:

@@ -17,18 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from deblur.errors import DeblurError
+from deblur.errors import DeblurError, FileError
 from deblur.progress import Step
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "skipped"]
+__all__ = ["Bar", "blamed", "describe", "error", "finite", "json_line", "line", "note", "shortened", "skipped"]
 
 
 def line(text: str, *, on_stderr: bool = False) -> None:
-    """Print one line of a report."""
-    typer.echo(_printable(text), err=on_stderr)
+    """Print one line of a report.
+
+    Raises:
+        FileError: nothing can be written there, since a disk is full for example.
+    """
+    try:
+        typer.echo(_printable(text), err=on_stderr)
+    except BrokenPipeError:  # its reader has enough
+        raise
+    except OSError as failure:
+        raise FileError(f"standard output: could not be written ({failure.strerror})") from failure
 
 
 def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
@@ -39,7 +48,7 @@ def json_line(record: Mapping[str, object], *, on_stderr: bool = False) -> None:
 
 def note(text: str) -> None:
     """Say something that the user did not ask for but should know."""
-    typer.echo(f"deblur: note: {_one_line(text)}", err=True)
+    typer.echo(f"deblur: note: {shortened(text)}", err=True)
 
 
 def skipped(source: str, reason: str, *, as_json: bool, on_stderr: bool = False) -> None:
@@ -52,7 +61,7 @@ def skipped(source: str, reason: str, *, as_json: bool, on_stderr: bool = False)
 
 def error(text: str) -> None:
     """The error line."""
-    typer.echo(f"deblur: error: {_one_line(text)}", err=True)
+    typer.echo(f"deblur: error: {shortened(text)}", err=True)
 
 
 def describe(failure: BaseException) -> str:
@@ -156,16 +165,22 @@ def _printable(text: str) -> str:
         >>> _printable("a\\x1b[2J b\\udcff.png")
         'a\\\\x1b[2J b\\\\xff.png'
     """
-    return _HIDDEN.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
+    return _HIDDEN.sub(lambda found: _escaped(ord(found[0])), text)
 
 
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+def _escaped(code: int) -> str:
+    """A character by its number; of a byte that is no letter the byte."""
+    return f"\\x{code & 0xFF:02x}" if code < 0x100 or 0xD800 <= code < 0xE000 else f"\\u{code:04x}"
+
+
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""What moves the cursor, turns the line around, or is no letter."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_WORD, _LONG_LINE = re.compile(r"\S{121,}"), 800
 
 
-def _one_line(text: str) -> str:
-    """One line, without what no terminal shows; a value of more than 120 characters keeps 80 of them."""
+def shortened(text: str) -> str:
+    """One line of a message, without what no terminal shows; a value of more than 120 characters keeps 80 of them."""
     words = _LONG_WORD.sub(lambda found: f"{found[0][:50]}...{found[0][-27:]}", " ".join(text.split()))
     return _printable(words if len(words) <= _LONG_LINE else f"{words[:500]} ... {words[-250:]}")
 
@@ -182,7 +197,32 @@ def finite(value: object) -> object:
 
 
 def _out_of_memory(failure: BaseException) -> bool:
-    """Whether memory ran out: Python's error, a device's, or that of torch's allocator (a RuntimeError)."""
-    if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(failure, RuntimeError) and "can't allocate memory" in str(failure)
+    """Whether memory ran out: Python's error, a device's, that of torch's allocator (a RuntimeError), or that of the
+    system, which then loads no library and starts no thread; or that error led to this one."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = failure
+    while cause is not None and cause not in seen:
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
+            return True
+        text = str(cause).lower()
+        if not isinstance(cause, DeblurError) and any(words in text for words in _NO_MEMORY):
+            return True
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+_NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "insufficient memory",
+    "not enough memory",
+    "out of memory",
+    "unable to allocate",
+    "bad_alloc",
+    "failed to map segment",
+    "can't start new thread",
+    "without setting an exception",
+    "without exception set",
+)
+"""What libraries and the system say where memory ran out."""

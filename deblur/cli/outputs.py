@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -230,7 +231,10 @@ def _job(
 
 def _identity(path: str) -> str:
     """One name for one file, through links and relative paths."""
-    return str(Path(path).resolve())
+    try:
+        return os.path.realpath(path)  # of a circle of links, too
+    except ValueError:  # no name at all
+        return path
 
 
 def _to_be_made(folder: str) -> str | None:

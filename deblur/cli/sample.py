@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -11,6 +12,9 @@ from deblur.cli.options import Device, Force, Json, Threads, real
 from deblur.errors import OptionError
 
 __all__ = ["sample"]
+
+_MOST, _AT_ONCE = 1 << 26, 1 << 21
+"""Numbers in the picture of all samples, and of those that are drawn together."""
 
 
 def sample(
@@ -55,11 +59,19 @@ def sample(
     loaded = load(prior, place)
     channels, *sides = loaded.shape
     rows, columns = sides if size is None else (size, size)
-    generator = torch.Generator(place).manual_seed(seed)
+    shape = (channels, rows, columns)
+    if (numbers := count * math.prod(shape)) > _MOST:
+        raise OptionError(
+            f"expected at most {_MOST // math.prod(shape)} samples of {columns} x {rows} pixels in one picture, "
+            f"got {count}, which are {numbers:.2g} numbers; draw fewer"
+        )
+    generator, at_once = torch.Generator(place).manual_seed(seed), max(1, _AT_ONCE // math.prod(shape))
     with using_threads(threads):
         start = time.perf_counter()
-        drawn = loaded.objective.sample(loaded.model, count, (channels, rows, columns), heat, generator).cpu()
+        counts = [min(at_once, count - drawn) for drawn in range(0, count, at_once)]
+        parts = [loaded.objective.sample(loaded.model, some, shape, heat, generator).cpu() for some in counts]
         seconds = (time.perf_counter() - start) / count
+    drawn = torch.cat(parts) if len(parts) > 1 else parts[0]
     images.write_frames(output, [images.Frame(pixels=grid(drawn))], force=force)
     if as_json:
         record = {"prior": prior, "output": output, "count": count, "size": [rows, columns]}

@@ -122,10 +122,10 @@ def fit_masked(
     damping, converged, turn = 1e-4, False, 0
     for turn in range(1, limit + 1):
         diagonal = metric.diagonal() * damping + 1e-13 * metric.diagonal().max()
-        step = -torch.linalg.solve(metric + torch.diag(diagonal), gradient)
+        step, singular = torch.linalg.solve_ex(metric + torch.diag(diagonal), -gradient)
         steps = list(step.split([weight.numel() for weight in weights]))
-        trial = [_inside(w, s.view_as(w)) for w, s in zip(weights, steps, strict=True)]
-        value = problem.loss(trial)
+        trial = weights if singular else [_inside(w, s.view_as(w)) for w, s in zip(weights, steps, strict=True)]
+        value = math.inf if singular else problem.loss(trial)
         moved = max(float((t - w).norm() / w.norm()) for t, w in zip(trial, weights, strict=True))
         if math.isfinite(value) and value <= loss:
             weights, damping = trial, max(damping / 5, 1e-14)
@@ -135,7 +135,7 @@ def fit_masked(
                 on_step(turn)
         else:
             damping *= 8
-            converged = moved < tolerance
+            converged = moved < tolerance and not singular
         if converged or damping > 1e12:
             break
     return MaskedFit(

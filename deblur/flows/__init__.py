@@ -68,7 +68,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
         OptionError: a value the architecture refuses.
     """
     name = config.get("architecture")
-    if name not in FLOWS:
+    if not isinstance(name, str) or name not in FLOWS:
         got = "no architecture" if name is None else f"unknown architecture {name!r}"
         raise ConfigError(f"{got}{did_you_mean(str(name), FLOWS)}")
     settings = {key: value for key, value in config.items() if key != "architecture"}

@@ -16,7 +16,6 @@ Example:
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,6 +88,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         )
     if set(content) != _KEYS:
         raise FileError(f"{path}: expected the entries {', '.join(sorted(_KEYS))}, got {', '.join(map(str, content))}")
+    if not all(isinstance(content[name], dict) for name in ("config", "weights", "extra")):
+        raise FileError(f"{path}: expected its config, weights and extra to be dictionaries; train it again")
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights, which are overwritten: leave torch's state
             model = build(content["config"])
@@ -113,11 +114,11 @@ def _read(path: Path, device: str | torch.device) -> Any:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise FileError(f"{path}: there is no such checkpoint; check the name") from None
+    except (FileError, MemoryError):
+        raise
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
         raise FileError(f"{path}: cannot be read ({error.strerror})") from error
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # torch raises whatever a broken file makes it trip over
         reason = _first_line(error)
         raise FileError(f"{path}: expected a checkpoint of a flow, got a damaged file or another ({reason})") from error
 
@@ -127,12 +128,21 @@ def _fill(path: str | Path, model: nn.Module, weights: Mapping[str, torch.Tensor
     wanted = model.state_dict()
     for name in [*wanted, *weights]:
         mine, theirs = wanted.get(name), weights.get(name)
-        if mine is None or theirs is None or mine.shape != theirs.shape:
-            said = ["no such weight" if each is None else str(tuple(each.shape)) for each in (mine, theirs)]
+        if _kind(mine) != _kind(theirs):
+            said = [_kind(mine), _kind(theirs)]
             raise FileError(
                 f"{path}: expected {name} of its configuration to be {said[0]}, got {said[1]}; train it again"
             )
     model.load_state_dict(dict(weights))
+
+
+def _kind(weight: object) -> str:
+    """What a weight is, in words that are the same where one may take the other's place."""
+    if not isinstance(weight, torch.Tensor):
+        return "no such weight" if weight is None else "no tensor"
+    kind = "complex " if weight.is_complex() else "" if weight.is_floating_point() else "whole "
+    layout = "" if weight.layout == torch.strided else "sparse "
+    return f"{layout}{kind}{tuple(weight.shape)}"
 
 
 def _first_line(error: Exception) -> str:

@@ -148,7 +148,10 @@ class ImagePriorFlow(nn.Module):
 
         Raises:
             OptionError: n below 1, or a negative or undefined temperature.
+            ShapeError: sides that are no multiples of 4.
         """
+        if shape[1] % SIDE or shape[2] % SIDE or 0 in shape:
+            raise ShapeError(f"expected sides that {SIDE} divides, got {shape[1]} x {shape[2]}; take larger ones")
         if n < 1 or not (temperature >= 0 and math.isfinite(temperature)):
             raise OptionError(f"expected n of 1 or more and a temperature of 0 or more, got {n} and {temperature}")
         like = next(self.parameters())

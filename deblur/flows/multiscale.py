@@ -83,6 +83,8 @@ class MultiScale:
     def __post_init__(self) -> None:
         check_counts(levels=self.levels, steps=self.steps, hidden=self.hidden, kernel_size=self.kernel_size)
         channels, rows, columns = self.shape
+        if self.levels > 30:
+            raise OptionError(f"expected at most 30 levels, got {self.levels}")
         if channels < 1 or rows < 1 or columns < 1 or rows % 2**self.levels or columns % 2**self.levels:
             raise OptionError(
                 f"expected a shape (C, H, W) with sides divisible by 2^levels = {2**self.levels}, got {self.shape}; "

@@ -28,9 +28,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from deblur import sources
 from deblur.coding import Coding
 from deblur.errors import DeblurError, FileError
 from deblur.files import atomic_write, check_writable
+from deblur.hushed import hushed
 from deblur.images.formats import FORMATS, LOSSY, Format, format_named, output_format, written_as
 from deblur.images.frame import Frame
 from deblur.images.losses import check_storable, losses
@@ -98,7 +100,8 @@ def read_frames(
     try:
         format = recognise(data, name)
         try:
-            stored = FORMATS[format].read(data)
+            with hushed():
+                stored = FORMATS[format].read(data)
         except (DeblurError, MemoryError):
             raise
         except Exception as error:  # decoders raise whatever a broken file makes them trip over
@@ -124,12 +127,14 @@ def read_bytes(source: str | Path) -> bytes:
         FileError: it is missing, a folder, or cannot be read.
     """
     if str(source) == "-":
-        return sys.stdin.buffer.read()
+        if sys.stdin is None:
+            raise FileError("standard input is closed; send a picture there, or name a file")
+        return sources.drain("standard input", lambda: sys.stdin.buffer)
     path = Path(source)
     try:
         if path.is_dir():
             raise FileError(f"{path}: expected a picture file, got a folder; name the files in it")
-        return path.read_bytes()
+        return sources.read_bytes(path)
     except FileNotFoundError as error:
         raise FileError(f"{path}: there is no such file; check the name") from error
     except FileError:
@@ -165,6 +170,8 @@ def write_frames(
         OptionError: a quality outside 1 to 100.
     """
     if str(path) == "-":
+        if sys.stdout is None:
+            raise FileError("standard output is closed; name a file to write to")
         sys.stdout.buffer.write(encode(frames, format or (written_as(frames[0].format) if frames else "PNG"), quality))
         sys.stdout.buffer.flush()
         return

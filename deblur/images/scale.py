@@ -5,7 +5,6 @@ Frames are large, so everything works plane by plane or in bands of rows: one fl
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -36,8 +35,11 @@ def frame_from_stored(
     """Make the frame: turned upright, scaled to black = 0 and white = 1, its ceiling and its transfer curve found."""
     dtype: Literal["uint8", "uint16", "float32"] = stored.array.dtype.name  # type: ignore[assignment]
     low, high = 0.0 if black is None else float(black), FULL_SCALE[dtype] if white is None else float(white)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise OptionError(f"expected --black below --white and both finite, got black {low:g} and white {high:g}")
+    largest = torch.finfo(torch.float32).max
+    if not (abs(low) < largest / 2 and abs(high) < largest / 2 and low < high):
+        raise OptionError(
+            f"expected --black below --white and both within {largest / 2:.1e}, got black {low:g} and white {high:g}"
+        )
     array, alpha = turn(stored.array, stored.orientation), stored.alpha
     finite = dtype != "float32" or _is_finite(array)
     if not finite and not missing:

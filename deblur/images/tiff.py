@@ -51,7 +51,7 @@ def matches(data: bytes, name: str) -> bool:
 def read(data: bytes) -> list[Stored]:
     """Read every page; thumbnails and masks beside full pages are left out, with a note."""
     with _quiet(), io.BytesIO(data) as buffer, tifffile.TiffFile(buffer) as tif:
-        pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage)]
+        pages = [page for page in _all(tif) if isinstance(page, tifffile.TiffPage)]
         if not pages or len(pages) < len(tif.pages):
             raise ValueError("it has no readable pages")
         _refuse_raw(pages)
@@ -100,6 +100,11 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.disabled = kept
+
+
+def _all(tif: tifffile.TiffFile) -> list[Any]:
+    """Its pages, by their number: tifffile's own iteration never ends where they lie in a circle."""
+    return [tif.pages[index] for index in range(len(tif.pages))]
 
 
 def _refuse_raw(pages: list[tifffile.TiffPage]) -> None:
@@ -209,7 +214,7 @@ def _through_pillow(data: bytes, tif: tifffile.TiffFile, page: tifffile.TiffPage
     if page.bitspersample > 8:
         raise refusal
     patched = bytearray(data)
-    for other in tif.pages:  # Pillow would turn the picture, which is done later for all formats alike
+    for other in _all(tif):  # Pillow would turn the picture, which is done later for all formats alike
         tag = other.aspage().tags.get(_ORIENTATION)
         if tag is not None:
             struct.pack_into(tif.byteorder + "H", patched, tag.valueoffset, 1)

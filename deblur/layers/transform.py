@@ -82,8 +82,11 @@ class Conditioning(nn.Module):
         return nn.functional.linear(context, self.weight)
 
 
+_MOST = 4096
+
+
 def check_counts(**counts: int) -> None:
-    """Raise OptionError for the first number that is below 1."""
+    """Raise OptionError for the first number that is below 1, or larger than any model's."""
     for name, count in counts.items():
-        if count < 1:
-            raise OptionError(f"expected {name} of at least 1, got {count}")
+        if not 1 <= count <= _MOST:
+            raise OptionError(f"expected {name} of 1 to {_MOST}, got {count:.6g}")

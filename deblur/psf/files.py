@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deblur import sources
 from deblur.errors import FileError, KernelError
+from deblur.hushed import hushed
 from deblur.psf.kernel import Kernel
 from deblur.psf.reading import Reading, understood
 from deblur.psf.sidecar import decode_factors, encode_factors, json_text, known_of, record_of
@@ -63,7 +65,7 @@ def read(
             f"{file}: expected a kernel file that ends in {', '.join(READERS)}, got {file.suffix or 'no suffix'!r}"
         )
     try:
-        data = file.read_bytes()
+        data = sources.read_bytes(file)
     except FileNotFoundError:
         raise FileError(f"{file}: no such kernel file; check the path") from None
     except (OSError, ValueError) as error:
@@ -73,7 +75,9 @@ def read(
         raise FileError(f"{file}: the kernel file is empty")
     try:
         factors = decode_factors(data) if suffix == ".npz" and zipfile.is_zipfile(io.BytesIO(data)) else ()
-        values, known = reader(data), _beside(file)
+        with hushed():
+            values = reader(data)
+        known = _beside(file)
         if values.ndim == 3 and suffix in _PICTURES:
             values = _planes_of(values, channels)
         stack = values.ndim == 3 and len(values) > 1 and not (channels or known)
@@ -138,10 +142,11 @@ def check_name(path: str | os.PathLike[str], *, factored: bool = False) -> None:
 
 def _beside(file: Path) -> dict[str, Any]:
     """What the JSON file beside a kernel file says, as keywords of `Kernel`."""
-    if file.suffix.lower() not in (".npy", ".npz"):
+    text = file.with_suffix(".json")
+    if file.suffix.lower() not in (".npy", ".npz") or not sources.is_file(text):  # a pipe might never end
         return {}
     try:
-        return known_of(file.with_suffix(".json").read_bytes())
+        return known_of(text.read_bytes())
     except OSError:
         return {}
 
@@ -156,11 +161,9 @@ def _numpy(data: bytes) -> NDArray[Any]:
         )
     try:
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-    except ValueError as error:
+    except Exception as error:  # NumPy raises whatever a broken header makes it trip over
         if "pickle" in str(error) or "Object arrays" in str(error):
             raise FileError("it holds pickled objects, which are never read; store an array of numbers") from None
-        raise FileError("the NumPy file is damaged or cut short; write it again with numpy.save") from None
-    except (EOFError, OSError, SyntaxError, MemoryError):
         raise FileError("the NumPy file is damaged or cut short; write it again with numpy.save") from None
 
 
@@ -170,9 +173,9 @@ def _archive(data: bytes) -> NDArray[Any]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist()}
             return _numpy(archive.read(members[_only(dict.fromkeys(members))]))
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        if isinstance(error, FileError):
-            raise
+    except (FileError, MemoryError):
+        raise
+    except Exception:  # zipfile and zlib raise whatever a broken file makes them trip over
         raise FileError("the .npz file is damaged or cut short; write it again with numpy.savez") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,10 @@ from deblur.errors import KernelError, OptionError
 from deblur.psf.array import check, flip
 from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
-__all__ = ["MISFIT", "Kernel", "misfit_of"]
+__all__ = ["LARGEST_MISFIT", "MISFIT", "Kernel", "misfit_of"]
+
+LARGEST_MISFIT = 100
+"""Taps that are wrong by a hundred times themselves say nothing more than those."""
 
 MISFIT = 0.006
 """Misfit of a kernel of which nothing is known, as a share of the frame's span: 1.5 levels where all 255 are used."""
@@ -63,7 +65,7 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
 
     Raises:
         KernelError: the taps cannot be a kernel (see `deblur.psf.check`).
-        OptionError: a confidence outside [0, 1], or a misfit that is not a finite number of 0 or more.
+        OptionError: a confidence outside [0, 1], or a misfit outside [0, 100].
 
     Example:
         >>> kernel = Kernel([[1, 2, 1]], confidence=0.9)
@@ -100,8 +102,8 @@ class Kernel(np.ndarray[Any, np.dtype[np.float64]]):
         self = check(taps).view(cls)
         self.confidence = confidence
         self.misfit = misfit_of(confidence) if misfit is None else misfit
-        if not (math.isfinite(self.misfit) and self.misfit >= 0):
-            raise OptionError(f"expected a misfit that is a finite number of 0 or more, got {misfit}")
+        if not 0 <= self.misfit <= LARGEST_MISFIT:
+            raise OptionError(f"expected a misfit from 0 to {LARGEST_MISFIT}, got {misfit}")
         if confidence is not None:
             misfit_of(confidence)  # refuses what is none
         self.factors, self.alternatives, self.source = tuple(factors), tuple(alternatives), source

@@ -115,6 +115,9 @@ def understood(values: ArrayLike, reading: Reading | None = None, **known: Any) 
     check(array)  # refuses what is no kernel
     notes, white = list(known.pop("notes", ())), _white(array)
     planes = array.astype(np.float64)
+    largest = np.abs(planes).max()
+    if not 1e-100 < largest < 1e100:  # products of such numbers overflow
+        planes /= largest
     levels, noise = _levels(planes, array.dtype.kind in "ui", reading.background)
     if reading.background == "auto" and levels.any():
         told = ", ".join(f"{level:.4g}" for level in levels.flat)

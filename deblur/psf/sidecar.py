@@ -3,7 +3,7 @@
 `k.json` beside `k.npy` or `k.npz` holds, each where it is known:
 
     confidence      a number from 0 to 1, or null
-    misfit          a number of 0 or more; it follows from the confidence where it is missing
+    misfit          a number from 0 to 100; it follows from the confidence where it is missing
     source          text: what the kernel came from
     channels        how many kernels it holds, one for each channel of a picture
     alternatives    a list of objects with `taps` (lists of numbers) and the entries above
@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import zipfile
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.errors import DeblurError, FileError
-from deblur.psf.kernel import Kernel, misfit_of
+from deblur.psf.kernel import LARGEST_MISFIT, Kernel, misfit_of
 from deblur.psf.quadrant import OPPOSITE, MaskedForm
 
 __all__ = ["FORMAT", "decode_factors", "encode_factors", "json_text", "known_of", "record_of"]
@@ -73,7 +72,7 @@ def known_of(text: str | bytes) -> dict[str, Any]:
     try:
         values = json.loads(text)
         return _known(values) if isinstance(values, dict) else {}
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of what is nested a thousand deep
         return {}
 
 
@@ -81,20 +80,22 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if _number(values.get("confidence"), 1.0):
         known["confidence"] = float(values["confidence"])
-    if _number(values.get("misfit"), math.inf):
+    if _number(values.get("misfit"), LARGEST_MISFIT):
         known["misfit"] = float(values["misfit"])
     if "channels" in values:
         known["stack"] = False
     others = values.get("alternatives")
     try:
         kernels = [Kernel(other["taps"], **_known(other)) for other in others or ()]
-    except (DeblurError, KeyError, TypeError):  # a list of somebody else's
+    except (DeblurError, KeyError, TypeError, ValueError, OverflowError):  # a list of somebody else's
         kernels = []
     return {**known, "alternatives": tuple(kernels)} if kernels else known
 
 
 def _number(value: object, most: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most and value < math.inf
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value <= most and value <= sys.float_info.max  # an integer may have more digits than that
 
 
 def encode_factors(factors: Sequence[MaskedForm], kernel: NDArray[np.float64]) -> bytes:
@@ -120,9 +121,9 @@ def decode_factors(data: bytes) -> tuple[MaskedForm, ...]:
                 raise FileError(f"expected the format {FORMAT!r}, got {str(archive['format'])!r}; fit it again")
             names = [str(name) for name in archive["orientations"]]
             weights = [np.asarray(archive[f"weight_{i}"], dtype=np.float64) for i in range(len(names))]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, FileError):
-            raise
+    except (FileError, MemoryError):
+        raise
+    except Exception:  # zipfile, zlib and NumPy raise whatever a broken file makes them trip over
         raise FileError("the masked convolutions in it are damaged or incomplete; fit them again") from None
     for name, weight in zip(names, weights, strict=True):
         if name not in OPPOSITE or weight.ndim != 2 or weight.size == 0 or not np.isfinite(weight).all():

@@ -152,8 +152,8 @@ class Exact(Restorer):
         changed = float((image - light).square().mean().sqrt())
         if gain * noise > max(changed / math.sqrt(2), VISIBLE):
             raise UnstableInverseError(
-                f"the exact inverse of this kernel would make the noise {gain:.3g} times as strong, {gain * noise:.2g} of "
-                "full scale, which is more than the blur takes away; "
+                f"the exact inverse of this kernel would make the noise {gain:.3g} times as strong, {gain * noise:.2g} "
+                "of full scale, which is more than the blur takes away; "
                 f"expected a frame with less noise than {noise:.2g}; use --method wiener or the default"
             )
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from deblur import images
+from deblur import images, sources
 from deblur.errors import DeblurError, FileError, OptionError
 from deblur.images import Frame
 from deblur.training.recipe import Data
@@ -98,8 +98,9 @@ def read(paths: Sequence[str], data: Data, on_skip: OnSkip | None = None) -> Pic
     splits = [_split(stacks, data) for stacks in (files, *([array] for array in arrays))]
     kept, held = ([stack for split in splits for stack in split[part]] for part in (0, 1))
     if not kept and not held:
+        usual = [format.suffixes[0] for format in images.FORMATS.values()]
         raise FileError(
-            f"{', '.join(paths)}: expected pictures ({' '.join(sorted(_suffixes()))}), got none that can be used; "
+            f"{', '.join(paths)}: expected pictures ({' '.join(sorted(usual))}), got none that can be used; "
             "check the names"
         )
     _check_names(data, held)
@@ -151,7 +152,8 @@ def _files(path: str) -> list[str]:
         return [path]
     found = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
     known = _suffixes()
-    return [str(file) for file in sorted(found) if file.suffix.lower() in known and not file.name.startswith(".")]
+    named = (file for file in sorted(found) if file.suffix.lower() in known and not file.name.startswith("."))
+    return [str(file) for file in named if not sources.is_pipe(file)]  # one that nobody feeds has no end
 
 
 def _suffixes() -> set[str]:
@@ -160,7 +162,7 @@ def _suffixes() -> set[str]:
 
 def _stored(frame: Frame, channels: int) -> Array:
     """The frame as integers (C, H, W)."""
-    pixels = frame.pixels.numpy()
+    pixels = frame.pixels[: 3 if len(frame.pixels) >= 3 else 1].numpy()  # without data beside the colours
     if len(pixels) != channels:
         return _integers(np.tensordot(_REC_601, pixels, 1)[None])
     if frame.dtype == "uint8":

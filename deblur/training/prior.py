@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deblur.errors import FileError
+from deblur.errors import ConfigError, FileError, OptionError
 from deblur.flows import checkpoint
 from deblur.training.objectives.objective import Objective
 from deblur.training.recipe import Recipe
@@ -48,5 +48,11 @@ def load(path: str, device: torch.device | None = None) -> Prior:
         raise FileError(
             f"{path}: expected a prior from deblur train-prior, got a flow that does not say how it was trained"
         )
-    recipe = Recipe.of(found.extra["recipe"])
-    return Prior(found.model.requires_grad_(False), recipe, recipe.objective_made(), found.extra["steps"])
+    plain, steps = found.extra["recipe"], found.extra.get("steps")
+    try:
+        if not isinstance(plain, dict) or not isinstance(steps, int):
+            raise ConfigError("its recipe or its steps are missing")
+        recipe = Recipe.of(plain)
+    except OptionError as error:
+        raise FileError(f"{path}: what it says of its training makes no sense ({error}); train it again") from error
+    return Prior(found.model.requires_grad_(False), recipe, recipe.objective_made(), steps)

@@ -71,8 +71,6 @@ def run(
         running = _Run(recipe, pictures, outputs, ranks or Ranks(), device or torch.device("cpu"), state)
         try:
             return running.go(on_step or (lambda _: None), stop or (lambda: False))
-        except DivergedError:  # its log tells why
-            raise
         except BaseException:
             running.discard()
             raise

@@ -111,7 +111,7 @@ def test_hidden_colours_do_not_spread(run: Any, folder: Path) -> None:
         (["sharp.png", "--kernel", "k.npy", "-o", "there.png"], "there.png: already exists"),
         (
             ["sharp.png", "--kernel", "k.npy", "-o", "x.doc"],
-            "expected a suffix like .png .tif .jpg .webp .bmp, got '.doc'",
+            "expected a suffix like .png .tif .jpg .webp .bmp .fits, got '.doc'",
         ),
         (
             ["sharp.png", "--kernel", "k.npy", "--depth", "float", "-o", "x.png"],

@@ -160,3 +160,16 @@ def test_threads_that_wait_sleep_soon_unless_the_user_says_otherwise(
     monkeypatch.setattr("sys.argv", ["deblur", "--version"])
     assert main() == 0
     assert os.environ["GOMP_SPINCOUNT"] == count
+
+
+@pytest.mark.parametrize("own", [None, "3"])
+def test_the_maths_libraries_start_with_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", own or "restored afterwards")
+    if own is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    monkeypatch.setattr(interrupt, "watch", lambda: None)
+    monkeypatch.setattr("sys.argv", ["deblur", "--version"])
+    assert main() == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == (own or "1")

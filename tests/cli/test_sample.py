@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused(refuse: Any, misuse: Any) -> None:
         "prior.pt",
         "-o",
         "g.xyz",
-        message="g.xyz: expected a suffix like .png .tif .jpg .webp .bmp, got '.xyz'",
+        message="g.xyz: expected a suffix like .png .tif .jpg .webp .bmp .fits, got '.xyz'",
     )
     refuse("sample", "prior.pt", *out, "--temperature", "-1", message="expected a temperature of 0 or more, got -1")
     misuse("sample", "prior.pt", *out, "-n", "0", message="Invalid value for '--count' / '-n'")

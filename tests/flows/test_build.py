@@ -39,7 +39,7 @@ def test_a_wrong_key_or_value_is_named(change: dict[str, object], said: str) -> 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"levels": 0}, "expected levels of at least 1, got 0"),
+        ({"levels": 0}, "expected levels of 1 to 4096, got 0"),
         ({"shape": [1, 8, 6], "levels": 2}, r"divisible by 2\^levels = 4, got \(1, 8, 6\)"),
         ({"activation": "rellu"}, "unknown activation 'rellu', did you mean 'relu'"),
         ({"alpha": 0.5}, "expected alpha between 0 and 0.5, got 0.5"),

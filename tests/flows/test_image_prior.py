@@ -131,7 +131,7 @@ def test_a_sigma_too_many_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["steps", "features", "taps"])
 def test_settings_below_one_are_refused(name: str) -> None:
-    with pytest.raises(OptionError, match=f"expected {name} of at least 1, got 0"):
+    with pytest.raises(OptionError, match=f"expected {name} of 1 to 4096, got 0"):
         build({"architecture": "image_prior", name: 0})
 
 

@@ -56,9 +56,11 @@ def run(
         read=[*read, *([] if truth is None else [truth])],
     )
     streaming = any(job.output == STREAM for job in jobs)
+    if streaming and sys.stdout is None:
+        raise OptionError("standard output is closed; give -o FILE")
     if streaming and sys.stdout.isatty():
         raise OptionError("a picture can't be shown on the terminal; send stdout to a file or give -o FILE")
-    if STREAM in sources and sys.stdin.isatty():
+    if STREAM in sources and sys.stdin is not None and sys.stdin.isatty():
         raise OptionError("a picture can't be typed; send a file to stdin or name it")
     truths = None if truth is None else images.read_frames(truth)
     failed = 0
