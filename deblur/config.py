@@ -74,7 +74,7 @@ def _refuses(cls: type[Any], values: Mapping[str, Any]) -> bool:
 
 def build(cls: type[T], values: Mapping[str, object]) -> T:
     """Make the dataclass `cls` from plain values, as a YAML file holds them; errors as for `load`."""
-    return cls(**_fields(cls, values, "", ""))
+    return _made(cls, _fields(cls, values, "", ""))
 
 
 def replaced(record: T, changes: Mapping[str, Any], what: str, *, fixed: Collection[str] = ()) -> T:
@@ -163,6 +163,15 @@ def _fields(cls: type[Any], values: Mapping[Any, object], start: str, where: str
     return made
 
 
+def _made(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """The record of these values; what it has no default for must be there."""
+    for field in dataclasses.fields(typing.cast(Any, cls)):
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.init and needed and field.name not in values:
+            raise ConfigError(f"expected {where}{field.name}, got none")
+    return cls(**values)
+
+
 class _MismatchError(Exception):
     """A value that is not of the type its key asks for; carries the message."""
 
@@ -179,7 +188,7 @@ def _convert(hint: Any, value: object, where: str) -> Any:
             return value
         raise _MismatchError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return typing.cast(Any, hint)(**_fields(typing.cast(Any, hint), value, "", f"{where}."))
+        return _made(typing.cast(Any, hint), _fields(typing.cast(Any, hint), value, "", f"{where}."), f"{where}.")
     if hint is float and not isinstance(value, bool) and isinstance(value, int | float | str):
         return _real(value, where)
     if hint is int and type(value) is int and abs(value) > LARGEST:

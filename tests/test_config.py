@@ -209,3 +209,21 @@ def test_yaml_that_asks_too_much_is_refused_in_one_line(tmp_path: Path, text: st
         return
     with pytest.raises(ConfigError, match=message):
         config.read(path)
+
+
+@dataclass(frozen=True)
+class Needing:
+    a: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    needing: Needing
+    b: int = 0
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"expected needing, got none"):
+        config.build(Holding, {})
+    with pytest.raises(ConfigError, match=r"expected needing\.a, got none"):
+        config.build(Holding, {"needing": {}})

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deblur.errors import OptionError
 from deblur.estimation.estimate import Estimate
 from deblur.estimation.families import FAMILIES, tried
 from deblur.estimation.marginal import Evidence, periodogram
@@ -169,6 +170,10 @@ def _search(
 ) -> tuple[Fitted, int]:
     family = FAMILIES[name]
     grid = family.grid(reach)
+    if not len(grid):
+        raise OptionError(
+            f"no {name} fits into {2 * reach + 1:.0f} taps a side; take a larger --size, or a larger frame"
+        )
     batch = max(1, _BATCH // coarse.count)
     costs = []
     for first in range(0, len(grid), batch):

@@ -16,7 +16,6 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -70,7 +69,7 @@ class Data:
         _expect(self.channels in (1, 3), "channels of 1 or 3", self.channels)
         _expect(self.crop >= 1, "a crop of 1 or more", self.crop)
         _expect(bool(self.factors), "at least one factor", "none")
-        _expect(all(1 <= factor < math.inf for factor in self.factors), "factors of 1 or more", list(self.factors))
+        _expect(all(1 <= factor <= 1000 for factor in self.factors), "factors from 1 to 1000", list(self.factors))
         _expect(0 <= self.light <= 1, "a share of light from 0 to 1", self.light)
         if isinstance(self.validation, float | int):
             _expect(0 <= self.validation < 1, "a validation share from 0 to below 1", self.validation)

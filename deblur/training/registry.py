@@ -50,7 +50,7 @@ def chosen(choices: Mapping[str, Callable[..., T]], settings: Mapping[str, Any],
             return config.build(choice, others)  # type: ignore[return-value]
         _check_known(choice, others, len(given))
         return choice(*given, **others)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:  # whatever it makes of them
         raise ConfigError(f"{what} {name}: {error}") from error
 
 

@@ -172,7 +172,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(run: Any) -> N
         (("name: denoising", "name: denoise"), "x.yaml: objective: unknown name 'denoise', did you mean 'denoising'?"),
         (("crop: 12", "corp: 12"), "x.yaml: unknown key 'data.corp', did you mean 'crop'?"),
         (("crop: 12", "crop: 0"), "x.yaml: data: expected a crop of 1 or more, got 0"),
-        (("factors: [1, 2]", "factors: [0.5]"), "x.yaml: data: expected factors of 1 or more, got [0.5]"),
+        (("factors: [1, 2]", "factors: [0.5]"), "x.yaml: data: expected factors from 1 to 1000, got [0.5]"),
         (("warmup: 3", "warm_up: 3"), "x.yaml: unknown key 'training.warm_up', did you mean 'warmup'?"),
         (("clip: 10", "schedule: {name: cosin}"), "x.yaml: schedule: unknown name 'cosin', did you mean 'cosine'?"),
         (("clip: 10", "optimizer: {name: adan}"), "x.yaml: optimizer: unknown name 'adan', did you mean 'adam'?"),
