@@ -3,6 +3,8 @@
 #   make demo        restore the two pictures in samples/, one of them with a kernel found from it alone
 #   make test        format, lint, types, floors, tests (the slow ones left out)
 #   make test-slow   the tests that take longer
+#   make test-web    the page in a browser; needs chromium
+#   make gui         the page: drop a photograph, look, download
 #   make fuzz        bad inputs, seed after seed: SECONDS=600 SEED=1; a finding prints the line that repeats it
 #   make bench       the numbers that the README quotes, with their peers
 #   make calibrate   fit again what kernels found blind are weighed by: FOLDER=photographs, hours
@@ -14,17 +16,17 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz bench calibrate lint format clean
+.PHONY: help demo test test-slow test-web gui fuzz bench calibrate lint format clean
 
 help:
-	@sed -n '3,9s/^#  *//p' Makefile
+	@sed -n '3,11s/^#  *//p' Makefile
 
 # The stamp is written last: an environment that was left half made (an interrupted download, a moved Python) is
 # completed, or made anew where its Python no longer runs; a change of what is built or needed installs again.
 $(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*/*)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing into $(VENV); this takes a few minutes once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,photo,astro]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,photo,astro,web]'
 	@touch $@
 
 demo: $(STAMP)
@@ -44,6 +46,14 @@ test: lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Chromium comes from the system: playwright's own is fetched from a host that not every machine reaches.
+test-web: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/web
+
+gui: $(STAMP)
+	$(BIN)/deblur gui
 
 fuzz: $(STAMP)
 	$(BIN)/python tests/faults/fuzz.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)

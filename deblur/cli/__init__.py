@@ -26,6 +26,7 @@ from deblur.cli import (
     evaluate,
     evaluate_prior,
     fit,
+    gui,
     info,
     interrupt,
     psf_make,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-prior": train_prior.train_prior,
     "evaluate-prior": evaluate_prior.evaluate_prior,
     "sample": sample.sample,
+    "gui": gui.gui,
     "info": info.info,
 }
 

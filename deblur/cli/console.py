@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 import time
@@ -19,6 +20,7 @@ import typer
 
 from deblur.errors import DeblurError, FileError
 from deblur.progress import Step
+from deblur.worker import PROGRESS, progress
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -89,6 +91,10 @@ LONG = 10.0
 """Seconds from which on a job is long: it says how far it is, and again after as many."""
 
 
+EVENTS = 0.1
+"""Seconds between two events of a job that another program follows."""
+
+
 class Bar:
     """How far a job is, stage by stage: a bar with the time left and the step's text on a terminal.
 
@@ -117,6 +123,9 @@ class Bar:
 
     def __call__(self, step: Step) -> None:
         """Move the bar to this step."""
+        if os.environ.get(PROGRESS) == "json":
+            self._event(step)
+            return
         if not sys.stderr.isatty():
             self._tell(step)
             return
@@ -146,6 +155,17 @@ class Bar:
         self._said = now
         parts = [self._stage, f"{share:.0%}" if share else "", f"about {left:.0f} s left" if left > 0 else ""]
         line(f"{self._label}: {', '.join(filter(None, parts))}", on_stderr=True)
+
+    def _event(self, step: Step) -> None:
+        now, share = time.monotonic(), step.index / max(step.total, 1)
+        self._foretold = step.seconds or self._foretold
+        if now - self._said < EVENTS and share < 1:
+            return
+        self._said, spent = now, now - self._start
+        left = self._foretold - spent
+        if left <= 0 and share > 0:
+            left = spent * (1 - share) / share
+        json_line(progress(self._stage, share, max(left, 0.0), step.text))
 
     def _close(self) -> None:
         if self._bar is not None:

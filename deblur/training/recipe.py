@@ -123,8 +123,8 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "validate_every", "checkpoint_every"):
             _expect(getattr(self, name) >= 1, f"{name} of 1 or more", getattr(self, name))
-        for name in ("warmup", "samples"):
-            _expect(getattr(self, name) >= 0, f"{name} of 0 or more", getattr(self, name))
+        _expect(self.warmup >= 0, "warmup of 0 or more", self.warmup)
+        _expect(0 <= self.samples <= 1024, "samples from 0 to 1024", self.samples)
         _expect(0 <= self.seed < 2**32, "a seed from 0 to 2^32 - 1", self.seed)
         _expect(self.clip is None or self.clip > 0, "a clip above 0", self.clip)
         _expect(0 <= self.ema < 1, "an ema from 0 to below 1", self.ema)

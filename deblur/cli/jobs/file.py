@@ -20,7 +20,6 @@ from deblur.cli import console
 from deblur.cli.jobs import figures, findings
 from deblur.cli.jobs.report import Report
 from deblur.cli.jobs.scores import Scores
-from deblur.cli.jobs.window import Window
 from deblur.cli.outputs import STREAM, Job
 from deblur.conversion import step_of
 from deblur.errors import OptionError, ShapeError
@@ -31,6 +30,7 @@ from deblur.progress import OnStep
 from deblur.psf import Kernel
 from deblur.restoration import Restoration
 from deblur.transfer import Transfer
+from deblur.window import Window
 
 __all__ = ["FileOptions", "Task", "Work", "process_file"]
 
