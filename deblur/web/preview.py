@@ -27,6 +27,8 @@ from deblur.images import Frame
 from deblur.light import brightest, curve_of
 from deblur.measuring import Measurements, measure
 from deblur.options import ApplyOptions
+from deblur.outliers import without_outliers
+from deblur.picture import Picture
 from deblur.progress import OnStep, Step
 from deblur.psf import Kernel
 from deblur.transfer import TRANSFERS
@@ -56,7 +58,7 @@ class Preview:
         self._frame: Frame | None = None
         self._opened: tuple[object, ...] = ()
         self._kernel: tuple[tuple[object, ...], Kernel] | None = None
-        self._measured: tuple[tuple[object, ...], Measurements] | None = None
+        self._measured: tuple[tuple[object, ...], Measurements, Frame] | None = None
 
     def open(self, source: str, black: float | None = None, white: float | None = None) -> dict[str, object]:
         """Read a photograph, unless it is open.
@@ -114,9 +116,10 @@ class Preview:
         rows, columns = (max(3 * side, 48) for side in known.shape[-2:])
         x, y, width, height = region
         window = Window.around((x, y, width, height), (frame.height, frame.width), (rows, columns))
-        part = frame.window(*window.seen)
-        measured = self._measure(frame, known, kernel, chosen)
-        result = restoring.restore(part, known, chosen, whole=frame, measured=measured, on_step=self._on_step)
+        measured, clean = self._measure(frame, known, kernel, chosen)
+        part = clean.window(*window.seen)  # outliers are looked for in the whole, once
+        rest = dataclasses.replace(chosen, outliers="none")
+        result = restoring.restore(part, known, rest, whole=clean, measured=measured, on_step=self._on_step)
         done = restoring.restored(part, result)
         shown = frame.window(*window.shown)
         _write(before, _shown(frame, shown.pixels))
@@ -129,13 +132,15 @@ class Preview:
             self._kernel = stamp, psf.resolve(kernel)
         return self._kernel[1]
 
-    def _measure(self, frame: Frame, kernel: Kernel, name: str, options: ApplyOptions) -> Measurements:
+    def _measure(self, frame: Frame, kernel: Kernel, name: str, options: ApplyOptions) -> tuple[Measurements, Frame]:
         stamp = (self._kernel and self._kernel[0], *(str(getattr(options, key)) for key in _MEASURED))
         if self._measured is None or self._measured[0] != stamp:
             given = masking.masked(frame, None, options.mask)
             whole = dataclasses.replace(given.picture, pixels=given.picture.pixels.detach())
-            self._measured = stamp, trusting.tried(measure(whole, kernel, options), whole, kernel, options)
-        return self._measured[1]
+            measured = trusting.tried(measure(whole, kernel, options), whole, kernel, options)
+            clean, _ = without_outliers(whole, whole, kernel, measured, options)
+            self._measured = stamp, measured, _without(frame, whole, clean)
+        return self._measured[1:]
 
 
 def main() -> None:
@@ -160,6 +165,17 @@ def main() -> None:
         except Exception as error:
             answer = {"error": f"internal error, {type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
+
+
+def _without(frame: Frame, before: Picture, after: Picture) -> Frame:
+    """A frame without what was left out from one to the other of its copies, nothing else changed."""
+    if after.mask is None or after is before:
+        return frame
+    believed = torch.ones_like(after.mask) if before.mask is None else before.mask
+    left_out = believed & ~after.mask
+    pixels = torch.where(left_out, after.pixels, frame.pixels)
+    mask = ~left_out if frame.mask is None else frame.mask & ~left_out
+    return dataclasses.replace(frame, pixels=pixels, mask=mask)
 
 
 def _unless_asked(step: Step) -> None:
