@@ -101,6 +101,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(run: Any) -> No
     assert not same(runs[0], runs[2])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_weights(run: Any, folder: Path) -> None:
     """Ctrl-C somewhere, twice, in a process of its own, then --resume."""
     Path("x.yaml").write_text(CONFIG.replace("steps: 12", "steps: 200").replace("_every: 4", "_every: 20"))
