@@ -31,7 +31,7 @@ async function take(files) {
     try {
       const { id } = await upload("/api/photos", file);
       current ??= id;
-    } catch (error) { say(new Error(`${file.name}: ${error.message}`)); }
+    } catch (error) { say(new Error(error.message.includes(file.name) ? error.message : `${file.name}: ${error.message}`)); }
   }
 }
 
