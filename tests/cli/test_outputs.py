@@ -168,3 +168,24 @@ def test_what_is_read_only_comes_out_in_another_format_under_another_suffix(fold
     run("apply", "IMG_2.HEIC", "-k", "gaussian:sigma=1", "--method", "wiener", "-o", "out/")
     assert Image.open(folder / "out" / "IMG_2.jpg").format == "JPEG"
     assert "name the output .jpg" in run("apply", "IMG_2.HEIC", "-k", "gaussian:sigma=1", "-o", "x.heic").error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("blur", "x.png", "-k", "gaussian:sigma=1", "-o", "x.jpg"),
+        ("fit", "x.png", "--parametric", "gaussian", "-o", "found.npy", "--restore", "x.jpg"),
+    ],
+)
+def test_what_any_output_does_not_hold_is_told_before_the_work(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    Image.fromarray(np.full((60, 64), 9999, np.uint16)).save(folder / "x.png")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OptionError("the work")
+
+    monkeypatch.setattr("deblur.fitting.estimate", fail)
+    monkeypatch.setattr("deblur.cli.jobs.blur.expose", fail)
+    told = run(*words).err
+    assert told.index("x.png: 16 bits become 8 in a JPEG") < told.index("the work")

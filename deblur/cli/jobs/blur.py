@@ -13,7 +13,7 @@ import torch
 from deblur import images, psf
 from deblur.blurring import expose
 from deblur.cli import console
-from deblur.cli.outputs import plan
+from deblur.cli.outputs import STREAM, plan
 from deblur.images import Frame
 from deblur.light import curve_of
 from deblur.options import ApplyOptions
@@ -50,6 +50,11 @@ def run(
     for note in psf.remarks(known):
         console.note(f"{kernel}: {note}")
     frames = images.read_frames(source, fewer_bits=True)
+    told = [_deeper(frame, depth) for frame in frames]
+    format = images.written_as(frames[0].format) if output == STREAM else images.output_format(output)
+    images.check_storable(told, format)
+    for note in images.losses(told, format):
+        console.note(f"{source}: {note}")
     generator = torch.Generator().manual_seed(seed)
     exposed = []
     for frame in frames:

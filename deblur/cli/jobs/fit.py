@@ -150,6 +150,11 @@ def _fit(
     blurred = [_frame(source, settings) for source in sources]
     scenes = [] if sharp is None else [_frame(sharp, settings)]
     restored = None
+    if targets.restored is not None:  # what its format can't hold is told before the work
+        format = images.output_format(targets.restored)
+        images.check_storable(blurred[:1], format)
+        for note in images.losses(blurred[:1], format):
+            console.note(f"{sources[0]}: {note}")
     with console.Bar(Path(sources[0]).name, "finding the blur") as bar:
         with _naming(sources, sharp):
             found = fitting.estimate(blurred, settings, sharp=scenes, on_step=bar)
