@@ -61,6 +61,7 @@ def test_a_jpegs_error_is_told_and_counted(
     assert shown + 0.3 < counted
 
 
+@pytest.mark.slow
 def test_restore_scores_methods_and_peers(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

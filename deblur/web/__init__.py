@@ -2,6 +2,7 @@
 
     __main__    starts the server and opens the browser
     server      what the page asks for: routes, uploads, events, downloads
+    answers     how it answers
     safety      who may ask: host, origin, token, headers
     session     the photographs of a session, their files, and the queue of their jobs
     photo       one photograph: its state, and the words of the command that restores it

@@ -35,19 +35,18 @@ def main(words: list[str] | None = None) -> int:
         listening.bind((asked.host, asked.port))
         listening.listen(128)  # who comes before the server is up waits
     except OSError as error:
-        print(f"deblur: error: {asked.host}:{asked.port}: cannot be listened on ({error.strerror})", file=sys.stderr)
+        sys.stderr.write(f"deblur: error: {asked.host}:{asked.port}: cannot be listened on ({error.strerror})\n")
         return 1
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     if asked.host not in LOOPBACK:
-        print(
+        sys.stderr.write(
             f"deblur: note: {asked.host} lets other machines in: whoever has the address below sees your photographs, "
-            "and nothing on the way is encrypted",
-            file=sys.stderr,
+            "and nothing on the way is encrypted\n"
         )
     shown = f"[{asked.host}]" if ":" in asked.host else asked.host
     address = f"http://{shown}:{port}/?token={token}"
-    print(f"the page: {address}", flush=True)
-    print("Ctrl-C ends it and removes its files", flush=True)
+    sys.stdout.write(f"the page: {address}\nCtrl-C ends it and removes its files\n")
+    sys.stdout.flush()
     if not asked.no_browser:
         threading.Timer(0.3, webbrowser.open, [address]).start()
     samples = Path(__file__).resolve().parents[2] / "samples"  # of a clone

@@ -7,38 +7,28 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import deblur
-from deblur.web import uploads
+from deblur.web import answers, uploads
+from deblur.web.answers import Answer
 from deblur.web.photo import How, Photo, Refused
 from deblur.web.safety import Safety
 from deblur.web.session import Session
 
 __all__ = ["application"]
 
-STATIC = Path(__file__).resolve().parent / "page"
 PATIENCE = 15.0
 """Seconds after which a listener is told that the server is alive."""
 
-_KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
-_KINDS |= {".svg": "image/svg+xml", ".png": "image/png"}
-_LONGEST = 1 << 20  # bytes of a wish
 _KERNEL_BYTES = 16 << 20
-
-Answer = Callable[[Request], Awaitable[Response]]
 
 
 def application(
@@ -112,7 +102,7 @@ class _Routes:
             f"{one}/remove": self.remove,
         }
         gets: dict[str, Answer] = {
-            "/": self.page,
+            "/": self.static,
             "/static/{name}": self.static,
             "/api/state": self.state,
             "/api/events": self.events,
@@ -122,16 +112,12 @@ class _Routes:
             f"{one}/taps": self.taps_now,
             one + "/{picture}.png": self.picture,
         }
-        made = [Route(path, _guarded(answer), methods=["POST"]) for path, answer in posts.items()]
-        return made + [Route(path, _guarded(answer), methods=["GET"]) for path, answer in gets.items()]
-
-    async def page(self, request: Request) -> Response:
-        """The page itself."""
-        return _file("index.html")
+        made = [Route(path, answers.guarded(answer), methods=["POST"]) for path, answer in posts.items()]
+        return made + [Route(path, answers.guarded(answer), methods=["GET"]) for path, answer in gets.items()]
 
     async def static(self, request: Request) -> Response:
-        """One of its files."""
-        return _file(request.path_params["name"])
+        """One of the page's files."""
+        return answers.page_file(request.path_params.get("name", "index.html"))
 
     async def state(self, request: Request) -> Response:
         """All that the page shows."""
@@ -163,7 +149,7 @@ class _Routes:
 
     async def sample(self, request: Request) -> Response:
         """A photograph that comes with the program."""
-        name = (await _wish(request)).get("name")
+        name = (await answers.wish(request)).get("name")
         if name not in self._samples:
             raise Refused("there is no such sample", 404)
         return JSONResponse({"id": (await _take(self._session, self._samples[name], name)).key})
@@ -171,8 +157,8 @@ class _Routes:
     async def find(self, request: Request) -> Response:
         """Find the blur again, or take the one that is named."""
         photo = self._photo(request)
-        self._session.find(photo, How.of(await _wish(request), photo.how))
-        return _done()
+        self._session.find(photo, How.of(await answers.wish(request), photo.how))
+        return answers.done()
 
     async def given_kernel(self, request: Request) -> Response:
         """A kernel's file."""
@@ -184,7 +170,7 @@ class _Routes:
 
     async def taps(self, request: Request) -> Response:
         """A kernel that was edited."""
-        photo, asked = self._photo(request), await _wish(request)
+        photo, asked = self._photo(request), await answers.wish(request)
         import numpy as np
 
         try:
@@ -196,7 +182,7 @@ class _Routes:
         np.save(photo.folder / "given.npy", taps)
         (photo.folder / "given").write_bytes((photo.folder / "given.npy").read_bytes())
         self._session.find(photo, How(how="file", name=f"{Path(photo.name).stem}.kernel.npy"))
-        return _done()
+        return answers.done()
 
     async def taps_now(self, request: Request) -> Response:
         """The taps of the kernel that serves now."""
@@ -207,7 +193,7 @@ class _Routes:
 
     async def region(self, request: Request) -> Response:
         """Another region to restore while one looks."""
-        photo, asked = self._photo(request), (await _wish(request)).get("region")
+        photo, asked = self._photo(request), (await answers.wish(request)).get("region")
         if not (isinstance(asked, list) and len(asked) == 4 and all(type(value) is int for value in asked)):
             raise Refused("expected a region as x, y, width and height in whole pixels")
         x, y, width, height = asked
@@ -217,40 +203,40 @@ class _Routes:
             raise Refused("expected a region within the picture, 32 to 512 pixels a side")
         photo.region = (x, y, width, height)
         self._session.look(photo)
-        return _done()
+        return answers.done()
 
     async def options(self, request: Request) -> Response:
         """Other options."""
         photo = self._photo(request)
-        before, photo.options = photo.options, photo.options.changed(await _wish(request))
+        before, photo.options = photo.options, photo.options.changed(await answers.wish(request))
         photo.result = None  # it was restored by others
         if (before.black, before.white) != (photo.options.black, photo.options.white):
             self._session.reopen(photo)
         else:
             self._session.look(photo)
         self._session.changed()
-        return _done()
+        return answers.done()
 
     async def restore(self, request: Request) -> Response:
         """Restore the whole."""
         self._session.restore(self._photo(request))
-        return _done()
+        return answers.done()
 
     async def restore_all(self, request: Request) -> Response:
         """Restore all whose blur is known."""
         for photo in [photo for photo in self._session.photos.values() if photo.status == "ready"]:
             self._session.restore(photo)
-        return _done()
+        return answers.done()
 
     async def cancel(self, request: Request) -> Response:
         """Stop what is done to a photograph."""
         await self._session.cancel(self._photo(request))
-        return _done()
+        return answers.done()
 
     async def remove(self, request: Request) -> Response:
         """Forget a photograph."""
         await self._session.remove(self._photo(request))
-        return _done()
+        return answers.done()
 
     async def picture(self, request: Request) -> Response:
         """What is shown: view, before, after, kernel, result."""
@@ -265,15 +251,15 @@ class _Routes:
     async def result(self, request: Request) -> Response:
         """The download: the command's own bytes."""
         photo = self._photo(request)
-        made = _made(photo)
-        return _attached(made.read_bytes(), str(photo.result and photo.result["name"]))
+        made = answers.result_of(photo)
+        return answers.attached(made.read_bytes(), str(photo.result and photo.result["name"]))
 
     async def kernel_file(self, request: Request) -> Response:
         """The kernel as a file."""
         photo = self._photo(request)
         if not photo.kernel_file.exists():
             raise Refused("the blur is not known yet", 404)
-        return _attached(photo.kernel_file.read_bytes(), f"{Path(photo.name).stem}.kernel.npy")
+        return answers.attached(photo.kernel_file.read_bytes(), f"{Path(photo.name).stem}.kernel.npy")
 
     async def results(self, request: Request) -> Response:
         """All downloads in one."""
@@ -286,8 +272,8 @@ class _Routes:
                 name = Path(str(photo.result and photo.result["name"]))
                 seen[name.name] = seen.get(name.name, 0) + 1
                 number = f" ({seen[name.name]})" if seen[name.name] > 1 else ""
-                archive.write(_made(photo), f"{name.stem}{number}{name.suffix}")
-        return _attached(packed.getvalue(), "deblurred.zip")
+                archive.write(answers.result_of(photo), f"{name.stem}{number}{name.suffix}")
+        return answers.attached(packed.getvalue(), "deblurred.zip")
 
     def _photo(self, request: Request) -> Photo:
         return self._session.of(request.path_params["key"])
@@ -300,7 +286,7 @@ class _Routes:
         if kind == "file" and suffix.isascii() and suffix[1:].isalnum():
             (photo.folder / f"given{suffix}").write_bytes((photo.folder / file).read_bytes())
         self._session.find(photo, How(how=kind, name=Path(name.replace("\\", "/")).name))
-        return _done()
+        return answers.done()
 
     def _state(self) -> dict[str, Any]:
         photos = [photo.record() for photo in self._session.photos.values()]
@@ -310,57 +296,3 @@ class _Routes:
             "samples": list(self._samples),
             "photos": photos,
         }
-
-
-def _guarded(answer: Answer) -> Answer:
-    """An answer that says in one sentence what cannot be done."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except Refused as error:
-            return JSONResponse({"error": str(error)}, status_code=error.status)
-        except ClientDisconnect:
-            return JSONResponse({"error": "it stopped coming"}, status_code=400)
-
-    return guarded
-
-
-async def _wish(request: Request) -> dict[str, Any]:
-    """The JSON that was sent."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > 16 * _LONGEST:
-            raise Refused("that is too much", 413)
-    try:
-        wish = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        wish = None
-    if not isinstance(wish, dict):
-        raise Refused("expected a JSON object")
-    return wish
-
-
-def _file(name: str) -> Response:
-    path = STATIC / name
-    if path.parent != STATIC or path.suffix not in _KINDS or not path.is_file():
-        raise Refused("there is no such file", 404)
-    return Response(path.read_bytes(), media_type=_KINDS[path.suffix], headers={"cache-control": "no-cache"})
-
-
-def _made(photo: Photo) -> Path:
-    found = list((photo.folder / "done").glob("*")) if photo.result is not None else []
-    if not found:
-        raise Refused("it is not restored yet", 404)
-    return found[0]
-
-
-def _attached(data: bytes, name: str) -> Response:
-    plain = name.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "_").replace("?", "_")
-    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    return Response(data, media_type="application/octet-stream", headers={"content-disposition": disposition})
-
-
-def _done() -> Response:
-    return JSONResponse({})

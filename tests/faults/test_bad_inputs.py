@@ -14,7 +14,7 @@ from faults.fault import Fault
 from faults.law import held
 
 GROUPS = (tuple(KINDS)[:6], tuple(KINDS)[6:])
-EACH = 10
+EACH = 6
 """Inputs of a kind in a quick run; all of them in a slow one."""
 
 
@@ -91,6 +91,7 @@ def test_the_law_finds_what_breaks_it(main: Callable[[list[str]], int], finding:
     assert found == [] if finding is None else any(finding in each for each in found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_process_that_dies_is_a_finding(tmp_path: Path) -> None:
     from faults.child import Child

@@ -15,7 +15,7 @@ from faults.small import COMMANDS, INPUTS, contents, made, same_prior
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies of a process, limits of memory")
 
-FEW_AND_MANY = [3, pytest.param(100, marks=pytest.mark.slow)]
+FEW_AND_MANY = [2, pytest.param(100, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
