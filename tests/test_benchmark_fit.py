@@ -27,6 +27,7 @@ def test_the_plain_wavefront_is_the_same_inverse_with_the_same_gradient(monkeypa
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.slow
 def test_a_sheet_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(FOLDER)
     threads = torch.get_num_threads()

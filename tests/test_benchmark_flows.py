@@ -32,6 +32,7 @@ def test_the_loop_over_pixels_inverts_the_same_convolution(flows: ModuleType, or
     assert type(looped) is not MaskedConv
 
 
+@pytest.mark.slow
 def test_it_trains_and_times_every_flow(
     flows: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,6 +123,7 @@ def test_preconditioners_reach_every_residual_in_fewer_steps_than_none(
     assert "four-quadrant / circulant" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_preconditioners_run_in_a_process_of_their_own(benchmark: Benchmark) -> None:
     module = benchmark("preconditioners")
     run = module.alone(module.Case(48, "gaussian:sigma=1", 0.01, "circulant", 1))

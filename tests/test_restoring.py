@@ -239,6 +239,7 @@ def test_tiles_leave_no_seam(method: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert [step.index for step in told] == sorted(step.index for step in told)
 
 
+@pytest.mark.slow
 def test_tiles_leave_no_seam_in_shadows(monkeypatch: pytest.MonkeyPatch) -> None:
     light = SRGB.decode(torch.nn.functional.avg_pool2d(picture(640, 600), 3, stride=1))
     light[:, 100:] *= 0.05  # where the curve's slope is near its largest, 12.9

@@ -42,6 +42,7 @@ def test_closed_streams_spoil_no_picture(folder: Path, closed: str) -> None:
         assert written.size == (30, 24)
 
 
+@pytest.mark.slow
 def test_a_closed_stream_that_is_needed_is_told(folder: Path) -> None:
     assert "standard output is closed" in start("$D apply a.png -k gaussian:sigma=1 -o - >&-").stderr
 

@@ -32,7 +32,9 @@ def whole_json(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("moments", FEW_AND_MANY)
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train-prior"])
+@pytest.mark.parametrize(
+    "name", ["apply", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fit", "denoise"))]
+)
 def test_a_killed_command_leaves_each_file_old_or_new(name: str, moments: int, tmp_path: Path, copies: Copies) -> None:
     folder, words = tmp_path / "here", (*COMMANDS[name], "--threads", "1")
     made(folder)

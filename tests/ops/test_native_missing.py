@@ -35,6 +35,7 @@ def run(*paths: str, bare: bool = False, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_environment_can_switch_it_off():
     why, described = run(DEBLUR_NATIVE="0")
     assert why == described == "the native kernels are switched off by the environment variable DEBLUR_NATIVE"

@@ -212,6 +212,7 @@ def test_denoising_from_no_level_is_refused(level: float) -> None:
         HalfQuadraticSplitting(prior=FlowPrior(), denoise_from=level)
 
 
+@pytest.mark.slow
 def test_less_noise_than_a_frame_shows_is_not_believed() -> None:
     """The flow lets through what it is not told of; it takes three quarters of what the frame shows."""
     blurred, taps = noisy(_photograph(64), 0.02), np.full((3, 3), 1 / 9)
